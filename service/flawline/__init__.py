@@ -1,0 +1,3 @@
+"""Flawline: metal-surface inspection as a service."""
+
+__version__ = "0.1.0"
