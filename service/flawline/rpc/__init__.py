@@ -1,0 +1,1 @@
+"""Generated code of the wire contracts in `proto/`; `make proto` makes it again, nobody edits it."""

@@ -1,0 +1,1 @@
+"""Version 1 of the inspection service (`package flawline.v1`)."""
