@@ -1,0 +1,1 @@
+"""One technology a file; none imports another, all are put together in `flawline.bootstrap`."""

@@ -1,0 +1,1 @@
+"""Use cases and the ports they need; asyncio is allowed here, frameworks are not."""

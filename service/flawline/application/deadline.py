@@ -1,0 +1,49 @@
+"""Waiting that ends in time, whatever the awaited work does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from flawline.application.ports import Clock
+
+T = TypeVar("T")
+
+
+class DeadlinePassed(Exception):  # noqa: N818 - an ordinary end of waiting, caught where it is awaited
+    """The moment came before the result."""
+
+
+async def within(clock: Clock, moment_s: float, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`, or DeadlinePassed at that moment of the monotonic clock.
+
+    At the moment, and when the caller is cancelled, `work` is cancelled and not waited for: it may
+    clean up as long as it likes, the caller has gone on. (asyncio.wait_for waits for it, and knows
+    no injected clock.)
+    """
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(_: object = None) -> None:
+        if not over.done():
+            over.set_result(None)
+
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(wake)
+    timer = clock.call_at(moment_s, wake)
+    try:
+        await over
+    finally:
+        timer.cancel()
+        if not task.done():
+            task.cancel()
+            task.add_done_callback(_forget)
+    if task.done():
+        return task.result()
+    raise DeadlinePassed
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    """Fetch the outcome of abandoned work, or asyncio would report it as an oversight."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,278 @@
+"""The one object that every protocol calls."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flawspec.decoding import DecodeLimits, probe
+
+from flawline.application.deadline import DeadlinePassed, within
+from flawline.application.failures import new_error_id
+from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged, PictureRefused
+from flawline.application.ports import Clock, JobQueue, Telemetry
+from flawline.application.request import (
+    InspectionRequest,
+    checked_deadline_ms,
+    checked_line,
+    checked_min_score,
+    checked_part_id,
+)
+from flawline.core.errors import BadPicture, InspectionError, NotReady
+from flawline.core.recipe import Recipe, RecipeBook
+from flawline.core.values import (
+    Detection,
+    FrameInfo,
+    Inspection,
+    ModelInfo,
+    ProcessingTimes,
+    Reason,
+    StageTimes,
+    Verdict,
+)
+from flawspec.errors import PictureError
+
+__all__ = ["InspectionRequest", "Inspector", "InspectorLimits", "ModelInfo", "Readiness"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InspectorLimits:
+    """Bounds on a request; pictures from `large_picture_bytes` on are hashed off the event loop."""
+
+    decode: DecodeLimits
+    deadline_ms: int = 1000
+    max_deadline_ms: int = 60_000
+    large_picture_bytes: int = 128 * 1024
+    retry_after_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether new work is taken, and if not why: the words of `flawline.core.errors.NotReady`."""
+
+    ready: bool
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class _Order:
+    """A request that was checked; the frame is filled in once the picture was looked at."""
+
+    picture: bytes
+    line: str
+    part_id: str | None
+    recipe: Recipe
+    min_score: float | None
+    started_s: float
+    deadline_ms: int
+    created_at: datetime
+    frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
+    inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def deadline_s(self) -> float:
+        return self.started_s + self.deadline_ms / 1000
+
+
+class Inspector:
+    """Takes a request, queues it, and answers by its deadline.
+
+    `fault` says what is wrong with the workers, None when nothing is. `intake` runs header probe
+    and hash of large pictures. New work is refused until `open`, and again from `drain` on.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        clock: Clock,
+        telemetry: Telemetry,
+        recipes: RecipeBook,
+        model: ModelInfo,
+        limits: InspectorLimits,
+        intake: Executor,
+        fault: Callable[[], str | None],
+    ) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._telemetry = telemetry
+        self._recipes = recipes
+        self._model = model
+        self._limits = limits
+        self._intake = intake
+        self._fault = fault
+        self._closed_because: str | None = "starting"
+        self._open_inspections = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def open(self) -> None:
+        """Take work from now on."""
+        self._closed_because = None
+
+    async def drain(self, limit_s: float) -> bool:
+        """Take no new work, wait for what was accepted; False when `limit_s` did not suffice."""
+        self._closed_because = "draining"
+        try:
+            await within(self._clock, self._clock.monotonic_s() + limit_s, self._until_idle())
+        except DeadlinePassed:
+            return False
+        return True
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Names of the known recipes."""
+        return self._recipes.names
+
+    def models(self) -> tuple[ModelInfo, ...]:
+        """The models that inspect here."""
+        return (self._model,)
+
+    def readiness(self) -> Readiness:
+        """Whether new work is taken at this moment."""
+        reason = self._closed_because or self._fault()
+        return Readiness(ready=reason is None, reason=reason)
+
+    async def inspect(self, request: InspectionRequest) -> Inspection:
+        """Inspect one picture.
+
+        Returns by its deadline, with verdict Undefined and a reason when there is none by then.
+        Raises InspectionError when the request is not accepted, or when its picture turns out
+        damaged on decoding. Cancelling the call withdraws the picture.
+        """
+        try:
+            order = self._checked(request)
+            self._open_inspections += 1
+            self._idle.clear()
+            try:
+                outcome = await self._outcome(order)
+            finally:
+                self._open_inspections -= 1
+                if not self._open_inspections:
+                    self._idle.set()
+            inspection = self._answer(order, outcome)
+        except InspectionError as error:
+            self._telemetry.rejected(error.code)
+            raise
+        self._telemetry.inspected(inspection)
+        return inspection
+
+    def _checked(self, request: InspectionRequest) -> _Order:
+        readiness = self.readiness()
+        if readiness.reason is not None:
+            raise NotReady(readiness.reason, self._limits.retry_after_s)
+        limits = self._limits
+        return _Order(
+            picture=request.picture,
+            line=checked_line(request.line),
+            part_id=checked_part_id(request.part_id),
+            recipe=self._recipes.find(request.recipe),
+            min_score=checked_min_score(request.min_score),
+            started_s=self._clock.monotonic_s(),
+            deadline_ms=checked_deadline_ms(
+                request.deadline_ms, limits.deadline_ms, limits.max_deadline_ms
+            ),
+            created_at=self._clock.utc_now(),
+        )
+
+    async def _outcome(self, order: _Order) -> JobOutcome:
+        try:
+            outcome = await within(self._clock, order.deadline_s, self._ask(order))
+        except DeadlinePassed:
+            return Expired()
+        except InspectionError:
+            raise
+        except Exception:
+            error_id = new_error_id()
+            logger.exception("inspection_failed id=%s error_id=%s", order.inspection_id, error_id)
+            return Failed(error_id)
+        # The event loop may notice the deadline late; a verdict after it would be a late one.
+        late = self._clock.monotonic_s() > order.deadline_s
+        return Expired() if late and isinstance(outcome, Judged) else outcome
+
+    async def _ask(self, order: _Order) -> JobOutcome:
+        order.frame = await self._look_at(order.picture)
+        job = Job(
+            job_id=order.inspection_id,
+            picture=order.picture,
+            recipe=order.recipe.name,
+            min_score=order.min_score,
+            submitted_s=self._clock.monotonic_s(),
+            deadline_s=order.deadline_s,
+        )
+        try:
+            await self._queue.submit(job)
+            return await self._queue.result(job.job_id)
+        except asyncio.CancelledError:  # the deadline passed, or the caller went away
+            await self._queue.cancel(job.job_id)
+            raise
+
+    async def _look_at(self, picture: bytes) -> FrameInfo:
+        if len(picture) < self._limits.large_picture_bytes:
+            return _frame_info(picture, self._limits.decode)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._intake, _frame_info, picture, self._limits.decode)
+
+    def _answer(self, order: _Order, outcome: JobOutcome) -> Inspection:
+        recipe, model, times = (
+            order.recipe.with_min_score(order.min_score).ref,
+            self._model.ref,
+            StageTimes(),
+        )
+        detections: tuple[Detection, ...] = ()
+        if isinstance(outcome, PictureRefused):
+            raise BadPicture(outcome.code, outcome.detail)
+        if isinstance(outcome, Judged):
+            verdict, reasons, detections = outcome.verdict, outcome.reasons, outcome.detections
+            recipe, model, times = outcome.recipe, outcome.model, outcome.times
+        else:
+            verdict, reasons = Verdict.UNDEFINED, (_why_undefined(order, outcome),)
+        return Inspection(
+            inspection_id=order.inspection_id,
+            verdict=verdict,
+            reasons=reasons,
+            detections=detections,
+            frame=order.frame,
+            line=order.line,
+            part_id=order.part_id,
+            recipe=recipe,
+            model=model,
+            created_at=order.created_at,
+            processing_times=self._processing_times(order, times),
+        )
+
+    def _processing_times(self, order: _Order, times: StageTimes) -> ProcessingTimes:
+        return ProcessingTimes(
+            queue_ms=times.queue_ms,
+            decode_ms=times.decode_ms,
+            preprocess_ms=times.preprocess_ms,
+            inference_ms=times.inference_ms,
+            postprocess_ms=times.postprocess_ms,
+            total_ms=(self._clock.monotonic_s() - order.started_s) * 1000,
+        )
+
+    async def _until_idle(self) -> None:
+        await self._idle.wait()
+
+
+def _frame_info(picture: bytes, limits: DecodeLimits) -> FrameInfo:
+    try:
+        header = probe(picture, limits)
+    except PictureError as error:
+        raise BadPicture(error.code, str(error)) from error
+    digest = hashlib.sha256(picture).hexdigest()
+    return FrameInfo(header.width_px, header.height_px, digest)
+
+
+def _why_undefined(order: _Order, outcome: Failed | Expired) -> Reason:
+    if isinstance(outcome, Failed):
+        return Reason("processing_failed", f"Processing failed; error id {outcome.error_id}.")
+    return Reason("deadline", f"No verdict within {order.deadline_ms} ms.")

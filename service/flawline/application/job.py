@@ -1,0 +1,70 @@
+"""What travels through a queue: a job one way, its outcome the other.
+
+Plain values only, so that a queue may serialise them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flawline.core.values import Detection, ModelRef, Reason, RecipeRef, StageTimes, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture to inspect.
+
+    picture: the encoded bytes as received. recipe: name of a known recipe. min_score: replaces its
+    class thresholds.
+    submitted_s, deadline_s: moments of the monotonic clock of this process, in seconds.
+    """
+
+    job_id: str
+    picture: bytes
+    recipe: str
+    min_score: float | None
+    submitted_s: float
+    deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The picture was evaluated; the total time is known only to the one who waits."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    detections: tuple[Detection, ...]
+    recipe: RecipeRef
+    model: ModelRef
+    times: StageTimes
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRefused:
+    """The header was fine but the pixels are not: code and sentence of flawspec's PictureError."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Processing broke; the log has the cause under `error_id`."""
+
+    error_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The deadline passed before the picture was evaluated."""
+
+
+JobOutcome = Judged | PictureRefused | Failed | Expired
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A job lent to a worker. `receipt` is the queue's own mark; a worker hands it back unread."""
+
+    job: Job
+    receipt: str

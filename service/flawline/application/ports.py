@@ -1,0 +1,100 @@
+"""What the use cases need of the outside, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawline.application.job import Job, JobOutcome, Lease
+from flawline.core.values import Inspection, RawOutput
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Make sure it does not happen; harmless when it already did."""
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time. Deadlines use the monotonic clock, answers carry the time of day."""
+
+    def monotonic_s(self) -> float:
+        """Seconds since some fixed moment; never goes back; may be read from any thread."""
+        ...
+
+    def utc_now(self) -> datetime:
+        """The time of day, aware, in UTC."""
+        ...
+
+    def call_at(self, moment_s: float, callback: Callable[[], object]) -> Timer:
+        """Call back on the running event loop at that monotonic moment; soon, if it has passed."""
+        ...
+
+
+class InferenceEngine(Protocol):
+    """Runs one network. Only one call is open at a time."""
+
+    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        """Run a batch; row i of the output belongs to image i.
+
+        `images`: uint8 [N, 1, height, width], grey values in input pixels. It stays unchanged until
+        the call ends. Any exception means that no row has an output.
+        """
+        ...
+
+
+class JobQueue(Protocol):
+    """Holds accepted work until a worker takes it, and brings the outcome to the one who waits."""
+
+    async def submit(self, job: Job) -> None:
+        """Accept a job, or raise QueueFull at once."""
+        ...
+
+    async def result(self, job_id: str) -> JobOutcome:
+        """Wait for the outcome of an accepted job, and forget it.
+
+        The caller bounds the wait by cancelling it.
+        """
+        ...
+
+    async def cancel(self, job_id: str) -> None:
+        """Nobody wants the outcome any more: drop the job, or its outcome if it runs already."""
+        ...
+
+    async def lease(self, max_jobs: int) -> Sequence[Lease]:
+        """Wait for work, then take 1 to `max_jobs` jobs, oldest first; none once it is closed.
+
+        Cancelled jobs are dropped and expired ones resolved as such here, before any work is spent
+        on them. Cancelling a waiting `lease` loses no job.
+        """
+        ...
+
+    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
+        """Save the outcome, then end the lease; the first outcome of a job stands."""
+        ...
+
+    async def close(self) -> None:
+        """Wake every waiting `lease`; what still waits is given up."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Counts what happened. Never raises, never waits."""
+
+    def inspected(self, inspection: Inspection) -> None:
+        """An accepted inspection was answered, with or without a verdict."""
+        ...
+
+    def rejected(self, reason: str) -> None:
+        """A request was not accepted; `reason` is the code of an InspectionError."""
+        ...
+
+    def batch_ran(self, size: int) -> None:
+        """The engine was given a batch of that many pictures."""
+        ...

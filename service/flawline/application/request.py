@@ -1,0 +1,71 @@
+"""What a caller may ask, and which of it is refused before any work is spent."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from flawline.core.errors import InvalidRequest
+
+DEFAULT_LINE = "default"
+MAX_PART_ID_CHARACTERS = 128
+_LINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class InspectionRequest:
+    """One picture to inspect, as any protocol hands it over.
+
+    picture: the encoded bytes. line: where it was taken. part_id: the serial number MES knows.
+    recipe: its name.
+    min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now. None
+    means the default.
+    """
+
+    picture: bytes
+    line: str | None = None
+    part_id: str | None = None
+    recipe: str | None = None
+    min_score: float | None = None
+    deadline_ms: int | None = None
+
+
+def checked_line(line: str | None) -> str:
+    """The line's name, or the default one. Raises InvalidRequest."""
+    if line is None:
+        return DEFAULT_LINE
+    if not _LINE_NAME.fullmatch(line):
+        raise InvalidRequest(
+            "line",
+            "line must be 1 to 64 letters, digits, '.', '_' or '-', the first a letter or a digit.",
+        )
+    return line
+
+
+def checked_part_id(part_id: str | None) -> str | None:
+    """The part id as given. Raises InvalidRequest."""
+    if part_id is not None and not (
+        1 <= len(part_id) <= MAX_PART_ID_CHARACTERS and part_id.isprintable()
+    ):
+        raise InvalidRequest(
+            "part_id", f"part_id must be 1 to {MAX_PART_ID_CHARACTERS} printable characters."
+        )
+    return part_id
+
+
+def checked_min_score(min_score: float | None) -> float | None:
+    """The score as given; NaN is refused too. Raises InvalidRequest."""
+    if min_score is not None and not 0.0 <= min_score <= 1.0:
+        raise InvalidRequest("min_score", "min_score must be a number from 0 to 1.")
+    return min_score
+
+
+def checked_deadline_ms(deadline_ms: int | None, default_ms: int, max_ms: int) -> int:
+    """Milliseconds until the caller must have an answer. Raises InvalidRequest."""
+    if deadline_ms is None:
+        return default_ms
+    if not 1 <= deadline_ms <= max_ms:
+        raise InvalidRequest(
+            "deadline_ms", f"deadline_ms must be a whole number from 1 to {max_ms}."
+        )
+    return deadline_ms

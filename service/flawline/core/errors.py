@@ -1,0 +1,80 @@
+"""What can be wrong with a request, without any protocol's status.
+
+    InspectionError          .code: stable machine word; str(error): a sentence that is safe to show
+    the caller
+    ├── InvalidRequest       .field: the parameter at fault
+    ├── UnknownRecipe        .name, .known
+    ├── BadPicture           .code as in flawspec (too_many_bytes, unsupported_picture,
+    corrupt_picture, ...)
+    ├── QueueFull            .retry_after_s
+    └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck |
+    worker_failed
+
+Each adapter holds one table from these to its own statuses.
+"""
+
+# ruff: noqa: N818 - the names say what is wrong, as flawspec's do
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class InspectionError(Exception):
+    """The request was not accepted. The text says what is wrong, and nothing internal."""
+
+    code: str = "inspection_error"
+
+
+class InvalidRequest(InspectionError):
+    """A parameter is malformed or out of range."""
+
+    code = "invalid_request"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class UnknownRecipe(InspectionError):
+    """No recipe has the name asked for."""
+
+    code = "unknown_recipe"
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(f"There is no recipe named {name!r}; known recipes: {', '.join(known)}.")
+        self.name = name
+        self.known = tuple(known)
+
+
+class BadPicture(InspectionError):
+    """The bytes are no picture that can be inspected; `code` is that of flawspec's PictureError.
+
+    The code, not the class, tells the kinds apart, so that the error can cross a queue between
+    processes.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class QueueFull(InspectionError):
+    """More work is waiting than the queue may hold; try again after `retry_after_s` seconds."""
+
+    code = "queue_full"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"The queue is full; try again in {retry_after_s:.1f} s.")
+        self.retry_after_s = retry_after_s
+
+
+class NotReady(InspectionError):
+    """The service cannot take work now; `reason` is one of the words in the module's docstring."""
+
+    code = "not_ready"
+
+    def __init__(self, reason: str, retry_after_s: float) -> None:
+        super().__init__(f"Not ready ({reason}); try again in {retry_after_s:.1f} s.")
+        self.reason = reason
+        self.retry_after_s = retry_after_s
