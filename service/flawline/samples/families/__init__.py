@@ -1,0 +1,1 @@
+"""One module per family of flaws: its usual steel, its size and how it is drawn."""

@@ -1,0 +1,52 @@
+"""The shape in which every family hands over a drawn flaw, and what a family is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from flawline.samples.fields import Field, Floats, as_field
+from flawline.samples.steel import SteelLook
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """A flaw as a change of grey levels: surface -> surface * gain + offset.
+
+    gain, offset: float32 [H, W]; 1 and 0 where the steel stays as it is.
+    """
+
+    gain: Field
+    offset: Field
+
+    @classmethod
+    def added(cls, offset: Floats) -> Stamp:
+        """A flaw that only adds (or, negative, takes away) grey levels."""
+        return cls(np.ones(offset.shape, dtype=np.float32), as_field(offset))
+
+    def turned(self) -> Stamp:
+        """The same flaw with its axes exchanged."""
+        return Stamp(np.ascontiguousarray(self.gain.T), np.ascontiguousarray(self.offset.T))
+
+
+class FlawFamily(Protocol):
+    """One class of flaws."""
+
+    @property
+    def name(self) -> str:
+        """The class name, as in NEU-DET."""
+
+    @property
+    def follows_strip(self) -> bool:
+        """Whether such flaws lie along the rolling direction and turn with it."""
+
+    def look(self, rng: np.random.Generator) -> SteelLook:
+        """A sheet as it usually looks where such flaws occur."""
+
+    def size(self, rng: np.random.Generator) -> tuple[int, int]:
+        """(height, width) in px on a 200x200 frame of steel rolled top to bottom."""
+
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+        """A flaw that fills about height x width px on steel of mean level `ground`."""

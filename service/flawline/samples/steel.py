@@ -1,0 +1,74 @@
+"""The bare surface: light that falls off, rolling bands, blotches, streaks and grain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from flawline.samples.fields import Field, across, cloud, grain
+
+
+@dataclass(frozen=True)
+class SteelLook:
+    """How one sheet looks; amplitudes in grey levels (0..255), sizes in px.
+
+    `vertical` says which way the strip was rolled: bands and streaks run along it.
+    `streak_slope` tilts the streaks against the rolling direction (px across per px along).
+    """
+
+    mean: float
+    light_down: float = 0.0
+    light_right: float = 0.0
+    bands: float = 0.0
+    band_px: float = 30.0
+    blotches: float = 0.0
+    blotch_px: float = 40.0
+    streaks: float = 0.0
+    streak_px: float = 6.0
+    streak_slope: float = 0.0
+    grain: float = 2.0
+    grain_px: float = 0.7
+    vertical: bool = True
+
+
+def draw_steel(rng: np.random.Generator, look: SteelLook, height: int, width: int) -> Field:
+    """A defect-free surface, float32 [height, width], clipped to 0..255 but not rounded."""
+    if look.vertical:
+        surface = _draw_vertical(rng, look, height, width)
+    else:
+        surface = np.ascontiguousarray(_draw_vertical(rng, look, width, height).T)
+    y, x = across(height, width)
+    surface += np.float32(look.mean)
+    surface += np.float32(0.5 * look.light_down) * y + np.float32(0.5 * look.light_right) * x
+    return np.clip(surface, 0.0, 255.0, out=surface)
+
+
+def _draw_vertical(rng: np.random.Generator, look: SteelLook, height: int, width: int) -> Field:
+    """Texture around 0 of a sheet rolled along axis 0, float32 [height, width]."""
+    texture: Field = np.float32(look.grain) * grain(
+        rng, height, width, look.grain_px, look.grain_px
+    )
+    if look.bands:
+        wide = cloud(rng, 1, width, 1.0, look.band_px)
+        narrow = cloud(rng, 1, width, 1.0, look.band_px / 5)
+        texture += np.float32(look.bands) * wide + np.float32(0.35 * look.bands) * narrow
+    if look.blotches:
+        texture += np.float32(look.blotches) * cloud(
+            rng, height, width, 1.6 * look.blotch_px, look.blotch_px
+        )
+    if look.streaks:
+        texture += np.float32(look.streaks) * _streaks(rng, look, height, width)
+    return texture
+
+
+def _streaks(rng: np.random.Generator, look: SteelLook, height: int, width: int) -> Field:
+    """Fine lines along axis 0, tilted by the slope and wandering a little, [height, width]."""
+    if not look.streak_slope:
+        return grain(rng, height, width, look.streak_px, 0.6)
+    lean = np.arange(height, dtype=np.float32) * np.float32(look.streak_slope)
+    lean += np.float32(3.0) * cloud(rng, height, 1, 90.0, 1.0)[:, 0]
+    shift = np.rint(lean - lean.min()).astype(np.intp)
+    straight = grain(rng, height, width + int(shift.max()), look.streak_px, 0.6)
+    columns = shift[:, None] + np.arange(width, dtype=np.intp)[None, :]
+    return np.take_along_axis(straight, columns, axis=1)
