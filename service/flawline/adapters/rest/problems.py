@@ -1,0 +1,162 @@
+"""Every answer that is not a success: one table from errors to statuses, one shape (RFC 9457)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from flawline.adapters.rest.negotiation import prefers_text
+from flawline.adapters.rest.schemas import FieldFault, InspectionQuery, Problem
+from flawline.core.errors import (
+    BadPicture,
+    InspectionError,
+    InvalidRequest,
+    NotReady,
+    QueueFull,
+    UnknownRecipe,
+)
+from flawline.core.values import Inspection, Verdict
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+_STATUS_OF_PICTURE_CODE = {"too_many_bytes": 413, "unsupported_picture": 415}
+
+
+class RefusedError(Exception):
+    """A request that this adapter itself refuses, before the Inspector hears of it."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: list[FieldFault] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.problem = make_problem(status, code, detail, errors=errors)
+        self.headers = headers
+
+
+def problem_response(
+    request: Request, problem: Problem, headers: Mapping[str, str] | None = None
+) -> Response:
+    """The problem as JSON, or the bare word of its verdict for a caller that reads text alone."""
+    if problem.verdict is not None and prefers_text(request.headers.get("accept")):
+        return PlainTextResponse(problem.verdict.value, problem.status, headers)
+    body = problem.model_dump_json(exclude_none=True)
+    return Response(body, problem.status, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+def undefined_response(request: Request, inspection: Inspection) -> Response:
+    """Accepted, but no verdict: too late, or its inspection failed."""
+    code = inspection.reasons[0].code if inspection.reasons else "undefined"
+    detail = " ".join(reason.detail for reason in inspection.reasons) or "There is no verdict."
+    problem = make_problem(
+        504, code, detail, verdict=Verdict.UNDEFINED, inspection_id=inspection.inspection_id
+    )
+    return problem_response(request, problem)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every expected error, ours and the framework's, a problem document.
+
+    The handlers are coroutines: Starlette would run plain functions in a thread each.
+    """
+    app.exception_handler(InspectionError)(_inspection_error)
+    app.exception_handler(RefusedError)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid_query)
+    app.exception_handler(HTTPException)(_framework_error)
+
+
+def inspection_error_response(request: Request, error: InspectionError) -> Response:
+    """The table of design.md, and the only place where our errors meet HTTP statuses."""
+    detail = str(error)
+    if isinstance(error, QueueFull):
+        problem = make_problem(429, error.code, detail, verdict=Verdict.UNDEFINED)
+        return problem_response(request, problem, _retry_after(error.retry_after_s))
+    if isinstance(error, NotReady):
+        problem = make_problem(
+            503, error.code, detail, verdict=Verdict.UNDEFINED, reason=error.reason
+        )
+        return problem_response(request, problem, _retry_after(error.retry_after_s))
+    if isinstance(error, UnknownRecipe):
+        return problem_response(request, make_problem(404, error.code, detail))
+    if isinstance(error, BadPicture):
+        status = _STATUS_OF_PICTURE_CODE.get(error.code, 422)
+        return problem_response(request, make_problem(status, error.code, detail))
+    faults = (
+        [FieldFault(field=error.field, detail=detail)]
+        if isinstance(error, InvalidRequest)
+        else None
+    )
+    return problem_response(request, make_problem(422, error.code, detail, errors=faults))
+
+
+async def _inspection_error(request: Request, error: InspectionError) -> Response:
+    return inspection_error_response(request, error)
+
+
+async def _refused(request: Request, error: RefusedError) -> Response:
+    return problem_response(request, error.problem, error.headers)
+
+
+async def _invalid_query(request: Request, error: RequestValidationError) -> Response:
+    faults = [
+        FieldFault(field=str(fault["loc"][-1]), detail=_fault_text(fault))
+        for fault in error.errors()
+    ]
+    detail = " ".join(f"{fault.field}: {fault.detail}" for fault in faults)
+    return problem_response(request, make_problem(422, "invalid_request", detail, errors=faults))
+
+
+def _fault_text(fault: Mapping[str, str]) -> str:
+    if fault["type"] == "extra_forbidden":
+        return f"there is no such parameter; known: {', '.join(InspectionQuery.model_fields)}."
+    return fault["msg"] + "."
+
+
+async def _framework_error(request: Request, error: HTTPException) -> Response:
+    """What routing says: no such path (404), wrong method (405)."""
+    status = HTTPStatus(error.status_code)
+    code = status.name.lower()
+    detail = f"{request.method} {request.url.path}: {error.detail}. The API is described at /docs."
+    return problem_response(request, make_problem(status, code, detail), error.headers)
+
+
+def make_problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: list[FieldFault] | None = None,
+    verdict: Verdict | None = None,
+    reason: str | None = None,
+    inspection_id: str | None = None,
+    error_id: str | None = None,
+) -> Problem:
+    """A problem document; with a verdict its reason is the code unless another is given."""
+    return Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        code=code,
+        errors=errors,
+        verdict=verdict,
+        reason=(reason or code) if verdict is not None else None,
+        inspection_id=inspection_id,
+        error_id=error_id,
+    )
+
+
+def _retry_after(seconds: float) -> dict[str, str]:
+    """Whole seconds, as RFC 9110 wants them; never 0, which would invite a storm."""
+    return {"Retry-After": str(max(1, math.ceil(seconds)))}
