@@ -1,0 +1,1 @@
+"""The contract that service and science share: pictures, labels, boxes and artifacts."""

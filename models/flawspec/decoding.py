@@ -1,0 +1,91 @@
+"""From the bytes of a picture to grey levels, at a cost that the limits bound.
+
+Everything that can be refused is refused from the header, before a pixel is decoded. JPEG, PNG, BMP
+and TIFF; the first page of a TIFF; the orientation in EXIF is applied; alpha is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from flawspec.errors import CorruptPicture
+from flawspec.opening import DecodeLimits, OpenPicture, open_picture
+
+__all__ = ["DecodeLimits", "PictureHeader", "decode_grey", "probe"]
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings each EXIF orientation upright; 1 and unknown ones stay as they are."""
+
+
+@dataclass(frozen=True)
+class PictureHeader:
+    """What a picture says of itself; width and height are those after the EXIF orientation."""
+
+    format: str
+    """JPEG, PNG, BMP or TIFF."""
+    width_px: int
+    height_px: int
+    media_type: str
+
+
+def probe(data: bytes, limits: DecodeLimits) -> PictureHeader:
+    """Checks a picture by its header alone; no pixel is decoded. Raises PictureError."""
+    picture = open_picture(data, limits)
+    return PictureHeader(picture.format, picture.width_px, picture.height_px, picture.media_type)
+
+
+def decode_grey(data: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
+    """The picture's grey levels, upright: uint8 [H, W], C-contiguous, to be read and not written.
+
+    Colour becomes luma (0.299 R + 0.587 G + 0.114 B; in a JPEG the Y it stores), 16 bit grey is
+    divided by 257 and rounded, 16 bit colour keeps its high bytes. Raises PictureError.
+    """
+    picture = open_picture(data, limits)
+    image = _loaded(picture)
+    if picture.orientation in _UPRIGHT:
+        image = image.transpose(_UPRIGHT[picture.orientation])
+    if picture.has_16_bit_grey:
+        return _eight_bit(np.asarray(image), inverted=picture.white_is_zero)
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
+
+
+def _loaded(picture: OpenPicture) -> Image.Image:
+    image: ImageFile.ImageFile = picture.image
+    # libjpeg then hands out the luma as stored: no colour is computed only to be thrown away. Other
+    # formats ignore it.
+    image.draft("L", None)
+    # Alpha is dropped; this part of it would make Pillow warn when a palette is resolved.
+    image.info.pop("transparency", None)
+    try:
+        image.load()
+    except Exception as error:  # Pillow's decoders raise nearly anything on garbage
+        raise CorruptPicture(
+            f"The {picture.format} is damaged or cut short: its header is sound, its pixels are "
+            "not. Send the whole file again."
+        ) from error
+    return image
+
+
+def _eight_bit(levels_16: NDArray[np.uint16], inverted: bool) -> NDArray[np.uint8]:
+    levels = levels_16.astype(np.uint32)  # in this machine's byte order, and ours to write to
+    if inverted:
+        np.subtract(65535, levels, out=levels)
+    # round(v / 257) in whole numbers: exact for every v, as the tests check.
+    levels *= 255
+    levels += 32895
+    levels >>= 16
+    grey: NDArray[np.uint8] = levels.astype(np.uint8)
+    grey.setflags(write=False)
+    return grey
