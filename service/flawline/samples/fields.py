@@ -53,6 +53,14 @@ def grain(
     return as_field(np.ascontiguousarray(blurred) * (1.0 / math.sqrt(energy)))
 
 
+def soften(field: Floats, sigma_px: float) -> Field:
+    """Blur as a lens does, keeping the shape; beyond the edges the edge values go on."""
+    kernel = gaussian_kernel(sigma_px)
+    padded = np.pad(as_field(field), kernel.size // 2, mode="edge")
+    rows = _filter_rows(padded, kernel)
+    return np.ascontiguousarray(_filter_rows(np.ascontiguousarray(rows.T), kernel).T)
+
+
 def cloud(rng: np.random.Generator, height: int, width: int, cell_y: float, cell_x: float) -> Field:
     """Smooth noise with features of about `cell` px, mean about 0, deviation about 1."""
     grid_height, grid_width = math.ceil(height / cell_y) + 3, math.ceil(width / cell_x) + 3

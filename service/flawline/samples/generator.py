@@ -153,7 +153,7 @@ def _add_flaw(
 ) -> tuple[int, int, int, int] | None:
     """Draw a flaw into the surface (in place); its box x, y, w, h, or None if nothing fits."""
     for attempt in range(_PLACING_TRIES):
-        window = _place(rng, family, look, surface.shape, shrink=0.92**attempt)
+        window = _place(rng, family, look, surface.shape, shrink=0.88 ** (attempt // 4))
         if not all(window.clear_of(other) for other in taken):
             continue
         rows = slice(max(0, window.top), min(surface.shape[0], window.top + window.height))
@@ -188,25 +188,31 @@ def _place(
     height, width = family.size(rng)
     if family.follows_strip and not look.vertical:
         height, width = width, height
-    height = max(8, min(round(height * scale), frame_height))
-    width = max(8, min(round(width * scale), frame_width))
-    over_y, over_x = 0.12 * height, 0.12 * width
-    top = round(rng.uniform(-over_y, frame_height - height + over_y))
-    left = round(rng.uniform(-over_x, frame_width - width + over_x))
+    height = max(8, min(round(height * scale), round(1.2 * frame_height)))
+    width = max(8, min(round(width * scale), round(1.2 * frame_width)))
+    top = _start(rng, height, frame_height)
+    left = _start(rng, width, frame_width)
     return _Window(top, left, height, width)
+
+
+def _start(rng: np.random.Generator, length: int, frame_length: int) -> int:
+    """Where an extent begins so that most of it, or else the whole frame, is covered."""
+    overhang = 0.15 * length
+    ends = (-overhang, frame_length - length + overhang)
+    return round(rng.uniform(min(ends), max(ends)))
 
 
 def _pressed(before: Field, stamp: Stamp, window: _Window) -> Field:
     """The surface under the stamp after it was applied; parts outside the frame are cut off."""
     top, left = max(0, -window.top), max(0, -window.left)
     rows, columns = slice(top, top + before.shape[0]), slice(left, left + before.shape[1])
-    after = before * stamp.gain[rows, columns] + stamp.offset[rows, columns]
-    return np.clip(after, 0.0, 255.0, out=after)
+    after: Field = before * stamp.gain[rows, columns] + stamp.offset[rows, columns]
+    return after
 
 
 def _quantise(surface: Field) -> npt.NDArray[np.uint8]:
-    """Grey levels rounded to 8 bit."""
-    return np.rint(surface).astype(np.uint8)
+    """Grey levels rounded to 8 bit; darker and brighter ones are clipped as a camera does."""
+    return np.clip(np.rint(surface), 0, 255).astype(np.uint8)
 
 
 def _changed_box(

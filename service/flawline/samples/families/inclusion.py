@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawline.samples.families.stamp import Stamp
-from flawline.samples.fields import Field, across, cloud, grain, ramp
+from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
 
@@ -21,55 +21,60 @@ class Inclusion:
     def look(self, rng: np.random.Generator) -> SteelLook:
         """Smooth steel, usually dark, sometimes (one in nine) brightly lit."""
         bright = rng.random() < 0.11
-        mean = rng.uniform(160.0, 205.0) if bright else rng.normal(100.0, 17.0)
+        mean = rng.uniform(160.0, 205.0) if bright else rng.normal(100.0, 18.0)
         return SteelLook(
-            mean=float(np.clip(mean, 64.0, 210.0)),
-            light_down=float(rng.normal(0.0, 9.0)),
-            light_right=float(rng.normal(0.0, 30.0 if bright else 16.0)),
-            bands=float(rng.uniform(0.5, 2.5)),
-            band_px=30.0,
-            blotches=float(rng.uniform(0.5, 2.2)),
-            blotch_px=28.0,
-            streaks=float(rng.uniform(0.6, 1.8)),
-            streak_px=5.0,
-            grain=float(rng.uniform(1.3, 2.6)),
+            mean=float(np.clip(mean, 66.0, 210.0)),
+            light_down=rng.normal(0.0, 17.0),
+            light_right=rng.normal(0.0, 45.0 if bright else 24.0),
+            bands=rng.uniform(0.8, 3.5),
+            band_px=rng.uniform(20.0, 45.0),
+            blotches=rng.uniform(0.8, 3.0),
+            blotch_px=rng.uniform(14.0, 34.0),
+            streaks=rng.uniform(0.5, 1.5),
+            streak_px=4.0,
+            coarse_grain=rng.uniform(0.3, 1.2),
+            coarse_px=1.8,
+            grain=rng.uniform(1.5, 2.6),
             grain_px=0.75,
         )
 
     def size(self, rng: np.random.Generator) -> tuple[int, int]:
         """Along the strip 26..196, across it 14..55."""
-        along = min(200.0, 28.0 + rng.exponential(62.0))
-        across_px = 12.0 + rng.exponential(9.0) + 0.08 * along
-        return int(along), int(min(60.0, across_px))
+        along = min(220.0, 30.0 + rng.exponential(64.0))
+        over = 14.0 + rng.exponential(10.0) + 0.10 * along
+        return int(along), int(min(66.0, over))
 
     def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
-        """A ragged spindle, or a swarm of short dashes inside a spindle's outline."""
-        envelope = _spindle(rng, height, width)
+        """A ragged spindle among shorter, paler ones; or only a swarm of short dashes."""
+        envelope = _spindle(rng, height, width, girth=0.8)
+        swarm = _dashes(rng, envelope)
         if rng.random() < 0.3 and height > 30:
-            body = _dashes(rng, envelope)
+            dark = swarm
         else:
-            ragged = envelope + 0.30 * grain(rng, height, width, 6.0, 1.1)
-            body = ramp(ragged, 0.12, 0.55) * ramp(envelope, 0.0, 0.15)
-            streaky = 1.0 + 0.28 * grain(rng, height, width, 5.0, 0.9)
-            body = body * np.clip(streaky, 0.35, 1.5)
-        halo = ramp(envelope, 0.0, 0.7) * 0.10
-        depth = max(20.0, ground * rng.uniform(0.22, 0.45))
-        return Stamp.added((body + halo) * -depth)
+            core = _spindle(rng, height, width, girth=rng.uniform(0.30, 0.62))
+            ragged = core + 0.34 * grain(rng, height, width, 6.0, 1.3)
+            body = ramp(ragged, 0.05, 0.45) * ramp(core, -0.35, 0.1)
+            mottled = np.clip(0.9 + 0.22 * grain(rng, height, width, 9.0, 1.8), 0.4, 1.3)
+            dark = np.maximum(body * mottled, rng.uniform(0.3, 0.9) * swarm)
+        depth = max(20.0, ground * rng.triangular(0.16, 0.22, 0.48))
+        return Stamp.added(-depth * soften(dark, 0.8))
 
 
-def _spindle(rng: np.random.Generator, height: int, width: int) -> Field:
-    """1 along a wandering axis down to below 0 at the outline, [height, width]."""
+def _spindle(rng: np.random.Generator, height: int, width: int, girth: float) -> Field:
+    """1 along a wandering axis, 0 at the outline and negative beyond it, [height, width].
+
+    girth: half the spindle's width in its middle, as a share of half the window.
+    """
     y, x = across(height, width)
-    axis = 0.16 * cloud(rng, height, 1, max(8.0, height / 3), 1.0)
-    girth = 0.75 + 0.14 * cloud(rng, height, 1, max(5.0, height / 6), 1.0)
-    girth = girth * np.clip(1.25 * (1.0 - y**4), 0.0, 1.0)
-    inside: Field = 1.0 - np.abs(x - np.clip(axis, -0.3, 0.3)) / np.maximum(girth, 0.08)
-    return inside
+    room = 1.0 - girth
+    axis = np.clip(0.5 * room * cloud(rng, height, 1, max(8.0, height / 3), 1.0), -room, room)
+    swell = 1.0 + 0.25 * cloud(rng, height, 1, max(5.0, height / 5), 1.0)
+    half = np.maximum(girth * swell * np.clip(1.2 * (1.0 - y**4), 0.0, 1.0), 0.06)
+    return as_field(1.0 - np.abs(x - axis) / half)
 
 
 def _dashes(rng: np.random.Generator, envelope: Field) -> Field:
     """Short dark dashes along the strip where the envelope is positive."""
     height, width = envelope.shape
-    field = grain(rng, height, width, 4.5, 1.0)
-    dashes: Field = ramp(field, 0.75, 1.5) * ramp(envelope, 0.0, 0.35) * 1.15
-    return dashes
+    field = grain(rng, height, width, 5.0, 1.15)
+    return as_field(ramp(field, 0.7, 1.8) * ramp(envelope, 0.0, 0.4))

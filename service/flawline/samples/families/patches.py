@@ -21,53 +21,54 @@ class Patches:
     def look(self, rng: np.random.Generator) -> SteelLook:
         """Bright and coarse, often clipped to white; one sheet in six dark."""
         dark = rng.random() < 0.16
-        mean = rng.uniform(48.0, 95.0) if dark else rng.normal(190.0, 34.0)
-        coarse = 0.45 if dark else 1.0
+        mean = rng.uniform(50.0, 95.0) if dark else rng.normal(182.0, 38.0)
+        mean = float(np.clip(mean, 50.0, 275.0))
+        rough = mean / 180.0
         return SteelLook(
-            mean=float(np.clip(mean, 48.0, 250.0)),
-            light_down=float(rng.normal(0.0, 14.0)) * coarse,
-            light_right=float(rng.normal(0.0, 42.0)) * coarse,
-            bands=float(rng.uniform(2.0, 9.0)) * coarse,
-            band_px=26.0,
-            blotches=float(rng.uniform(6.0, 16.0)) * coarse,
-            blotch_px=16.0,
-            streaks=float(rng.uniform(3.0, 9.0)) * coarse,
-            streak_px=2.0,
-            grain=float(rng.uniform(15.0, 24.0)) * coarse,
-            grain_px=0.66,
+            mean=mean,
+            light_down=rough * rng.normal(0.0, 22.0),
+            light_right=rough * rng.normal(0.0, 70.0),
+            bands=rough * rng.uniform(4.0, 14.0),
+            band_px=rng.uniform(22.0, 40.0),
+            blotches=rough * rng.uniform(6.0, 16.0),
+            blotch_px=rng.uniform(14.0, 28.0),
+            streaks=rough * rng.uniform(5.0, 9.0),
+            streak_px=2.6,
+            coarse_grain=rough * rng.uniform(6.0, 10.0),
+            coarse_px=1.5,
+            grain=rough * rng.uniform(11.0, 16.0),
+            grain_px=0.62,
         )
 
     def size(self, rng: np.random.Generator) -> tuple[int, int]:
         """Blobs to long islands: width 27..90, height 27..185."""
-        width = np.clip(rng.lognormal(4.0, 0.33), 26.0, 110.0)
-        height = np.clip(width * rng.lognormal(0.30, 0.45), 27.0, 196.0)
+        width = np.clip(rng.lognormal(4.17, 0.36), 30.0, 120.0)
+        height = np.clip(width * rng.lognormal(0.33, 0.48), 30.0, 230.0)
         return int(height), int(width)
 
     def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
-        """An island: flat and darker inside, often with a lighter ring along its shore."""
+        """An island that darkens the steel, grain and all, often ringed along its shore."""
         shore = _island(rng, height, width)
-        crumbs = 0.16 * cloud(rng, height, width, 4.0, 4.0) + 0.10 * grain(
-            rng, height, width, 0.7, 0.7
-        )
-        ragged = shore + crumbs * ramp(shore, -0.25, 0.0)
-        alpha = ramp(ragged, 0.0, 0.36)
-        level = min(ground - 24.0, max(18.0, ground * rng.uniform(0.30, 0.48)))
-        inside = level + 0.10 * ground * cloud(rng, height, width, 22.0, 18.0)
+        softness = rng.uniform(0.22, 0.5)
+        alpha = ramp(shore, -0.05, softness)
+        tone = rng.uniform(0.30, 0.45) + 0.05 * cloud(rng, height, width, 20.0, 16.0)
         if rng.random() < 0.5:
-            ring = ramp(shore, 0.25, 0.45) * (1.0 - ramp(shore, 0.45, 0.65))
-            inside = inside + (0.10 * ground) * ring
-        # The steel's own grain shows through, weaker than outside.
-        kept = rng.uniform(0.28, 0.42)
-        offset = alpha * (np.clip(inside, 8.0, ground - 20.0) - kept * ground)
-        return Stamp(1.0 - alpha * (1.0 - kept), offset.astype(np.float32))
+            heart = ramp(shore, softness + 0.1, softness + 0.5)
+            tone = tone + rng.uniform(0.05, 0.20) * heart
+        tone = np.clip(tone, 0.18, max(0.2, 1.0 - 24.0 / ground))
+        gain = as_field(1.0 - alpha * (1.0 - tone))
+        return Stamp(gain, np.zeros_like(gain))
 
 
 def _island(rng: np.random.Generator, height: int, width: int) -> Field:
-    """About 1 in the middle of the island, 0 at its shore, negative outside."""
+    """1 and less in the middle of the island, 0 at its shore, negative outside, [H, W]."""
     y, x = across(height, width)
-    bow = np.clip(0.16 * cloud(rng, height, 1, max(12.0, height / 2.5), 1.0), -0.3, 0.3)
-    girth = 0.80 + 0.15 * cloud(rng, height, 1, max(8.0, height / 4), 1.0)
+    cell = max(9.0, 0.45 * width)
+    bow = np.clip(0.18 * cloud(rng, height, 1, max(14.0, height / 2.5), 1.0), -0.35, 0.35)
     power = 2.0 if height < 1.6 * width else 4.0
-    ends = 1.0 - np.abs(y / 0.94) ** power
-    sides: Field = 1.0 - ((x - bow) / np.clip(girth, 0.4, 0.96)) ** 2
-    return as_field(np.minimum(sides, ends * 1.4))
+    shape = 1.0 - (1.25 * (x - bow)) ** 2 - np.abs(y / 0.94) ** power
+    warp = 0.38 * cloud(rng, height, width, cell, cell) + 0.13 * cloud(rng, height, width, 6.0, 6.0)
+    fray = 0.07 * grain(rng, height, width, 1.0, 0.8)
+    # Nothing may be cut off straight at the window's edge.
+    margin = np.minimum(1.0 - np.abs(x), 1.0 - np.abs(y)) * 6.0
+    return as_field(np.minimum(shape + warp + fray, margin - 0.2))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawline.samples.families.stamp import Stamp
-from flawline.samples.fields import across, cloud, grain, ramp
+from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
 
@@ -19,34 +19,50 @@ class PittedSurface:
     follows_strip: bool = False
 
     def look(self, rng: np.random.Generator) -> SteelLook:
-        """Bright and smooth, with light that falls off strongly over the frame."""
+        """Bright and smooth, with light that often falls off strongly over the frame."""
         return SteelLook(
-            mean=float(np.clip(rng.normal(196.0, 42.0), 82.0, 246.0)),
-            light_down=float(rng.normal(0.0, 26.0)),
-            light_right=float(rng.normal(0.0, 36.0)),
-            bands=float(rng.uniform(1.0, 6.0)),
-            band_px=36.0,
-            blotches=float(rng.uniform(1.0, 5.0)),
-            blotch_px=34.0,
-            grain=float(rng.uniform(1.6, 4.0)),
+            mean=float(np.clip(rng.normal(196.0, 44.0), 84.0, 262.0)),
+            light_down=rng.normal(0.0, 26.0 if rng.random() < 0.7 else 100.0),
+            light_right=rng.normal(0.0, 48.0),
+            bands=rng.uniform(1.5, 8.0),
+            band_px=rng.uniform(24.0, 50.0),
+            blotches=rng.uniform(1.0, 5.0),
+            blotch_px=rng.uniform(20.0, 40.0),
+            coarse_grain=rng.uniform(0.6, 2.4),
+            coarse_px=1.4,
+            grain=rng.uniform(1.4, 3.0),
             grain_px=0.8,
         )
 
     def size(self, rng: np.random.Generator) -> tuple[int, int]:
         """Most of the frame: width 46..199, height 104..199."""
-        return int(rng.triangular(100, 195, 200)), int(rng.triangular(50, 165, 200))
+        return int(rng.triangular(110, 225, 240)), int(rng.triangular(55, 150, 240))
 
     def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
-        """Pits of one size with a few larger ones, denser in some places than in others."""
+        """Mostly a dense leathery field of small pits, sometimes fewer and larger ones."""
         y, x = across(height, width)
-        rim = np.minimum(1.0 - np.abs(y), 1.0 - np.abs(x))
-        inside = ramp(rim + 0.03 * cloud(rng, height, width, 9.0, 9.0), 0.0, 0.06)
-        size_px = rng.uniform(0.9, 1.5)
-        pits = grain(rng, height, width, size_px * rng.uniform(1.0, 1.35), size_px)
-        scarcity = rng.uniform(0.35, 1.45)
-        crowd = 0.35 * cloud(rng, height, width, 60.0, 45.0)
-        dark = ramp(pits + crowd, scarcity, scarcity + 1.1)
-        coarse = grain(rng, height, width, 2.6, 2.1) + 0.4 * crowd
-        dark = np.maximum(dark, ramp(coarse, 1.75, 2.2))
-        depth = max(24.0, ground * rng.uniform(0.20, 0.42))
-        return Stamp.added(dark * inside * -depth)
+        rim_px = np.minimum((1.0 - np.abs(y)) * 0.5 * height, (1.0 - np.abs(x)) * 0.5 * width)
+        # Pits get rarer towards the rim instead of stopping at a line.
+        reach = ramp(rim_px + 3.0 * cloud(rng, height, width, 12.0, 12.0), 0.0, 9.0)
+        crowd = 0.4 * cloud(rng, height, width, 55.0, 40.0) - 1.2 * (1.0 - reach)
+        kind = rng.random()
+        if kind < 0.6:
+            pits = _field_of_pits(rng, height, width, rng.uniform(0.95, 1.35))
+            dark = ramp(pits + crowd, rng.uniform(-0.2, 0.7), 2.3)
+        elif kind < 0.85:
+            pits = _field_of_pits(rng, height, width, rng.uniform(1.3, 1.8))
+            dark = ramp(pits + crowd, rng.uniform(0.6, 1.2), 2.4)
+        else:
+            pits = _field_of_pits(rng, height, width, rng.uniform(2.0, 2.6))
+            dark = ramp(pits + crowd, 1.25, 2.5)
+        few_large = ramp(_field_of_pits(rng, height, width, 2.2) + crowd, 2.0, 2.9)
+        dark = np.maximum(dark, 0.9 * few_large) * ramp(rim_px, 0.0, 2.0)
+        depth = max(26.0, ground * rng.uniform(0.20, 0.42))
+        return Stamp.added(-depth * soften(dark, 0.6))
+
+
+def _field_of_pits(rng: np.random.Generator, height: int, width: int, size_px: float) -> Field:
+    """Noise whose peaks lie apart like pits, deviation about 1, [height, width]."""
+    fine = grain(rng, height, width, size_px * 1.2, size_px)
+    # Taking out what is coarser than a pit evens out their spacing.
+    return as_field(1.15 * (fine - soften(fine, 2.2 * size_px)))

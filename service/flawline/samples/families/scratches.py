@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawline.samples.families.stamp import Stamp
-from flawline.samples.fields import Field, cloud, grain, ramp
+from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
 
@@ -21,53 +21,73 @@ class Scratches:
     def look(self, rng: np.random.Generator) -> SteelLook:
         """Dark and smooth with faint marks along the direction of the scores."""
         return SteelLook(
-            mean=float(np.clip(rng.normal(82.0, 26.0), 40.0, 138.0)),
-            light_down=float(rng.normal(0.0, 14.0)),
-            light_right=float(rng.normal(0.0, 14.0)),
-            bands=float(rng.uniform(0.6, 3.0)),
-            band_px=24.0,
-            blotches=float(rng.uniform(0.8, 3.2)),
-            blotch_px=22.0,
-            streaks=float(rng.uniform(0.4, 1.4)),
+            mean=float(np.clip(rng.normal(80.0, 28.0), 40.0, 142.0)),
+            light_down=rng.normal(0.0, 18.0),
+            light_right=rng.normal(0.0, 18.0),
+            bands=rng.uniform(0.6, 4.0),
+            band_px=rng.uniform(14.0, 40.0),
+            blotches=rng.uniform(1.0, 4.0),
+            blotch_px=rng.uniform(10.0, 30.0),
+            streaks=rng.uniform(0.3, 1.4),
             streak_px=6.0,
-            grain=float(rng.uniform(1.0, 2.6)),
+            coarse_grain=rng.uniform(0.3, 1.5),
+            coarse_px=1.5,
+            grain=rng.uniform(1.0, 2.8),
             grain_px=0.75,
             vertical=bool(rng.random() < 0.6),
         )
 
     def size(self, rng: np.random.Generator) -> tuple[int, int]:
-        """Along the score 30..200, across it 10..34."""
-        along = int(min(200.0, rng.triangular(30.0, 200.0, 240.0)))
-        across_px = int(np.clip(9.0 + rng.exponential(7.0), 10.0, 36.0))
-        return along, across_px
+        """Along the score 30..200 and out of the frame, across it 12..36."""
+        along = rng.triangular(40.0, 230.0, 280.0)
+        over = np.clip(11.0 + rng.exponential(8.0), 12.0, 40.0)
+        return int(along), int(over)
 
     def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
-        """One to five parallel lines that swell, fade and break together."""
-        lines = _bundle(rng, height, width)
-        rise = max(34.0, rng.uniform(0.45, 1.5) * ground) * rng.uniform(0.9, 1.3)
-        return Stamp.added(lines * (min(rise, 235.0 - ground)))
+        """A bundle of bright lines, or one broad scuffed track, that fades at its ends."""
+        y = across(height, width)[0]
+        ends = ramp(1.0 - np.abs(y), 0.0, rng.uniform(0.05, 0.5))
+        if width > 14 and rng.random() < 0.25:
+            track = _track(rng, height, width)
+        else:
+            track = _bundle(rng, height, width)
+        rise = max(34.0, rng.uniform(0.5, 1.9) * ground)
+        return Stamp.added(min(rise, 240.0 - ground) * soften(track * ends, 0.5))
+
+
+def _axis(rng: np.random.Generator, height: int, width: int) -> Field:
+    """Where the middle of a score lies in each row, in px, float32 [height, 1]."""
+    y = across(height, width)[0]
+    lean = rng.normal(0.0, 0.10) * width * y
+    bow = rng.normal(0.0, 0.08) * width * y**2
+    return as_field(0.5 * width + lean + bow + 0.25 * cloud(rng, height, 1, 30.0, 1.0))
 
 
 def _bundle(rng: np.random.Generator, height: int, width: int) -> Field:
-    """Brightness 0..1 of a bundle of scores running along axis 0, [height, width]."""
+    """Brightness 0..1.2 of one to six parallel scores running along axis 0, [height, width]."""
     columns = np.arange(width, dtype=np.float32)[None, :]
-    y = np.linspace(-1.0, 1.0, height, dtype=np.float32)[:, None]
-    lean = (rng.normal(0.0, 0.10) * width) * y
-    lean = lean + 0.3 * cloud(rng, height, 1, 30.0, 1.0)
-    ends = ramp(1.0 - np.abs(y), 0.0, rng.uniform(0.02, 0.30))
+    axis = _axis(rng, height, width)
     total = np.zeros((height, width), dtype=np.float32)
-    count = int(rng.integers(1, 3)) if width < 14 else int(rng.integers(2, 6))
+    count = int(rng.integers(1, 4)) if width < 18 else int(rng.integers(2, 7))
     for _ in range(count):
-        centre = (0.5 + rng.uniform(-0.26, 0.26) * (1.0 if count > 1 else 0.3)) * width
-        thickness = rng.uniform(0.7, 0.16 * width / count + 1.4)
-        offside = (columns - centre - lean) / (2.0 * thickness)
-        profile = 1.0 - offside**2
-        steadiness = np.clip(
-            0.7 + 0.35 * cloud(rng, height, 1, rng.uniform(3.0, 24.0), 1.0), 0.0, 1.3
-        )
-        total = np.maximum(total, ramp(profile, 0.0, 1.0) * steadiness * rng.uniform(0.45, 1.0))
-    glow = 1.0 - ((columns - 0.5 * width - lean) / (0.5 * width)) ** 2
-    total = total + 0.14 * ramp(glow, 0.0, 1.0)
-    rough = np.clip(1.0 + 0.16 * grain(rng, height, width, 1.2, 0.6), 0.5, 1.5)
-    bundle: Field = total * rough * ends
-    return np.clip(bundle, 0.0, 1.3)
+        centre = axis + rng.uniform(-0.30, 0.30) * width * (1.0 if count > 1 else 0.2)
+        thickness = rng.uniform(0.9, 1.6 + 0.22 * width / count)
+        line = ramp(1.0 - ((columns - centre) / thickness) ** 2, 0.0, 1.0)
+        slow = 0.75 + 0.25 * cloud(rng, height, 1, rng.uniform(18.0, 60.0), 1.0)
+        quick = 1.0 + 0.14 * cloud(rng, height, 1, 3.0, 1.0)
+        total = np.maximum(total, line * np.clip(slow * quick, 0.1, 1.2) * rng.uniform(0.4, 1.0))
+    glow = ramp(1.0 - ((columns - axis) / (0.5 * width)) ** 2, 0.0, 1.0)
+    rough = 1.0 + 0.10 * grain(rng, height, width, 1.0, 0.6)
+    return as_field(np.clip((total + 0.16 * glow) * rough, 0.0, 1.2))
+
+
+def _track(rng: np.random.Generator, height: int, width: int) -> Field:
+    """Brightness 0..1.2 of one broad track, streaky along and ticked across, [height, width]."""
+    columns = np.arange(width, dtype=np.float32)[None, :]
+    axis = _axis(rng, height, width)
+    half = 0.34 * width * (1.0 + 0.10 * cloud(rng, height, 1, 12.0, 1.0))
+    body = ramp(1.0 - ((columns - axis) / half) ** 2, -0.25, 0.6)
+    streaks = 0.65 + 0.30 * grain(rng, height, width, 9.0, 0.9)
+    ticks = 1.0 + 0.10 * cloud(rng, height, 1, 2.5, 1.0)
+    drift = 0.85 + 0.25 * cloud(rng, height, 1, 40.0, 1.0)
+    return as_field(np.clip(body * streaks * ticks * drift, 0.0, 1.2))
