@@ -32,15 +32,15 @@ class Crazing:
             light_right=rng.normal(0.0, 38.0),
             bands=rough * rng.uniform(6.0, 14.0),
             band_px=rng.uniform(18.0, 40.0),
-            blotches=rough * rng.uniform(3.0, 6.0),
+            blotches=rough * rng.uniform(4.5, 8.0),
             blotch_px=8.0,
-            streaks=rough * rng.uniform(5.0, 9.0),
+            streaks=rough * rng.uniform(3.5, 7.0),
             streak_slope=rng.uniform(-0.45, -0.1),
             streaks_across=True,
             streak_px=4.5,
-            coarse_grain=rough * rng.uniform(6.5, 9.0),
+            coarse_grain=rough * rng.uniform(8.5, 11.5),
             coarse_px=1.15,
-            grain=rough * rng.uniform(12.5, 16.0),
+            grain=rough * rng.uniform(12.5, 15.5),
             grain_px=0.6,
         )
 
@@ -53,21 +53,21 @@ class Crazing:
         canvas = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING), 0)
         pen = ImageDraw.Draw(canvas)
         spacing = rng.uniform(10.0, 17.0)
-        for _ in range(max(4, round(height / spacing * width / 42.0))):
+        for _ in range(max(4, round(height / spacing * width / 50.0))):
             _crack(rng, pen, canvas.width, canvas.height)
         lines = np.asarray(canvas.reduce(_OVERSAMPLING), dtype=np.float32) * (1.0 / 255.0)
         fading = np.clip(1.0 + 0.4 * cloud(rng, height, width, 20.0, 20.0), 0.4, 1.4)
-        depth = max(30.0, ground * rng.uniform(0.42, 0.62))
+        depth = max(30.0, ground * rng.uniform(0.38, 0.56))
         return Stamp.added(-depth * soften(lines * fading, 0.6))
 
 
 def _crack(rng: np.random.Generator, pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
     """One wavering crack, mostly sideways, thicker and darker in places."""
     x, y = rng.uniform(-0.1, 0.9) * width, rng.uniform(0.02, 0.98) * height
-    steps = int(rng.integers(5, 24))
+    steps = int(rng.integers(6, 30))
     heading, shade = rng.normal(0.0, 0.25), rng.uniform(60.0, 180.0)
     strides = rng.uniform(4.0, 10.0, steps).tolist()
-    bends = rng.normal(heading, 0.6, steps).tolist()
+    bends = rng.normal(heading, 0.5, steps).tolist()
     shades = np.clip(rng.normal(shade, 45.0, steps), 40.0, 255.0).astype(int).tolist()
     widths = rng.choice((3, 3, 4, 6), steps).tolist()
     for stride, bend, darkness, thickness in zip(strides, bends, shades, widths, strict=True):

@@ -52,11 +52,11 @@ class Inclusion:
             dark = swarm
         else:
             core = _spindle(rng, height, width, girth=rng.uniform(0.30, 0.62))
-            ragged = core + 0.34 * grain(rng, height, width, 6.0, 1.3)
+            ragged = core + 0.28 * grain(rng, height, width, 8.0, 1.3)
             body = ramp(ragged, 0.05, 0.45) * ramp(core, -0.35, 0.1)
-            mottled = np.clip(0.9 + 0.22 * grain(rng, height, width, 9.0, 1.8), 0.4, 1.3)
+            mottled = np.clip(0.95 + 0.14 * grain(rng, height, width, 9.0, 1.8), 0.5, 1.3)
             dark = np.maximum(body * mottled, rng.uniform(0.3, 0.9) * swarm)
-        depth = max(20.0, ground * rng.triangular(0.16, 0.22, 0.48))
+        depth = max(18.0, ground * rng.triangular(0.13, 0.19, 0.42))
         return Stamp.added(-depth * soften(dark, 0.8))
 
 
@@ -67,9 +67,9 @@ def _spindle(rng: np.random.Generator, height: int, width: int, girth: float) ->
     """
     y, x = across(height, width)
     room = 1.0 - girth
-    axis = np.clip(0.5 * room * cloud(rng, height, 1, max(8.0, height / 3), 1.0), -room, room)
+    axis = np.clip(0.35 * room * cloud(rng, height, 1, max(14.0, height / 2.5), 1.0), -room, room)
     swell = 1.0 + 0.25 * cloud(rng, height, 1, max(5.0, height / 5), 1.0)
-    half = np.maximum(girth * swell * np.clip(1.2 * (1.0 - y**4), 0.0, 1.0), 0.06)
+    half = np.maximum(girth * swell * np.clip(1.15 * (1.0 - y * y * np.abs(y)), 0.0, 1.0), 0.06)
     return as_field(1.0 - np.abs(x - axis) / half)
 
 

@@ -28,16 +28,16 @@ class RolledInScale:
             light_right=rng.normal(0.0, 20.0),
             bands=rough * rng.uniform(3.0, 8.0),
             band_px=rng.uniform(24.0, 50.0),
-            blotches=rough * rng.uniform(3.0, 5.5),
+            blotches=rough * rng.uniform(4.0, 7.0),
             blotch_px=rng.uniform(10.0, 18.0),
-            streaks=rough * rng.uniform(4.0, 6.5),
+            streaks=rough * rng.uniform(3.6, 6.0),
             streak_px=2.8,
             streak_slope=rng.uniform(-0.4, 0.02),
             streaks_across=True,
-            coarse_grain=rough * rng.uniform(2.0, 3.5),
+            coarse_grain=rough * rng.uniform(3.0, 5.0),
             coarse_px=1.9,
-            grain=rough * rng.uniform(4.0, 5.5),
-            grain_px=0.55,
+            grain=rough * rng.uniform(5.5, 7.0),
+            grain_px=0.52,
         )
 
     def size(self, rng: np.random.Generator) -> tuple[int, int]:
@@ -52,13 +52,13 @@ class RolledInScale:
         reach = reach + 0.10 * cloud(rng, height, width, 14.0, 14.0)
         inside = ramp(reach, 0.02, 0.30)
         flakes = (
-            0.85 * grain(rng, height, width, 1.3, 2.6)
-            + 0.35 * grain(rng, height, width, 0.7, 1.1)
+            0.9 * grain(rng, height, width, 1.5, 3.1)
+            + 0.25 * grain(rng, height, width, 0.8, 1.3)
             + 0.45 * cloud(rng, height, width, 14.0, 20.0)
         )
         bare = rng.uniform(0.7, 1.2)
-        dark = ramp(flakes, bare, bare + 1.5) * inside
+        dark = ramp(flakes, bare, bare + 1.4) * inside
         light = ramp(-flakes, -0.2, 1.6) * inside
         depth = max(30.0, ground * rng.uniform(0.36, 0.56))
         polish = ground * rng.uniform(0.0, 0.14)
-        return Stamp.added(soften(polish * light - depth * dark, 0.55))
+        return Stamp.added(soften(polish * light - depth * dark, 0.8))

@@ -59,7 +59,7 @@ def _axis(rng: np.random.Generator, height: int, width: int) -> Field:
     """Where the middle of a score lies in each row, in px, float32 [height, 1]."""
     y = across(height, width)[0]
     lean = rng.normal(0.0, 0.10) * width * y
-    bow = rng.normal(0.0, 0.08) * width * y**2
+    bow = rng.normal(0.0, 0.12) * width * y**2
     return as_field(0.5 * width + lean + bow + 0.25 * cloud(rng, height, 1, 30.0, 1.0))
 
 
@@ -87,7 +87,7 @@ def _track(rng: np.random.Generator, height: int, width: int) -> Field:
     axis = _axis(rng, height, width)
     half = 0.34 * width * (1.0 + 0.10 * cloud(rng, height, 1, 12.0, 1.0))
     body = ramp(1.0 - ((columns - axis) / half) ** 2, -0.25, 0.6)
-    streaks = 0.65 + 0.30 * grain(rng, height, width, 9.0, 0.9)
+    streaks = 0.65 + 0.30 * cloud(rng, height, width, 70.0, 1.7)
     ticks = 1.0 + 0.10 * cloud(rng, height, 1, 2.5, 1.0)
     drift = 0.85 + 0.25 * cloud(rng, height, 1, 40.0, 1.0)
     return as_field(np.clip(body * streaks * ticks * drift, 0.0, 1.2))
