@@ -11,11 +11,17 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flawspec.decoding import DecodeLimits, probe
-
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
-from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged, PictureRefused
+from flawline.application.job import (
+    Abandoned,
+    Expired,
+    Failed,
+    Job,
+    JobOutcome,
+    Judged,
+    PictureRefused,
+)
 from flawline.application.ports import Clock, JobQueue, Telemetry
 from flawline.application.request import (
     InspectionRequest,
@@ -36,6 +42,7 @@ from flawline.core.values import (
     StageTimes,
     Verdict,
 )
+from flawspec.decoding import DecodeLimits, probe
 from flawspec.errors import PictureError
 
 __all__ = ["InspectionRequest", "Inspector", "InspectorLimits", "ModelInfo", "Readiness"]
@@ -272,7 +279,9 @@ def _frame_info(picture: bytes, limits: DecodeLimits) -> FrameInfo:
     return FrameInfo(header.width_px, header.height_px, digest)
 
 
-def _why_undefined(order: _Order, outcome: Failed | Expired) -> Reason:
+def _why_undefined(order: _Order, outcome: Failed | Expired | Abandoned) -> Reason:
     if isinstance(outcome, Failed):
         return Reason("processing_failed", f"Processing failed; error id {outcome.error_id}.")
+    if isinstance(outcome, Abandoned):
+        return Reason("stopped", "The service stopped before the picture was evaluated.")
     return Reason("deadline", f"No verdict within {order.deadline_ms} ms.")

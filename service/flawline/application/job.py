@@ -59,7 +59,12 @@ class Expired:
     """The deadline passed before the picture was evaluated."""
 
 
-JobOutcome = Judged | PictureRefused | Failed | Expired
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The queue was closed before the picture was evaluated."""
+
+
+JobOutcome = Judged | PictureRefused | Failed | Expired | Abandoned
 
 
 @dataclass(frozen=True, slots=True)

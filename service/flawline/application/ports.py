@@ -80,7 +80,7 @@ class JobQueue(Protocol):
         ...
 
     async def close(self) -> None:
-        """Wake every waiting `lease`; what still waits is given up."""
+        """Wake every waiting `lease`; who still waits for a result learns that there is none."""
         ...
 
 

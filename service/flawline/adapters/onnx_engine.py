@@ -1,0 +1,210 @@
+"""ONNX Runtime as InferenceEngine; the only file that imports it."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from asyncio import wrap_future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from flawline.core.values import RawOutput
+from flawspec.artifact import BOXES_NAME, INPUT_NAME, SCORES_NAME
+from flawspec.errors import ArtifactError, HashMismatch, MissingArtifact, NotAnArtifact
+from flawspec.manifest import ArtifactManifest
+
+T = TypeVar("T")
+_ERRORS_ONLY = 3
+
+
+class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
+    """The graph is not the one its manifest describes; all differences are named at once."""
+
+    def __init__(self, path: Path, differences: Sequence[str]) -> None:
+        super().__init__(f"{path} does not keep its manifest: {'; '.join(differences)}.")
+        self.differences = tuple(differences)
+
+
+class OnnxEngine:
+    """One artifact, run in one thread of its own.
+
+    threads: how many ONNX Runtime computes with, 0 for all cores. providers: of ONNX Runtime, in
+    order of preference.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sha256: str,
+        manifest: ArtifactManifest,
+        *,
+        max_batch: int,
+        threads: int = 0,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self._path = path
+        self._sha256 = sha256
+        self._manifest = manifest
+        self._max_batch = max_batch
+        self._threads = threads
+        self._providers = list(providers)
+        self._session: onnxruntime.InferenceSession | None = None
+        self._thread = _EngineThread()
+
+    async def start(self) -> None:
+        """Load the graph and run every batch size once, so that no caller pays for first-time work.
+
+        Raises MissingArtifact, HashMismatch, NotAnArtifact or GraphMismatch.
+        """
+        self._thread.start()
+        self._session = await self._thread.run(self._loaded)
+
+    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        """Run a batch, uint8 [N, 1, height, width]."""
+        session = self._session
+        if session is None:
+            raise RuntimeError("the engine was not started")
+        return await self._thread.run(lambda: _run(session, images))
+
+    def close(self, limit_s: float = 1.0) -> None:
+        """End the thread; one that is stuck is left behind after `limit_s` seconds."""
+        self._thread.close(limit_s)
+
+    def _loaded(self) -> onnxruntime.InferenceSession:
+        # Read once: what is hashed is what is run, whatever happens to the file meanwhile.
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise MissingArtifact(f"The artifact {self._path} cannot be read.") from error
+        if hashlib.sha256(content).hexdigest() != self._sha256:
+            raise HashMismatch(f"{self._path} was changed while the service was starting.")
+        try:
+            session = onnxruntime.InferenceSession(
+                content, self._session_options(), providers=self._providers
+            )
+        except Exception as error:
+            raise NotAnArtifact(f"ONNX Runtime cannot load {self._path}.") from error
+        if differences := _graph_differences(session, self._manifest):
+            raise GraphMismatch(self._path, differences)
+        self._warm_up(session)
+        return session
+
+    def _session_options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.log_severity_level = _ERRORS_ONLY
+        # Idle threads that spin take the cores from those that decode the next batch.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+    def _warm_up(self, session: onnxruntime.InferenceSession) -> None:
+        manifest = self._manifest
+        shape = (self._max_batch, 1, manifest.input_height_px, manifest.input_width_px)
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        for size in range(1, self._max_batch + 1):
+            try:
+                output = _run(session, noise[:size])
+            except Exception as error:
+                raise GraphMismatch(self._path, [f"it fails on a batch of {size}"]) from error
+            if differences := _output_differences(output, size, len(manifest.labels)):
+                raise GraphMismatch(self._path, differences)
+
+
+def _run(session: onnxruntime.InferenceSession, images: NDArray[np.uint8]) -> RawOutput:
+    boxes_xyxy, scores = session.run([BOXES_NAME, SCORES_NAME], {INPUT_NAME: images})
+    return RawOutput(boxes_xyxy, scores)
+
+
+def _graph_differences(
+    session: onnxruntime.InferenceSession, manifest: ArtifactManifest
+) -> list[str]:
+    """In names, types and declared sizes; running it checks the sizes that are left open."""
+    picture = [None, 1, manifest.input_height_px, manifest.input_width_px]
+    expected: list[tuple[str, str, list[int | None]]] = [
+        (INPUT_NAME, "tensor(uint8)", picture),
+        (BOXES_NAME, "tensor(float)", [None, None, 4]),
+        (SCORES_NAME, "tensor(float)", [None, None, len(manifest.labels)]),
+    ]
+    inputs = {value.name: value for value in session.get_inputs()}
+    outputs = {value.name: value for value in session.get_outputs()}
+    differences = []
+    if set(inputs) != {INPUT_NAME}:
+        differences.append(f"its inputs are {sorted(inputs)}, expected is {INPUT_NAME!r} alone")
+    for name, kind, shape in expected:
+        value = inputs.get(name) or outputs.get(name)
+        if value is None:
+            differences.append(f"it has no {name!r}")
+        elif value.type != kind or not _fits(value.shape, shape):
+            differences.append(
+                f"{name!r} is {value.type} {value.shape}, expected is {kind} {_readable(shape)}"
+            )
+    return differences
+
+
+def _fits(declared: Sequence[int | str | None], expected: Sequence[int | None]) -> bool:
+    """Whether declared sizes agree; an open one (a name or None) fits any, a batch must be open."""
+    return (
+        len(declared) == len(expected)
+        and not isinstance(declared[0], int)
+        and all(
+            want is None or not isinstance(have, int) or have == want
+            for have, want in zip(declared, expected, strict=True)
+        )
+    )
+
+
+def _readable(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
+
+
+def _output_differences(output: RawOutput, pictures: int, classes: int) -> list[str]:
+    boxes, scores = output.boxes_xyxy.shape, output.scores.shape
+    if boxes == (pictures, boxes[1] if len(boxes) > 1 else None, 4) and scores == (
+        *boxes[:2],
+        classes,
+    ):
+        return []
+    return [f"a batch of {pictures} gives boxes {list(boxes)} and scores {list(scores)}"]
+
+
+class _EngineThread:
+    """Runs one call after the other.
+
+    It is a daemon: a call that never returns must not keep the process alive.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._work, name="flawline-engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def run(self, call: Callable[[], T]) -> T:
+        future: Future[T] = Future()
+        self._calls.put((future, call))
+        return await wrap_future(future)
+
+    def close(self, limit_s: float) -> None:
+        self._calls.put(None)
+        if self._thread.is_alive():
+            self._thread.join(limit_s)
+
+    def _work(self) -> None:
+        while (task := self._calls.get()) is not None:
+            future, call = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
+                future.set_exception(error)

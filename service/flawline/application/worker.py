@@ -1,0 +1,215 @@
+"""Takes jobs from the queue, runs them in batches, and brings the outcomes back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawline.application.failures import new_error_id
+from flawline.application.job import Expired, Failed, JobOutcome, Lease, PictureRefused
+from flawline.application.ports import Clock, InferenceEngine, JobQueue, Telemetry
+from flawline.application.stages import Prepared, Stages, TooLate
+from flawline.core.batching import BatchPolicy, halves
+from flawline.core.postprocess import require_rows
+from flawline.core.values import RawOutput
+from flawspec.errors import PictureError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerThreads:
+    """`prepare` decodes and letterboxes; `finish` judges, and so never queues behind decoding."""
+
+    prepare: Executor
+    finish: Executor
+
+
+class BatchWorker:
+    """Feeds one engine.
+
+    Two loops run side by side. One leases jobs and prepares each picture in a row of its own, at
+    most a batch ahead. The other, whenever the engine is idle, runs what is prepared. Every lease
+    is resolved with the picture's own outcome: a picture that cannot be decoded never gets into a
+    batch, and a batch that fails is halved until the culprit is alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        engine: InferenceEngine,
+        stages: Stages,
+        clock: Clock,
+        telemetry: Telemetry,
+        threads: WorkerThreads,
+        policy: BatchPolicy,
+        stall_limit_s: float,
+    ) -> None:
+        self._queue = queue
+        self._engine = engine
+        self._stages = stages
+        self._clock = clock
+        self._telemetry = telemetry
+        self._threads = threads
+        self._policy = policy
+        self._stall_limit_s = stall_limit_s
+        self._rows = stages.rows(policy.max_batch)
+        self._row_freed = asyncio.Event()
+        self._prepared: list[Prepared] = []
+        self._something_prepared = asyncio.Event()
+        self._engine_busy_since_s: float | None = None
+        self._loops: tuple[asyncio.Task[None], ...] = ()
+        self._errands: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin to take jobs."""
+        self._loops = (
+            asyncio.create_task(self._prepare_ahead(), name="flawline prepare"),
+            asyncio.create_task(self._run_batches(), name="flawline run"),
+        )
+
+    async def stop(self) -> None:
+        """Take no more jobs and drop those in hand; drain the Inspector first, then none is."""
+        tasks = {*self._loops, *self._errands}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def fault(self) -> str | None:
+        """What keeps this worker from answering: engine_stuck, worker_failed, or None."""
+        if any(task.done() for task in self._loops):
+            return "worker_failed"
+        since_s = self._engine_busy_since_s
+        if since_s is not None and self._clock.monotonic_s() - since_s > self._stall_limit_s:
+            return "engine_stuck"
+        return None
+
+    async def _prepare_ahead(self) -> None:
+        while leases := await self._queue.lease(await self._free_rows()):
+            for lease in leases:
+                self._spawn(self._prepare(lease, self._rows.take()))
+
+    async def _free_rows(self) -> int:
+        while not self._rows.free:
+            self._row_freed.clear()
+            await self._row_freed.wait()
+        return self._rows.free
+
+    async def _prepare(self, lease: Lease, row: int) -> None:
+        outcome: JobOutcome
+        try:
+            prepared = await asyncio.get_running_loop().run_in_executor(
+                self._threads.prepare, self._stages.prepare, lease, row, self._rows.row(row)
+            )
+        except TooLate:
+            outcome = Expired()
+        except PictureError as error:
+            outcome = PictureRefused(error.code, str(error))
+        except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
+            outcome = _failed(lease, "prepare", error)
+        else:
+            self._prepared.append(prepared)
+            self._something_prepared.set()
+            return
+        self._give_back([row])
+        await self._queue.resolve(lease, outcome)
+
+    async def _run_batches(self) -> None:
+        while True:
+            await self._something_prepared.wait()
+            batch = await self._cut()
+            if batch:
+                images = self._rows.gather([picture.row for picture in batch])
+                self._row_freed.set()
+                self._telemetry.batch_ran(len(batch))
+                await self._run(batch, images)
+            if not self._prepared:
+                self._something_prepared.clear()
+
+    async def _cut(self) -> list[Prepared]:
+        """Take from what is prepared the pictures to run; those too late are resolved as such."""
+        prepared = self._prepared
+        cut = self._policy.cut(
+            [picture.lease.job.deadline_s for picture in prepared], self._clock.monotonic_s()
+        )
+        gone = {*cut.run, *cut.expired}
+        self._prepared = [picture for i, picture in enumerate(prepared) if i not in gone]
+        for i in cut.expired:
+            self._give_back([prepared[i].row])
+            await self._queue.resolve(prepared[i].lease, Expired())
+        return [prepared[i] for i in cut.run]
+
+    async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
+        """Run a batch, or the parts of it that do run; images: uint8 [N, 1, height, width]."""
+        parts = [range(len(batch))]
+        while parts:
+            part = parts.pop()
+            pictures = batch[part.start : part.stop]
+            started_s = self._clock.monotonic_s()
+            try:
+                output = await self._infer(images[part.start : part.stop])
+            except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
+                if len(part) == 1:
+                    lease = pictures[0].lease
+                    await self._queue.resolve(lease, _failed(lease, "inference", error))
+                else:
+                    logger.warning("batch_failed size=%d: halving it", len(part))
+                    parts.extend(reversed(halves(part)))
+                continue
+            self._spawn(self._finish(pictures, output, started_s, self._clock.monotonic_s()))
+
+    async def _infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        self._engine_busy_since_s = self._clock.monotonic_s()
+        try:
+            output = await self._engine.infer(images)
+        finally:
+            self._engine_busy_since_s = None
+        require_rows(output, len(images))
+        return output
+
+    async def _finish(
+        self, pictures: Sequence[Prepared], output: RawOutput, started_s: float, ended_s: float
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        for i, picture in enumerate(pictures):
+            outcome: JobOutcome
+            try:
+                outcome = await loop.run_in_executor(
+                    self._threads.finish,
+                    self._stages.finish,
+                    picture,
+                    RawOutput(output.boxes_xyxy[i], output.scores[i]),
+                    started_s,
+                    ended_s,
+                )
+            except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
+                outcome = _failed(picture.lease, "postprocess", error)
+            await self._queue.resolve(picture.lease, outcome)
+
+    def _give_back(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            self._rows.give_back(row)
+        self._row_freed.set()
+
+    def _spawn(self, errand: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+
+
+def _failed(lease: Lease, stage: str, error: Exception) -> Failed:
+    """The outcome that names the log line which holds the error."""
+    error_id = new_error_id()
+    logger.error(
+        "%s_failed job_id=%s error_id=%s", stage, lease.job.job_id, error_id, exc_info=error
+    )
+    return Failed(error_id)

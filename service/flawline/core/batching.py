@@ -1,0 +1,89 @@
+"""When a batch is cut and what goes into it: decisions and memory, no clock and no waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Positions in the list of prepared pictures: those to run now, and those too late."""
+
+    run: tuple[int, ...]
+    expired: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """Work-conserving: an idle engine takes at once what is prepared, up to `max_batch`.
+
+    There is no window to wait in: a lone picture runs alone, and a batch is what piled up while the
+    engine was busy.
+    """
+
+    max_batch: int
+
+    def cut(self, deadlines_s: Sequence[float], now_s: float) -> Cut:
+        """What an idle engine does with the prepared pictures, the earliest deadline first.
+
+        deadlines_s: of each prepared picture, on the same clock as `now_s`; equal ones keep their
+        order.
+        """
+        expired = tuple(i for i, deadline_s in enumerate(deadlines_s) if deadline_s <= now_s)
+        alive = [i for i, deadline_s in enumerate(deadlines_s) if deadline_s > now_s]
+        alive.sort(key=lambda i: deadlines_s[i])
+        return Cut(tuple(alive[: self.max_batch]), expired)
+
+
+def halves(part: range) -> tuple[range, range]:
+    """Two non-empty parts of a batch of at least two, to find which of them makes it fail."""
+    middle = (part.start + part.stop + 1) // 2
+    return range(part.start, middle), range(middle, part.stop)
+
+
+class FrameRows:
+    """Memory for pictures, allocated once.
+
+    Pictures are prepared in any order, each in a row of its own; a batch is gathered from those
+    that are done. The copy is some 10 µs a picture, and lets preparing go on while the engine reads
+    the batch. Rows are uint8 [1, height, width].
+    """
+
+    def __init__(self, rows: int, input_height_px: int, input_width_px: int) -> None:
+        shape = (rows, 1, input_height_px, input_width_px)
+        self._rows = np.empty(shape, dtype=np.uint8)
+        self._batch = np.empty(shape, dtype=np.uint8)
+        self._free = list(range(rows))
+
+    @property
+    def free(self) -> int:
+        """How many more pictures may be prepared now."""
+        return len(self._free)
+
+    def take(self) -> int:
+        """The number of a free row, the caller's until given back. Raises IndexError if none is."""
+        return self._free.pop()
+
+    def row(self, number: int) -> NDArray[np.uint8]:
+        """A view of that row, uint8 [1, height, width]."""
+        view: NDArray[np.uint8] = self._rows[number]
+        return view
+
+    def give_back(self, number: int) -> None:
+        """The row may be taken again."""
+        self._free.append(number)
+
+    def gather(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        """Copy rows into the batch, and give them back.
+
+        The batch, uint8 [N, 1, height, width], is valid until the next call.
+        """
+        batch: NDArray[np.uint8] = self._batch[: len(numbers)]
+        # Any mode but the default one writes to `out` directly.
+        np.take(self._rows, numbers, axis=0, out=batch, mode="clip")
+        self._free.extend(numbers)
+        return batch

@@ -1,0 +1,76 @@
+"""From what the network says of one picture to detections in the frame's own pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawline.core.values import Box, Detection, RawOutput
+from flawspec.labels import LabelSet
+from flawspec.letterbox import Letterbox
+from flawspec.nms import nms, select_candidates
+
+# A threshold near 0 lets every anchor of every class through; to suppress all would cost seconds.
+MAX_CANDIDATES = 1000
+MAX_DETECTIONS = 100
+# Below ten-thousandths of a score and hundredths of a pixel lies the noise of float32.
+_SCORE_DECIMALS = 4
+_PIXEL_DECIMALS = 2
+
+
+class UnusableOutput(ValueError):  # noqa: N818 - it names what was found
+    """The network gave numbers that no verdict can rest on; silence would read as "no flaw"."""
+
+
+def require_rows(output: RawOutput, pictures: int) -> None:
+    """Raises UnusableOutput unless there is one row of boxes and of scores for each picture."""
+    if not len(output.boxes_xyxy) == len(output.scores) == pictures:
+        raise UnusableOutput(
+            f"{pictures} pictures gave {len(output.boxes_xyxy)} rows of boxes"
+            f" and {len(output.scores)} of scores"
+        )
+
+
+def find_detections(
+    boxes_xyxy: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    min_scores: NDArray[np.float32],
+    iou_threshold: float,
+    letterbox: Letterbox,
+    labels: LabelSet,
+) -> tuple[Detection, ...]:
+    """Threshold, suppress overlaps class by class, and lead back to the frame; best score first.
+
+    Args:
+        boxes_xyxy: float32 [A, 4], input pixels.
+        scores: float32 [A, C], 0..1, C in the order of `labels`.
+        min_scores: float32 [C]; a score equal to its threshold counts.
+        iou_threshold: two boxes of one class that overlap by more than this are one flaw.
+        letterbox: where the frame lies in the input; what lies wholly in its padding is dropped.
+        labels: names of the classes.
+
+    Raises:
+        UnusableOutput: for not-a-number scores or boxes, and boxes turned inside out.
+    """
+    if not np.isfinite(scores).all():
+        raise UnusableOutput("scores are not finite")
+    anchor_ids, class_ids, found = select_candidates(scores, min_scores)
+    if len(found) > MAX_CANDIDATES:
+        best = np.argsort(-found, kind="stable")[:MAX_CANDIDATES]
+        anchor_ids, class_ids, found = anchor_ids[best], class_ids[best], found[best]
+    candidates = boxes_xyxy[anchor_ids]
+    if not (np.isfinite(candidates).all() and (candidates[:, 2:] >= candidates[:, :2]).all()):
+        raise UnusableOutput("boxes are not finite, or turned inside out")
+    kept = nms(candidates, found, class_ids, iou_threshold, MAX_DETECTIONS)
+    in_frame = letterbox.to_frame(candidates[kept])
+    detections = (
+        Detection(
+            labels.name_of(int(class_ids[k])), round(float(found[k]), _SCORE_DECIMALS), _box(box)
+        )
+        for k, box in zip(kept, in_frame, strict=True)
+    )
+    return tuple(d for d in detections if d.box.shorter_side_px > 0)
+
+
+def _box(box_xyxy: NDArray[np.float32]) -> Box:
+    return Box(*(round(float(side), _PIXEL_DECIMALS) for side in box_xyxy))
