@@ -65,9 +65,16 @@ def iou_matrix(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> NDArray[np.float32]:
     """
     a = np.asarray(a_xyxy, dtype=np.float32).reshape(-1, 4)
     b = np.asarray(b_xyxy, dtype=np.float32).reshape(-1, 4)
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = area_xyxy(np.concatenate([top_left, bottom_right], axis=-1))
-    union = area_xyxy(a)[:, None] + area_xyxy(b)[None, :] - shared
-    iou: NDArray[np.float32] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    # One axis at a time: numpy is several times faster on [N, M] planes than on [N, M, 2].
+    shared = _shared_lengths(a[:, 0::2], b[:, 0::2])
+    shared *= _shared_lengths(a[:, 1::2], b[:, 1::2])
+    union = area_xyxy(a)[:, None] + area_xyxy(b) - shared
+    iou: NDArray[np.float32] = np.divide(shared, union, out=shared, where=union > 0)
     return iou
+
+
+def _shared_lengths(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much of one axis the spans a [N, 2] and b [M, 2] (low, high) have in common: [N, M]."""
+    lengths: NDArray[np.float32] = np.minimum(a[:, 1, None], b[:, 1])
+    lengths -= np.maximum(a[:, 0, None], b[:, 0])
+    return np.maximum(lengths, 0, out=lengths)

@@ -10,6 +10,8 @@ from PIL import Image
 
 from flawspec.boxes import clip_xyxy
 
+_REDUCING_GAP = 2.0
+
 
 @dataclass(frozen=True)
 class Letterbox:
@@ -78,19 +80,24 @@ class Letterbox:
     def to_frame(self, boxes_xyxy: ArrayLike) -> NDArray[np.float32]:
         """Boxes [N, 4] from input pixels to frame pixels, cut to the frame; a new float32 array."""
         offset, factor = self._offset(), self._factor()
-        boxes = (np.asarray(boxes_xyxy, dtype=np.float32) - offset) / factor
+        boxes = (np.asarray(boxes_xyxy, dtype=np.float32).reshape(-1, 4) - offset) / factor
         return clip_xyxy(boxes, self.frame_width_px, self.frame_height_px)
 
     def to_input(self, boxes_xyxy: ArrayLike) -> NDArray[np.float32]:
         """Boxes [N, 4] from frame pixels to input pixels; a new float32 array."""
-        boxes: NDArray[np.float32] = np.asarray(boxes_xyxy, dtype=np.float32) * self._factor()
-        return boxes + self._offset()
+        boxes = np.asarray(boxes_xyxy, dtype=np.float32).reshape(-1, 4)
+        return boxes * self._factor() + self._offset()
 
     def _resized(self, grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
         size = (self.resized_width_px, self.resized_height_px)
         if grey.shape == size[::-1]:
             return grey
-        return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR))
+        # The gap lets Pillow shrink big frames by whole numbers first: four times as fast at 5
+        # megapixels, a grey level or two off; frames up to twice the input are not touched by it.
+        resized = Image.fromarray(grey).resize(
+            size, Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
+        )
+        return np.asarray(resized)
 
     def _offset(self) -> NDArray[np.float32]:
         return np.array([self.left_px, self.top_px] * 2, dtype=np.float32)

@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from flawspec.boxes import iou_matrix
 
+_BLOCK = 128
+"""Boxes compared at once: enough to let numpy work, few enough to stop early and stay in cache."""
+
 
 def select_candidates(
     scores: NDArray[np.float32], min_scores: NDArray[np.float32]
@@ -44,16 +47,33 @@ def nms(
         kept indices [K] into N, best score first; equal scores keep the order they came in, so the
         result is repeatable.
     """
-    waiting = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable")
+    boxes, classes = boxes_xyxy[order], class_ids[order]
     kept: list[int] = []
-    while waiting.size and len(kept) < max_detections:
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(int(best))
-        # Only rivals of the same class are measured: each round costs what is left of one class,
-        # not all of N.
-        rivals = waiting[class_ids[waiting] == class_ids[best]]
-        overlaps = iou_matrix(boxes_xyxy[best], boxes_xyxy[rivals])[0]
-        fallen = rivals[overlaps > iou_threshold]
-        if fallen.size:
-            waiting = waiting[np.isin(waiting, fallen, invert=True)]
-    return np.array(kept, dtype=np.int64)
+    for start in range(0, len(order), _BLOCK):
+        if len(kept) >= max_detections:
+            break
+        fresh = np.arange(start, min(start + _BLOCK, len(order)))
+        if kept:
+            fresh = fresh[~_too_close(boxes, classes, fresh, np.array(kept), iou_threshold).any(1)]
+        falls_to = _too_close(boxes, classes, fresh, fresh, iou_threshold)
+        stands = np.ones(len(fresh), dtype=np.bool_)
+        for i, position in enumerate(fresh.tolist()):
+            if stands[i]:
+                kept.append(position)
+                stands &= ~falls_to[i]
+    return order[kept[:max_detections]]
+
+
+def _too_close(
+    boxes_xyxy: NDArray[np.float32],
+    class_ids: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    iou_threshold: float,
+) -> NDArray[np.bool_]:
+    """Which of `rows` (indices [R]) overlap which of `columns` (indices [K]) too much: [R, K]."""
+    same_class = class_ids[rows, None] == class_ids[columns]
+    close = iou_matrix(boxes_xyxy[rows], boxes_xyxy[columns]) > iou_threshold
+    verdict: NDArray[np.bool_] = same_class & close
+    return verdict

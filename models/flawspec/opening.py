@@ -43,7 +43,7 @@ _PIXEL_READS = 200_000
 _MAX_TIFF_LIST = 65_535
 """Strips or tiles: one a row of a very tall picture."""
 _MAX_JPEG_SCANS = 100
-"""A progressive JPEG has about ten; every one walks over all the pixels."""
+"""A progressive JPEG has about ten. A few bytes can make one that walks over all the pixels."""
 _SEND = "Send JPEG, PNG, BMP or TIFF, grey or colour, with 8 or 16 bits a sample."
 
 _GREY_16 = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
@@ -64,6 +64,13 @@ class DecodeLimits:
             raise ValueError("max_bytes and min_side_px must be at least 1")
         if not 1 <= self.max_pixels <= _HIGHEST_MAX_PIXELS:
             raise ValueError(f"max_pixels must be from 1 to {_HIGHEST_MAX_PIXELS}")
+
+
+class _JpegFile(JpegImageFile):
+    """Without Pillow's search for a print size, which warns of damaged EXIF in a sound picture."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
 
 
 class _BoundedReader(io.BytesIO):
@@ -96,7 +103,7 @@ class _Format:
 
 
 _FORMATS = (
-    _Format("JPEG", "image/jpeg", (b"\xff\xd8\xff",), JpegImageFile),
+    _Format("JPEG", "image/jpeg", (b"\xff\xd8\xff",), _JpegFile),
     _Format("PNG", "image/png", (b"\x89PNG\r\n\x1a\n",), PngImageFile),
     _Format("BMP", "image/bmp", (b"BM",), BmpImageFile),
     _Format("TIFF", "image/tiff", (b"II*\0", b"MM\0*"), TiffImageFile),
@@ -147,8 +154,10 @@ def open_picture(data: bytes, limits: DecodeLimits) -> OpenPicture:
     width, height = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
     _check_size(width, height, limits)
     _check_pixels(kind, image, tiff)
-    if kind.name == "JPEG" and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        raise UnsupportedPicture(f"This JPEG has more than {_MAX_JPEG_SCANS} scans. {_SEND}")
+    if image.info.get("progressive") and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
+        raise UnsupportedPicture(
+            f"This progressive JPEG has more than {_MAX_JPEG_SCANS} scans; store it as baseline."
+        )
     stream.begin_pixels()
     return OpenPicture(
         format=kind.name,
