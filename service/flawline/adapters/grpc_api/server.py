@@ -1,0 +1,74 @@
+"""The gRPC server: what it serves, how it starts and how it stops."""
+
+from __future__ import annotations
+
+import socket
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from flawline.adapters.grpc_api.health import HealthServicer
+from flawline.adapters.grpc_api.servicer import InspectionServicer
+from flawline.application.inspector import Inspector
+from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
+
+INSPECTION_SERVICE = inspection_pb2.DESCRIPTOR.services_by_name["InspectionService"].full_name
+_HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+
+class GrpcServer:
+    """InspectionService, health and reflection on one port of the running event loop.
+
+    max_message_bytes: of a request; well above the largest picture, so that one that is a little
+    too large is refused with our words instead of the library's.
+    """
+
+    def __init__(
+        self, inspector: Inspector, *, max_message_bytes: int, default_deadline_ms: int
+    ) -> None:
+        self.port = 0
+        self._server = grpc.aio.server(
+            options=(
+                ("grpc.max_receive_message_length", max_message_bytes),
+                # Or a second server could silently share the port and take half of the calls.
+                ("grpc.so_reuseport", 0),
+            )
+        )
+        self._health = HealthServicer(inspector, (INSPECTION_SERVICE,))
+        inspection_pb2_grpc.add_InspectionServiceServicer_to_server(  # type: ignore[no-untyped-call]
+            InspectionServicer(inspector, default_deadline_ms), self._server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        services = (INSPECTION_SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(services, self._server)
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port (a free one for 0). Raises OSError when that cannot be."""
+        _try_to_bind(host, port)
+        bare_host = f"[{host}]" if ":" in host else host
+        try:
+            self.port = self._server.add_insecure_port(f"{bare_host}:{port}")
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {bare_host}:{port}") from error
+        await self._server.start()
+        return self.port
+
+    def announce_not_serving(self) -> None:
+        """Health says NOT_SERVING for good; calls are still served. The first step of a drain."""
+        self._health.retire()
+
+    async def stop(self, grace_s: float) -> None:
+        """Refuse new calls, and cut off what still runs after `grace_s` seconds."""
+        self._health.close()
+        await self._server.stop(grace_s)
+
+
+def _try_to_bind(host: str, port: int) -> None:
+    """Bind and let go: gRPC says nothing of why it could not, and writes to stderr at that."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
