@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+from scripted_inspector import NOT_OK, OK, TOO_LATE, ScriptedInspector
+
+from flawline.adapters.rest import create_app
+from flawline.application.inspector import Readiness
+from flawline.core.errors import (
+    BadPicture,
+    InspectionError,
+    InvalidRequest,
+    NotReady,
+    QueueFull,
+    UnknownRecipe,
+)
+
+MAX_BYTES = 1000
+URL = "/v1/inspections"
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def client(
+    inspector: ScriptedInspector, registry: CollectorRegistry
+) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(inspector, registry, max_body_bytes=MAX_BYTES, body_timeout_s=0.2)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://flawline") as client:
+        yield client
+
+
+def problem_of(response: httpx.Response) -> dict:
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["status"] == response.status_code
+    assert problem["type"] == "about:blank"
+    assert problem["title"]
+    assert problem["detail"].endswith(".")
+    return problem
+
+
+async def test_answer_has_the_documented_shape(client: httpx.AsyncClient) -> None:
+    response = await client.post(URL, content=b"jpeg", headers={"content-type": "image/jpeg"})
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {
+        "inspection_id": NOT_OK.inspection_id,
+        "verdict": "NotOK",
+        "reasons": [{"code": "defect", "detail": "scratches with score 0.875."}],
+        "detections": [
+            {
+                "class": "scratches",
+                "score": 0.875,
+                "box": {"x_min": 1.5, "y_min": 2.0, "x_max": 30.25, "y_max": 40.0},
+            },
+            {
+                "class": "patches",
+                "score": 0.5,
+                "box": {"x_min": 0.0, "y_min": 0.0, "x_max": 10.0, "y_max": 12.0},
+            },
+        ],
+        "frame": {"width": 200, "height": 100, "sha256": "cd" * 32},
+        "line": "press-2",
+        "part_id": "SN-1",
+        "recipe": {"name": "default", "version": "1"},
+        "model": {"name": "tiny", "version": "1.2.3", "sha256": "ab" * 32},
+        "created_at": "2026-01-31T08:15:30.123Z",
+        "processing_times_ms": {
+            "queue": 1.0,
+            "decode": 2.0,
+            "preprocess": 3.0,
+            "inference": 4.0,
+            "postprocess": 5.0,
+            "total": 15.0,
+        },
+    }
+
+
+async def test_body_and_query_reach_the_inspector(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    query = "line=press-2&part_id=SN%201&recipe=default&min_score=0.25&deadline_ms=700"
+    await client.post(f"{URL}?{query}", content=b"\x00jpeg\xff")
+    await client.post(URL, content=b"")
+    full, bare = inspector.requests
+    assert full.picture == b"\x00jpeg\xff"
+    assert (full.line, full.part_id, full.recipe) == ("press-2", "SN 1", "default")
+    assert (full.min_score, full.deadline_ms) == (0.25, 700)
+    assert (bare.picture, bare.line, bare.min_score, bare.deadline_ms) == (b"", None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_text"),
+    [
+        ("text/plain", True),
+        ("text/plain; charset=utf-8", True),
+        ("text/*", True),
+        ("TEXT/PLAIN;Q=0.9, application/json;q=0.1", True),
+        ("application/json", False),
+        ("*/*", False),
+        ("text/plain, application/json", False),  # equal wishes: JSON
+        ("text/plain;q=0, */*", False),
+        ("text/plain;q=high", False),  # not a number: not a wish
+        ("image/png", False),
+    ],
+)
+async def test_accept_chooses_between_word_and_json(
+    client: httpx.AsyncClient, accept: str, is_text: bool
+) -> None:
+    response = await client.post(URL, content=b"jpeg", headers={"accept": accept})
+    assert response.status_code == 200
+    assert (response.text == "NotOK") is is_text
+    kind = "text/plain; charset=utf-8" if is_text else "application/json"
+    assert response.headers["content-type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code", "reason", "retry_after"),
+    [
+        (TOO_LATE, 504, "deadline", "deadline", None),
+        (QueueFull(1.2), 429, "queue_full", "queue_full", "2"),
+        (QueueFull(0.0), 429, "queue_full", "queue_full", "1"),
+        (NotReady("draining", 2.0), 503, "not_ready", "draining", "2"),
+    ],
+)
+async def test_no_verdict_is_undefined_in_both_forms(
+    client: httpx.AsyncClient,
+    inspector: ScriptedInspector,
+    outcome: object,
+    status: int,
+    code: str,
+    reason: str,
+    retry_after: str | None,
+) -> None:
+    inspector.outcome = outcome
+    response = await client.post(URL, content=b"jpeg")
+    problem = problem_of(response)
+    assert response.status_code == status
+    assert (problem["code"], problem["verdict"], problem["reason"]) == (code, "Undefined", reason)
+    assert response.headers.get("retry-after") == retry_after
+    expected_id = TOO_LATE.inspection_id if outcome is TOO_LATE else None
+    assert problem.get("inspection_id") == expected_id
+
+    word = await client.post(URL, content=b"jpeg", headers={"accept": "text/plain"})
+    assert (word.status_code, word.text) == (status, "Undefined")
+    assert word.headers.get("retry-after") == retry_after
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (BadPicture("corrupt_picture", "Cut short."), 422, "corrupt_picture"),
+        (BadPicture("too_many_pixels", "Too big."), 422, "too_many_pixels"),
+        (BadPicture("too_many_bytes", "Too big."), 413, "too_many_bytes"),
+        (BadPicture("unsupported_picture", "A GIF."), 415, "unsupported_picture"),
+        (UnknownRecipe("x", ["default"]), 404, "unknown_recipe"),
+        (InspectionError("Some later kind."), 422, "inspection_error"),
+    ],
+)
+async def test_bad_requests_stay_problems_whatever_is_accepted(
+    client: httpx.AsyncClient,
+    inspector: ScriptedInspector,
+    error: Exception,
+    status: int,
+    code: str,
+) -> None:
+    inspector.outcome = error
+    for accept in ("*/*", "text/plain"):
+        response = await client.post(URL, content=b"jpeg", headers={"accept": accept})
+        problem = problem_of(response)
+        assert (response.status_code, problem["code"]) == (status, code)
+        assert problem["detail"] == str(error)
+        assert "verdict" not in problem
+
+
+async def test_invalid_request_names_the_field(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    inspector.outcome = InvalidRequest("line", "line is odd.")
+    response = await client.post(URL, content=b"jpeg")
+    assert response.status_code == 422
+    assert problem_of(response)["errors"] == [{"field": "line", "detail": "line is odd."}]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("min_score=high", "min_score"),
+        ("deadline_ms=1.5", "deadline_ms"),
+        ("min_scor=0.9", "min_scor"),  # a typing error must not pass for "no threshold given"
+        ("line=a&line=b", "line"),
+    ],
+)
+async def test_malformed_queries_are_named(
+    client: httpx.AsyncClient, inspector: ScriptedInspector, query: str, field: str
+) -> None:
+    response = await client.post(f"{URL}?{query}", content=b"jpeg")
+    assert response.status_code == 422
+    assert [fault["field"] for fault in problem_of(response)["errors"]] == [field]
+    assert inspector.requests == []
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        None,
+        "image/jpeg",
+        "IMAGE/PNG",
+        "image/bmp",
+        "image/x-ms-bmp",
+        "image/tiff; page=1",
+        "application/octet-stream",
+    ],
+)
+async def test_accepted_media_types(client: httpx.AsyncClient, media_type: str | None) -> None:
+    headers = {} if media_type is None else {"content-type": media_type}
+    assert (await client.post(URL, content=b"x", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({"content-type": "application/x-www-form-urlencoded"}, "-H 'Content-Type: image/jpeg'"),
+        ({"content-type": "multipart/form-data; boundary=b"}, "--data-binary"),
+        ({"content-type": "text/html"}, "'text/html'"),
+        ({"content-type": "image/gif"}, "image/jpeg, image/png, image/bmp"),
+        ({"content-type": "image/png", "content-encoding": "gzip"}, "'gzip'"),
+    ],
+)
+async def test_other_media_types_are_415_and_say_what_to_send(
+    client: httpx.AsyncClient, inspector: ScriptedInspector, headers: dict, says: str
+) -> None:
+    response = await client.post(URL, content=b"x", headers=headers)
+    assert response.status_code == 415
+    assert says in problem_of(response)["detail"]
+    assert "image/jpeg" in response.headers["accept"]
+    assert inspector.requests == []
+
+
+async def test_body_is_refused_by_its_declared_length_unread(client: httpx.AsyncClient) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    headers = {"content-length": str(MAX_BYTES + 1)}
+    response = await client.post(URL, content=body(), headers=headers)
+    assert response.status_code == 413
+    assert problem_of(response)["code"] == "too_many_bytes"
+
+
+async def test_chunked_body_is_counted_while_it_is_read(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield bytes(100)
+
+    response = await client.post(URL, content=endless())
+    assert response.status_code == 413
+    assert taken <= MAX_BYTES // 100 + 2
+    assert inspector.requests == []
+
+
+async def test_largest_body_passes(client: httpx.AsyncClient) -> None:
+    assert (await client.post(URL, content=bytes(MAX_BYTES))).status_code == 200
+
+
+async def test_a_body_that_never_comes_is_408(client: httpx.AsyncClient) -> None:
+    async def stalled() -> AsyncIterator[bytes]:
+        yield b"begin"
+        await asyncio.sleep(30)
+
+    response = await client.post(URL, content=stalled())
+    assert response.status_code == 408
+    assert problem_of(response)["code"] == "body_too_slow"
+
+
+async def test_unexpected_errors_give_the_id_alone(
+    client: httpx.AsyncClient, inspector: ScriptedInspector, caplog: pytest.LogCaptureFixture
+) -> None:
+    inspector.outcome = RuntimeError("password=hunter2")
+    with caplog.at_level(logging.ERROR):
+        response = await client.post(URL, content=b"jpeg")
+    problem = problem_of(response)
+    assert (response.status_code, problem["code"]) == (500, "internal_error")
+    assert "hunter2" not in response.text
+    assert "hunter2" in caplog.text
+    assert problem["error_id"] in caplog.text
+    word = await client.post(URL, content=b"jpeg", headers={"accept": "text/plain"})
+    assert (word.status_code, word.text) == (500, "Undefined")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/docs/static/nothing.js", 404, "not_found"),
+        ("GET", URL, 405, "method_not_allowed"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed"),
+    ],
+)
+async def test_errors_of_the_framework_are_problems_too(
+    client: httpx.AsyncClient, method: str, path: str, status: int, code: str
+) -> None:
+    response = await client.request(method, path)
+    assert (response.status_code, problem_of(response)["code"]) == (status, code)
+    assert ("allow" in response.headers) is (status == 405)
+
+
+async def test_models(client: httpx.AsyncClient) -> None:
+    (model,) = (await client.get("/v1/models")).json()["models"]
+    assert model["name"] == "tiny"
+    assert model["classes"] == ["scratches", "patches"]
+    assert model["input"] == {"width": 64, "height": 64}
+    assert model["score_thresholds"] == {"scratches": 0.3, "patches": 0.4}
+    assert model["metrics"] == {"map50": 0.7}
+
+
+async def test_probes(client: httpx.AsyncClient, inspector: ScriptedInspector) -> None:
+    assert (await client.get("/healthz/live")).json() == {"live": True}
+    ready = await client.get("/healthz/ready")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True})
+    inspector.ready = Readiness(ready=False, reason="draining")
+    assert (await client.get("/healthz/live")).status_code == 200
+    not_ready = await client.get("/healthz/ready")
+    assert not_ready.status_code == 503
+    assert problem_of(not_ready)["reason"] == "draining"
+    assert not_ready.headers["retry-after"] == "1"
+
+
+async def test_metrics_are_those_of_the_registry(
+    client: httpx.AsyncClient, registry: CollectorRegistry
+) -> None:
+    Counter("flawline_things", "Things.", registry=registry).inc()
+    plain = await client.get("/metrics")
+    assert plain.headers["content-type"].startswith("text/plain; version=")
+    assert "flawline_things_total 1.0" in plain.text
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+    openmetrics = await client.get("/metrics", headers=accept)
+    assert openmetrics.headers["content-type"].startswith("application/openmetrics-text")
+    assert openmetrics.text.endswith("# EOF\n")
+
+
+async def test_docs_need_no_network(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/docs")).text
+    assert "https://" not in page
+    for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
+        assert f"/docs/static/{asset}" in page
+        assert (await client.get(f"/docs/static/{asset}")).status_code == 200
+
+
+async def test_openapi_document_is_complete(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    inspect = document["paths"][URL]["post"]
+    assert set(inspect["responses"]) == {
+        *("200", "400", "404", "408", "413", "415", "422", "429", "500", "503", "504")
+    }
+    assert set(inspect["requestBody"]["content"]) >= {"image/jpeg", "application/octet-stream"}
+    for status, answer in inspect["responses"].items():
+        for media_type, content in answer["content"].items():
+            assert "example" in content, (status, media_type)
+    assert {"HTTPValidationError", "ValidationError"}.isdisjoint(document["components"]["schemas"])
+    for reference in _references(document):
+        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
+
+
+async def test_documented_answer_is_what_the_code_makes(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+    answer = document["paths"][URL]["post"]["responses"]["200"]["content"]["application/json"]
+    made = (await client.post(URL, content=b"jpeg")).json()
+    assert _shape(answer["example"]) == _shape({**made, "detections": made["detections"][:1]})
+
+
+async def test_an_answer_without_part_id_says_null(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    inspector.outcome = OK
+    answer = (await client.post(URL, content=b"jpeg")).json()
+    assert (answer["part_id"], answer["detections"], answer["reasons"]) == (None, [], [])
+
+
+def _shape(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shape(inner) for inner in value]
+    return type(value)
+
+
+def _references(node: object) -> list[str]:
+    text = json.dumps(node)
+    return [part.split('"')[0] for part in text.split('"$ref": "')[1:]]
