@@ -1,0 +1,172 @@
+"""Command line of the science: train, export, evaluate, info."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from flawspec.artifact import read_manifest, verify
+from flawspec.errors import FlawspecError
+from mobilemamba.card import model_card
+from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.complexity import complexity
+from mobilemamba.config import ConfigError, load_config
+from mobilemamba.dataset import DatasetError, load_coco
+from mobilemamba.detector import SIZES, build_detector
+from mobilemamba.export import ExportError
+from mobilemamba.operating_point import at_threshold, match
+from mobilemamba.progress import TrainingDisplay
+from mobilemamba.release import ArtifactReport, evaluate_artifact, release
+from mobilemamba.train import LAST, Trainer, TrainingError
+
+EXPECTED = (
+    ConfigError,
+    DatasetError,
+    CheckpointError,
+    TrainingError,
+    ExportError,
+    FlawspecError,
+    OSError,
+)
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def commands() -> None:
+    """Train, measure and export MobileMamba detectors."""
+
+
+@commands.command()
+@click.argument("config", type=EXISTING_FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder for checkpoints and metrics.jsonl.")
+@click.option("--resume", is_flag=True, help=f"Go on from {LAST} in the folder.")
+@click.option("--device", default=None, help="cpu or cuda; by default cuda where there is one.")
+def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
+    """Train as CONFIG (TOML) says; Ctrl-C keeps the last finished epoch, --resume goes on from it."""
+    run = load_config(config)
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if not resume and (out / LAST).exists():
+        raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
+    trainer = Trainer(run, out, chosen)
+    if resume:
+        trainer.resume(out / LAST)
+    with TrainingDisplay(Console(), run.training.epochs) as display:
+        trainer.run(display.observer())
+
+
+@commands.command()
+@click.argument("config", type=EXISTING_FILE)
+@click.argument("checkpoint", type=EXISTING_FILE)
+@click.option(
+    "--out", type=FOLDER, required=True, help="Folder of artifacts; SHA256SUMS there is kept."
+)
+def export(config: Path, checkpoint: Path, out: Path) -> None:
+    """Make an artifact with its model card from CHECKPOINT, trained as CONFIG says."""
+    run = load_config(config)
+    made = release(run, checkpoint, out, datetime.now(timezone.utc), click.echo)
+    made.artifact.with_suffix(".md").write_text(model_card(made, run, config.as_posix()), "utf-8")
+    click.echo(
+        f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
+        f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
+    )
+
+
+@commands.command()
+@click.argument("artifact", type=EXISTING_FILE)
+@click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
+    """Measure ARTIFACT on a data set, in ONNX Runtime, exactly as it is served."""
+    digest = verify(artifact, None)
+    manifest = read_manifest(artifact)
+    dataset = load_coco(coco, images, labels=manifest.labels)
+    report = evaluate_artifact(artifact, manifest, dataset)
+    matches = match(dataset, report.detections)
+    points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
+    if as_json:
+        document = {
+            "artifact": {
+                "name": manifest.model_name,
+                "version": manifest.model_version,
+                "sha256": digest,
+            },
+            "pictures": len(dataset.samples),
+            "boxes": sum(m.boxes for m in matches),
+            **dataclasses.asdict(report.metrics),
+            "operating_points": {
+                name: dataclasses.asdict(p)
+                for name, p in zip(manifest.labels.names, points, strict=True)
+            },
+        }
+        click.echo(json.dumps(_without_nan(document)))
+        return
+    _print_report(
+        report,
+        [(n, m.boxes, p) for n, m, p in zip(manifest.labels.names, matches, points, strict=True)],
+    )
+
+
+@commands.command()
+@click.argument("artifact", type=EXISTING_FILE, required=False)
+def info(artifact: Path | None) -> None:
+    """What ARTIFACT says about itself; without one, how large the network sizes are."""
+    if artifact is not None:
+        digest = verify(artifact, None)
+        click.echo(
+            json.dumps(
+                {"sha256": digest, **json.loads(read_manifest(artifact).to_json())}, indent=2
+            )
+        )
+        return
+    table = Table("size", "parameters", "GFLOP at 256x256")
+    for size in SIZES:
+        found = complexity(build_detector(size, classes=6), 256, 256)
+        table.add_row(size, f"{found.parameters:,}", f"{found.flop / 1e9:.3f}")
+    Console().print(table)
+
+
+def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -> None:
+    m = report.metrics
+    table = Table("class", "boxes", "AP50", "threshold", "precision", "recall")
+    for name, boxes, point in rows:
+        values = dataclasses.astuple(point)  # type: ignore[call-overload]
+        table.add_row(name, str(boxes), f"{m.ap50[name]:.3f}", *(f"{v:.3f}" for v in values))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"mAP50 {m.map50:.4f}   mAP50-95 {m.map50_95:.4f}   mAP50 small {m.map50_small:.3f}, "
+        f"medium {m.map50_medium:.3f}, large {m.map50_large:.3f}"
+    )
+
+
+def _without_nan(value: object) -> object:
+    """JSON has no NaN: a figure that does not exist is null."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def main() -> None:
+    """Entry point: expected errors are one sentence on standard error and exit code 2, Ctrl-C is 130."""
+    try:
+        commands(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except EXPECTED as error:
+        click.echo(f"mobilemamba: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("mobilemamba: stopped; --resume goes on after the last finished epoch", err=True)
+        sys.exit(130)

@@ -1,0 +1,202 @@
+"""The description of a run: frozen dataclasses read from TOML.
+
+Unknown keys and wrong types are errors, all named at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from mobilemamba.augment import AugmentConfig
+from mobilemamba.detector import SIDE_MULTIPLE
+from mobilemamba.losses.detection import DetectionWeights
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class ConfigError(Exception):
+    """A description of a run that cannot be followed; the message names every fault."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """A COCO file and its folder of pictures. `$NAME` in a path is taken from the environment."""
+
+    name: str
+    split: str
+    annotations: str
+    images: str
+
+    def paths(self) -> tuple[Path, Path]:
+        """Annotation file and folder, variables filled in.
+
+        Raises:
+            ConfigError: a variable is not set.
+        """
+        return _expand(self.annotations), _expand(self.images)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained and what its artifact will be called."""
+
+    size: str = "nano"
+    name: str = "mobilemamba-nano"
+    version: str = "0.1.0"
+    license_note: str = ""
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """The network's input: sides in pixels, grey level of the padding, normalisation of pixels / 255."""
+
+    width_px: int = 256
+    height_px: int = 256
+    pad_value: int = 114
+    mean: float = 0.5
+    std: float = 0.25
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop. Learning rates: linear warm-up to `learning_rate`, cosine down to `final_share` of it."""
+
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 0.002
+    final_share: float = 0.02
+    warmup_epochs: float = 2.0
+    weight_decay: float = 0.05
+    clip_norm: float = 10.0
+    average_decay: float = 0.999
+    plain_epochs: int = 10
+    evaluate_every: int = 5
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that a run depends on, besides the data and the code."""
+
+    train: tuple[DataConfig, ...]
+    val: DataConfig
+    seed: int = 0
+    model: ModelConfig = field(default_factory=ModelConfig)
+    input: InputConfig = field(default_factory=InputConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: DetectionWeights = field(default_factory=DetectionWeights)
+    sha256: str = ""
+
+
+def load_config(path: Path) -> RunConfig:
+    """Read and check a TOML file.
+
+    Raises:
+        ConfigError: unreadable, not TOML, unknown keys, wrong types, values out of range.
+    """
+    try:
+        text = path.read_bytes()
+        content = tomllib.loads(text.decode())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    faults: list[str] = []
+    if "sha256" in content:
+        faults.append("sha256 is computed, not given")
+    run = _build(RunConfig, content, "", faults)
+    faults += _range_faults(run) if run is not None and not faults else []
+    if faults or run is None:
+        raise ConfigError(
+            f"{path} has {len(faults)} fault(s):\n" + "\n".join(f"  - {f}" for f in faults)
+        )
+    return dataclasses.replace(run, sha256=hashlib.sha256(text).hexdigest())
+
+
+def _build(kind: Any, content: dict[str, Any], place: str, faults: list[str]) -> Any:
+    """An instance of the dataclass `kind` from a TOML table; None when it has faults."""
+    hints = get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    before = len(faults)
+    faults += [
+        f"{place}{key} is unknown; known: {', '.join(fields)}"
+        for key in content
+        if key not in fields
+    ]
+    values = {}
+    for name, entry in fields.items():
+        if name in content:
+            values[name] = _convert(hints[name], content[name], f"{place}{name}", faults)
+        elif entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING:
+            faults.append(f"{place}{name} is missing")
+    return kind(**values) if len(faults) == before else None
+
+
+def _convert(hint: Any, value: Any, place: str, faults: list[str]) -> Any:
+    if dataclasses.is_dataclass(hint):
+        if isinstance(value, dict):
+            return _build(hint, value, f"{place}.", faults)
+        faults.append(f"{place} must be a table")
+        return None
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            faults.append(f"{place} must be a list")
+            return None
+        kinds = get_args(hint)
+        if kinds[-1] is not Ellipsis and len(value) != len(kinds):
+            faults.append(f"{place} must hold {len(kinds)} values")
+            return None
+        return tuple(_convert(kinds[0], v, f"{place}[{i}]", faults) for i, v in enumerate(value))
+    if hint is float and type(value) is int:
+        return float(value)
+    if type(value) is not hint:
+        faults.append(f"{place} must be a {hint.__name__}, not {value!r}")
+    return value
+
+
+def _range_faults(run: RunConfig) -> list[str]:
+    t, i = run.training, run.input
+    probabilities = ("mosaic", "flip_horizontal", "flip_vertical", "transpose", "least_visible")
+    checks = {
+        "at least one [[train]] data set is needed": len(run.train) > 0,
+        f"input.width_px must be a positive multiple of {SIDE_MULTIPLE}": i.width_px > 0
+        and i.width_px % SIDE_MULTIPLE == 0,
+        f"input.height_px must be a positive multiple of {SIDE_MULTIPLE}": i.height_px > 0
+        and i.height_px % SIDE_MULTIPLE == 0,
+        "input.pad_value must be 0 to 255": 0 <= i.pad_value <= 255,
+        "input.std must be positive": i.std > 0,
+        "training.epochs must be positive": t.epochs > 0,
+        "training.batch_size must be positive": t.batch_size > 0,
+        "training.learning_rate must be positive": t.learning_rate > 0,
+        "training.evaluate_every must be positive": t.evaluate_every > 0,
+        "training.average_decay must be below 1 and not negative": 0 <= t.average_decay < 1,
+        "augment.scale must be two positive numbers, the smaller first": 0
+        < run.augment.scale[0]
+        <= run.augment.scale[1],
+        "augment.gamma must be at least 1": run.augment.gamma >= 1,
+    }
+    faults = [text for text, holds in checks.items() if not holds]
+    faults += [
+        f"augment.{p} must be 0 to 1"
+        for p in probabilities
+        if not 0 <= getattr(run.augment, p) <= 1
+    ]
+    return faults
+
+
+def _expand(path: str) -> Path:
+    expanded = os.path.expandvars(path)
+    unset = re.findall(r"\$\{?(\w+)", expanded)
+    if unset:
+        raise ConfigError(f"{path}: set the environment variable {unset[0]} to a folder")
+    return Path(expanded)

@@ -1,0 +1,48 @@
+"""The detector: backbone, neck and head, and one builder per released size."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from mobilemamba.backbone import Backbone, BackboneSize
+from mobilemamba.head import Head, Predictions
+from mobilemamba.neck import Neck
+
+SIDE_MULTIPLE = (
+    64  # of the input: the coarsest map (stride 32) must have even sides for the Haar transform
+)
+
+
+class Detector(nn.Module):
+    """[B, 1, H, W] float pictures, normalised, H and W multiples of 64 -> `Predictions`."""
+
+    def __init__(self, backbone_size: BackboneSize, neck_channels: int, classes: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.backbone = Backbone(backbone_size)
+        self.neck = Neck(backbone_size.widths, neck_channels)
+        self.head = Head(neck_channels, classes)
+
+    def forward(self, pictures: Tensor) -> Predictions:
+        """See the class."""
+        return self.head(self.neck(self.backbone(pictures)))
+
+
+def nano(classes: int) -> Detector:
+    """The edge size: at most 1.5 M parameters and 0.5 GFLOP at 256x256."""
+    size = BackboneSize(widths=(48, 96, 192), depths=(1, 2, 2), heads=4, state_size=8)
+    return Detector(size, neck_channels=64, classes=classes)
+
+
+SIZES = {"nano": nano}
+
+
+def build_detector(size: str, classes: int) -> Detector:
+    """The detector of a named size.
+
+    Raises:
+        ValueError: the size is unknown.
+    """
+    if size not in SIZES:
+        raise ValueError(f"model size {size!r} is unknown; known: {', '.join(SIZES)}")
+    return SIZES[size](classes)

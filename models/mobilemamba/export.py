@@ -1,0 +1,154 @@
+"""From a network to an artifact: one ONNX file of standard operators that says what it is.
+
+It is refused when its numbers differ from PyTorch's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from flawspec.artifact import BOXES_NAME, INPUT_NAME, METADATA_KEY, SCORES_NAME
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.evaluate import Predict, network_predictor
+
+OPSET = 18
+PARITY_BATCHES = (1, 3, 8)
+PARITY_TOLERANCE = 1e-4
+
+
+class ExportError(Exception):
+    """The artifact would not be what it claims to be; the message says in what."""
+
+
+def to_onnx(network: nn.Module, height_px: int, width_px: int) -> onnx.ModelProto:
+    """The graph of an `ArtifactNetwork`: fixed height and width, free batch size, opset 18.
+
+    Raises:
+        ExportError: an operator outside the ONNX standard was needed.
+    """
+    example = torch.zeros(2, 1, height_px, width_px, dtype=torch.uint8)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    with _quiet():
+        program = torch.onnx.export(
+            network,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=[BOXES_NAME, SCORES_NAME],
+            dynamic_shapes=({0: batch},),
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("PyTorch gave no ONNX program")
+    model = program.model_proto
+    foreign = {
+        f"{n.domain}::{n.op_type}" for n in model.graph.node if n.domain not in ("", "ai.onnx")
+    }
+    if foreign or model.functions:
+        raise ExportError(f"not only operators of the ONNX standard: {', '.join(sorted(foreign))}")
+    for node in model.graph.node:  # the exporter leaves source lines of this machine behind
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    return model
+
+
+def with_manifest(model: onnx.ModelProto, manifest: ArtifactManifest) -> bytes:
+    """The file's bytes, the manifest among its metadata."""
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {METADATA_KEY: manifest.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def artifact_predictor(artifact: bytes | Path, threads: int = 0) -> Predict:
+    """Predictions of an artifact in ONNX Runtime on the CPU; `threads` 0 means all cores."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    source = artifact if isinstance(artifact, bytes) else str(artifact)
+    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+    def predict(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        boxes, scores = session.run([BOXES_NAME, SCORES_NAME], {INPUT_NAME: pictures})
+        return boxes, scores
+
+    return predict
+
+
+def check_parity(network: nn.Module, artifact: bytes, pictures: NDArray[np.uint8]) -> float:
+    """Compare PyTorch with ONNX Runtime at batch 1, 3 and 8.
+
+    Args:
+        network: the `ArtifactNetwork` that was exported, on the CPU.
+        artifact: the file's bytes.
+        pictures: uint8 [N, 1, H, W], N at least 8; real ones, never zeros.
+
+    Returns:
+        The largest difference, of scores and of boxes divided by the input's larger side.
+
+    Raises:
+        ExportError: it is above 1e-4, or the pictures prove nothing.
+    """
+    if len(pictures) < max(PARITY_BATCHES) or any(p.std() < 1 for p in pictures):
+        raise ExportError(f"parity needs {max(PARITY_BATCHES)} pictures that are not blank")
+    ours, theirs = network_predictor(network, torch.device("cpu")), artifact_predictor(artifact)
+    side = max(pictures.shape[-2:])
+    worst = 0.0
+    for size in PARITY_BATCHES:
+        for start in range(0, len(pictures) - size + 1, size):
+            batch = pictures[start : start + size]
+            (boxes, scores), (other_boxes, other_scores) = ours(batch), theirs(batch)
+            worst = max(
+                worst,
+                float(np.abs(boxes - other_boxes).max()) / side,
+                float(np.abs(scores - other_scores).max()),
+            )
+    if not worst <= PARITY_TOLERANCE:
+        raise ExportError(
+            f"ONNX Runtime and PyTorch differ by {worst:.2e}; at most {PARITY_TOLERANCE:.0e} is allowed"
+        )
+    return worst
+
+
+def textured_pictures(count: int, height_px: int, width_px: int, seed: int) -> NDArray[np.uint8]:
+    """Generated pictures for `check_parity`, uint8 [N, 1, H, W]: light, streaks, noise, dark spots."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height_px, 0:width_px].astype(np.float32)
+    pictures = np.empty((count, 1, height_px, width_px), dtype=np.uint8)
+    for picture in pictures:
+        light = (
+            rng.uniform(60, 190) + rng.uniform(-0.2, 0.2) * columns + rng.uniform(-0.2, 0.2) * rows
+        )
+        light = light + rng.normal(0, 8, (1, width_px)) + rng.normal(0, 6, (height_px, width_px))
+        for _ in range(int(rng.integers(1, 6))):
+            x, y, size = rng.uniform(0, width_px), rng.uniform(0, height_px), rng.uniform(2, 30)
+            light = light - 90 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * size**2))
+        picture[0] = light.clip(0, 255).astype(np.uint8)
+    return pictures
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks on standard output, in logs and in deprecation warnings of its own parts."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)

@@ -1,0 +1,101 @@
+"""Score thresholds, and what they cost: precision, recall and false alarms at IoU 0.5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawspec.boxes import iou_matrix
+from mobilemamba.dataset import Dataset, Sample
+from mobilemamba.evaluate import Detections
+
+MATCH_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class ClassMatches:
+    """All detections of one class on a data set, score descending: float32 [N], bool [N].
+
+    `boxes` is the number of true boxes.
+    """
+
+    scores: NDArray[np.float32]
+    hits: NDArray[np.bool_]
+    boxes: int
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """One class at one threshold; precision is 1 where nothing is reported, recall is NaN without true boxes."""
+
+    threshold: float
+    precision: float
+    recall: float
+
+
+def match(dataset: Dataset, detections: list[Detections]) -> tuple[ClassMatches, ...]:
+    """For each class, which detections hit a true box of it that no better-scored one has taken."""
+    matches = []
+    for class_id in range(len(dataset.labels.names)):
+        scores: list[float] = []
+        hits: list[bool] = []
+        boxes = 0
+        for sample, found in zip(dataset.samples, detections, strict=True):
+            own = found.class_ids == class_id
+            truth = sample.boxes_xyxy[sample.class_ids == class_id]
+            scores += found.scores[own].tolist()
+            hits += _hits(found.boxes_xyxy[own], truth)
+            boxes += len(truth)
+        order = np.argsort(-np.array(scores, dtype=np.float32), kind="stable")
+        matches.append(
+            ClassMatches(
+                np.array(scores, dtype=np.float32)[order], np.array(hits, dtype=bool)[order], boxes
+            )
+        )
+    return tuple(matches)
+
+
+def best_f1(matches: ClassMatches) -> OperatingPoint:
+    """The threshold with the highest F1; 0.5 for a class that has no true boxes or no hits."""
+    if matches.boxes == 0 or not matches.hits.any():
+        return at_threshold(matches, 0.5)
+    true_positives = matches.hits.cumsum()
+    f1 = 2 * true_positives / (np.arange(1, len(matches.hits) + 1) + matches.boxes)
+    best = int(f1.argmax())
+    # half way to the next lower score, so that rounding cannot turn the last hit into a miss
+    below = matches.scores[best + 1] if best + 1 < len(matches.scores) else 0.0
+    return at_threshold(matches, round(float(matches.scores[best] + below) / 2, 4))
+
+
+def at_threshold(matches: ClassMatches, threshold: float) -> OperatingPoint:
+    """Precision and recall of the detections that score `threshold` or more."""
+    reported = matches.scores >= threshold
+    hits = int(matches.hits[reported].sum())
+    precision = hits / int(reported.sum()) if reported.any() else 1.0
+    recall = hits / matches.boxes if matches.boxes else float("nan")
+    return OperatingPoint(threshold, precision, recall)
+
+
+def false_alarm_pictures(
+    samples: tuple[Sample, ...], detections: list[Detections], thresholds: tuple[float, ...]
+) -> tuple[int, int]:
+    """Among pictures without any true box: how many have a detection at its class threshold, and how many there are."""
+    limits = np.array(thresholds, dtype=np.float32)
+    clean = [f for s, f in zip(samples, detections, strict=True) if len(s.class_ids) == 0]
+    return sum(bool((f.scores >= limits[f.class_ids]).any()) for f in clean), len(clean)
+
+
+def _hits(found_xyxy: NDArray[np.float32], truth_xyxy: NDArray[np.float32]) -> list[bool]:
+    """For detections in descending score order: does each take a free true box at IoU 0.5 or more?"""
+    if len(found_xyxy) == 0 or len(truth_xyxy) == 0:
+        return [False] * len(found_xyxy)
+    overlap = iou_matrix(found_xyxy, truth_xyxy)
+    hits = []
+    for row in overlap:
+        best = int(row.argmax())
+        hits.append(bool(row[best] >= MATCH_IOU))
+        if hits[-1]:
+            overlap[:, best] = 0.0  # taken
+    return hits

@@ -1,0 +1,56 @@
+"""What a person sees of a training run: a bar for the epoch, a line for each finished one."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mobilemamba.train import EpochReport, Observer
+
+
+class TrainingDisplay:
+    """A context manager around `Trainer.run`; on something that is no terminal only the lines appear."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self._console = console
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/" + str(epochs)),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task("", epoch=1, loss=float("nan"), total=None)
+
+    def observer(self) -> Observer:
+        """To hand to `Trainer.run`."""
+        return Observer(self._on_step, self._on_epoch)
+
+    def __enter__(self) -> TrainingDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def _on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        self._progress.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss)
+
+    def _on_epoch(self, report: EpochReport) -> None:
+        losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
+        measured = ""
+        if report.metrics is not None:
+            measured = f"; mAP50 {report.metrics.map50:.4f}, mAP50-95 {report.metrics.map50_95:.4f}"
+        self._console.print(
+            f"epoch {report.epoch}/{report.epochs}: {losses}; {report.pictures_per_second:.0f} pictures/s{measured}"
+        )

@@ -1,0 +1,178 @@
+"""A released artifact: measured through ONNX Runtime, with its manifest, model card and line in SHA256SUMS."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawspec.artifact import SUMS_NAME, sha256_file
+from flawspec.letterbox import Letterbox
+from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
+from mobilemamba.checkpoint import Progress, load_average
+from mobilemamba.config import RunConfig
+from mobilemamba.dataset import Dataset, load_coco
+from mobilemamba.detector import SIDE_MULTIPLE, build_detector
+from mobilemamba.evaluate import Detections, InputGeometry, Metrics, detect, measure
+from mobilemamba.export import (
+    PARITY_BATCHES,
+    artifact_predictor,
+    check_parity,
+    textured_pictures,
+    to_onnx,
+    with_manifest,
+)
+from mobilemamba.operating_point import OperatingPoint, best_f1, match
+from mobilemamba.wrapper import ArtifactNetwork
+
+NMS_IOU = 0.6
+
+
+@dataclass(frozen=True)
+class Release:
+    """What was written and what it measures: parity is the largest PyTorch to ONNX Runtime difference."""
+
+    artifact: Path
+    sha256: str
+    manifest: ArtifactManifest
+    metrics: Metrics
+    points: tuple[OperatingPoint, ...]
+    progress: Progress
+    parity: float
+
+
+@dataclass(frozen=True)
+class ArtifactReport:
+    """An artifact on a data set: COCO metrics, and each class at the artifact's own threshold."""
+
+    metrics: Metrics
+    detections: list[Detections]
+
+
+def release(
+    config: RunConfig, checkpoint: Path, folder: Path, now: datetime, say: Callable[[str], None]
+) -> Release:
+    """Export the averaged weights of `checkpoint` to ``folder/<name>-<version>.onnx``.
+
+    Thresholds are those of the best F1 for each class on the validation set.
+
+    Raises:
+        ConfigError, DatasetError, CheckpointError, ExportError: nothing is written then.
+    """
+    training = [load_coco(*entry.paths()) for entry in config.train]
+    val = load_coco(*config.val.paths(), labels=training[0].labels)
+    detector = build_detector(config.model.size, len(val.labels.names))
+    progress = load_average(checkpoint, detector)
+    network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
+    say("exporting the graph")
+    graph = to_onnx(network, config.input.height_px, config.input.width_px)
+    say("measuring it in ONNX Runtime on the validation set")
+    geometry = _geometry(config)
+    predict = artifact_predictor(graph.SerializeToString())
+    detections = list(detect(val.samples, predict, geometry))
+    metrics = measure(val, detections)
+    points = tuple(best_f1(m) for m in match(val, detections))
+    manifest = _manifest(config, training, val, metrics, points, now)
+    content = with_manifest(graph, manifest)
+    say("comparing it with PyTorch")
+    parity = max(
+        check_parity(network, content, _real_pictures(val, geometry)),
+        check_parity(
+            network, content, textured_pictures(8, geometry.height_px, geometry.width_px, 0)
+        ),
+    )
+    path = folder / f"{config.model.name}-{config.model.version}.onnx"
+    digest = _write(path, content)
+    return Release(path, digest, manifest, metrics, points, progress, parity)
+
+
+def evaluate_artifact(path: Path, manifest: ArtifactManifest, dataset: Dataset) -> ArtifactReport:
+    """Measure a released file as it is, with its own NMS threshold."""
+    geometry = InputGeometry(
+        manifest.input_width_px,
+        manifest.input_height_px,
+        manifest.pad_value,
+        manifest.nms_iou_threshold,
+    )
+    detections = list(detect(dataset.samples, artifact_predictor(path), geometry))
+    return ArtifactReport(measure(dataset, detections), detections)
+
+
+def _geometry(config: RunConfig) -> InputGeometry:
+    settings = config.input
+    return InputGeometry(settings.width_px, settings.height_px, settings.pad_value, NMS_IOU)
+
+
+def _real_pictures(dataset: Dataset, geometry: InputGeometry) -> NDArray[np.uint8]:
+    chosen = [s for s in dataset.samples if s.grey.std() >= 1][: 2 * max(PARITY_BATCHES)]
+    pictures = np.empty((len(chosen), 1, geometry.height_px, geometry.width_px), dtype=np.uint8)
+    for row, sample in enumerate(chosen):
+        rows, columns = sample.grey.shape
+        letterbox = Letterbox.fit(columns, rows, geometry.width_px, geometry.height_px)
+        letterbox.apply_into(sample.grey, geometry.pad_value, pictures[row, 0])
+    return pictures
+
+
+def _manifest(
+    config: RunConfig,
+    training: list[Dataset],
+    val: Dataset,
+    metrics: Metrics,
+    points: tuple[OperatingPoint, ...],
+    now: datetime,
+) -> ArtifactManifest:
+    figures = {k: v for k, v in dataclasses.asdict(metrics).items() if isinstance(v, float)}
+    figures |= {f"ap50/{name}": value for name, value in metrics.ap50.items()}
+    return ArtifactManifest(
+        contract_version=CONTRACT_VERSION,
+        model_name=config.model.name,
+        model_version=config.model.version,
+        labels=val.labels,
+        input_width_px=config.input.width_px,
+        input_height_px=config.input.height_px,
+        input_channels=1,
+        stride_multiple=SIDE_MULTIPLE,
+        pad_value=config.input.pad_value,
+        normalisation_mean=config.input.mean,
+        normalisation_std=config.input.std,
+        box_encoding="xyxy-input-px",
+        nms_iou_threshold=NMS_IOU,
+        score_thresholds=tuple(point.threshold for point in points),
+        training_data=tuple(
+            TrainingData(entry.name, entry.split, len(dataset.samples), dataset.sha256)
+            for entry, dataset in zip(config.train, training, strict=True)
+        ),
+        metrics={name: round(value, 4) for name, value in figures.items() if math.isfinite(value)},
+        metrics_split=f"{config.val.name} {config.val.split}",
+        license_note=config.model.license_note,
+        created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        train_config_sha256=config.sha256,
+    )
+
+
+def _write(path: Path, content: bytes) -> str:
+    """Write file and SHA256SUMS, each beside its target and renamed; returns the sha256."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, content)
+    digest = sha256_file(path)
+    sums = path.with_name(SUMS_NAME)
+    lines = sums.read_text("utf-8").splitlines() if sums.exists() else []
+    lines = [line for line in lines if line[66:] != path.name] + [f"{digest}  {path.name}"]
+    _replace(sums, "".join(f"{line}\n" for line in sorted(lines, key=lambda s: s[66:])).encode())
+    return digest
+
+
+def _replace(path: Path, content: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

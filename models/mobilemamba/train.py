@@ -1,0 +1,212 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mobilemamba.assigner import TaskAlignedAssigner
+from mobilemamba.average import WeightAverage
+from mobilemamba.batches import Batch, EpochPlan
+from mobilemamba.checkpoint import Progress, load_checkpoint, save_checkpoint
+from mobilemamba.config import RunConfig
+from mobilemamba.dataset import Dataset, Sample, load_coco
+from mobilemamba.detector import Detector, build_detector
+from mobilemamba.evaluate import InputGeometry, Metrics, detect, measure, network_predictor
+from mobilemamba.losses.detection import DetectionLoss, detection_loss
+from mobilemamba.schedule import learning_rate
+from mobilemamba.wrapper import ArtifactNetwork, normalise
+
+EVALUATION_NMS_IOU = 0.6
+LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
+
+
+class TrainingError(Exception):
+    """Training cannot go on; the message says at which step and on which pictures."""
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch: mean losses, last rate, speed, and metrics of the averaged weights."""
+
+    epoch: int
+    epochs: int
+    losses: dict[str, float]
+    learning_rate: float
+    pictures_per_second: float
+    metrics: Metrics | None
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Who watches a run: called after each step (epoch, step, steps, loss) and after each epoch."""
+
+    on_step: Callable[[int, int, int, float], None]
+    on_epoch: Callable[[EpochReport], None]
+
+
+def load_data(config: RunConfig) -> tuple[tuple[Sample, ...], Dataset]:
+    """All training samples together, and the validation set; every set has the classes of the first.
+
+    Raises:
+        ConfigError, DatasetError: see there.
+    """
+    sets: list[Dataset] = []
+    for entry in (*config.train, config.val):
+        sets.append(load_coco(*entry.paths(), labels=sets[0].labels if sets else None))
+    return tuple(s for dataset in sets[:-1] for s in dataset.samples), sets[-1]
+
+
+class Trainer:
+    """One run in one folder: `last.safetensors` after every epoch, `best.safetensors` by mAP50 on the validation set.
+
+    Args:
+        config: of the run.
+        folder: where checkpoints and `metrics.jsonl` go; made if missing.
+        device: to compute on.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        device: torch.device,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.config, self.folder, self.device, self._clock = config, folder, device, clock
+        self.samples, self.val = load_data(config)
+        torch.manual_seed(config.seed)
+        detector = build_detector(config.model.size, len(self.val.labels.names))
+        self.network = detector.to(device, memory_format=torch.channels_last)
+        self.average = WeightAverage(self.network, config.training.average_decay)
+        self.optimizer = _make_optimizer(self.network, config)
+        self.assigner = TaskAlignedAssigner()
+        self.progress = Progress(config.sha256, 0, 0, -1.0)
+        self._plan = EpochPlan(
+            config.training.batch_size,
+            (config.input.height_px, config.input.width_px),
+            config.input.pad_value,
+            config.seed,
+            config.augment,
+        )
+
+    def resume(self, checkpoint: Path) -> None:
+        """Go on where `checkpoint` stopped; what follows equals an unbroken run.
+
+        Raises:
+            CheckpointError: see `checkpoint.load_checkpoint`.
+        """
+        self.progress = load_checkpoint(
+            checkpoint, self.config.sha256, self.network, self.average, self.optimizer
+        )
+
+    def run(self, observer: Observer) -> None:
+        """Train to the last epoch.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            CheckpointError: a checkpoint cannot be written.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for epoch in range(self.progress.epoch, self.config.training.epochs):
+            report = self._train_epoch(epoch, observer)
+            every = self.config.training.evaluate_every
+            if (epoch + 1) % every == 0 or epoch + 1 == self.config.training.epochs:
+                report = replace(report, metrics=self.evaluate())
+            self._finish_epoch(report)
+            observer.on_epoch(report)
+
+    def evaluate(self) -> Metrics:
+        """Metrics of the averaged weights on the validation set."""
+        settings = self.config.input
+        network = ArtifactNetwork(self.average.network, settings.mean, settings.std)
+        geometry = InputGeometry(
+            settings.width_px, settings.height_px, settings.pad_value, EVALUATION_NMS_IOU
+        )
+        predict = network_predictor(network, self.device)
+        return measure(self.val, list(detect(self.val.samples, predict, geometry)))
+
+    def _train_epoch(self, epoch: int, observer: Observer) -> EpochReport:
+        settings = self.config.training
+        self.network.train()
+        steps = self._plan.steps(len(self.samples))
+        sums: dict[str, float] = {}
+        rate, started = 0.0, self._clock()
+        allow_mosaic = epoch < settings.epochs - settings.plain_epochs
+        for step, batch in enumerate(self._plan.batches(self.samples, epoch, allow_mosaic)):
+            rate = learning_rate(
+                epoch * steps + step,
+                settings.epochs * steps,
+                math.ceil(settings.warmup_epochs * steps),
+                settings.learning_rate,
+                settings.final_share,
+            )
+            losses = self._step(batch, rate, epoch, step)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value
+            observer.on_step(epoch, step + 1, steps, losses["total"])
+        seconds = self._clock() - started
+        means = {name: value / steps for name, value in sums.items()}
+        speed = steps * settings.batch_size / seconds if seconds > 0 else math.inf
+        return EpochReport(epoch + 1, settings.epochs, means, rate, speed, None)
+
+    def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> dict[str, float]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._loss(batch)
+        if not torch.isfinite(loss.total):
+            raise TrainingError(
+                f"the loss is {loss.total.item()} at epoch {epoch + 1}, step {step + 1}, on {', '.join(batch.names)}; "
+                "lower training.learning_rate or look at these pictures"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.training.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.network)
+        return {name: float(value.detach()) for name, value in vars(loss).items()}
+
+    def _loss(self, batch: Batch) -> DetectionLoss:
+        settings = self.config.input
+        pictures = normalise(batch.pictures.to(self.device), settings.mean, settings.std)
+        targets = batch.targets.to(self.device)
+        predictions = self.network(pictures.contiguous(memory_format=torch.channels_last))
+        boxes = predictions.boxes_xyxy()
+        scores = predictions.class_logits.detach().sigmoid().transpose(1, 2)
+        assignment = self.assigner(boxes.detach(), scores, predictions.points_xy, targets)
+        return detection_loss(predictions, boxes, assignment, self.config.loss)
+
+    def _finish_epoch(self, report: EpochReport) -> None:
+        measured = report.metrics.map50 if report.metrics else math.nan
+        improved = measured > self.progress.best_map50
+        best = measured if improved else self.progress.best_map50
+        self.progress = Progress(self.config.sha256, report.epoch, self.average.updates, best)
+        parts = (self.progress, self.network, self.average, self.optimizer)
+        save_checkpoint(self.folder / LAST, *parts)
+        if improved:
+            save_checkpoint(self.folder / BEST, *parts)
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(report)) + "\n")
+
+
+def _make_optimizer(network: Detector, config: RunConfig) -> torch.optim.AdamW:
+    """AdamW; weight decay on kernels alone, not on norms, biases and other vectors."""
+    kernels = [p for p in network.parameters() if _is_kernel(p)]
+    vectors = [p for p in network.parameters() if not _is_kernel(p)]
+    groups = [
+        {"params": kernels, "weight_decay": config.training.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.training.learning_rate)
+
+
+def _is_kernel(parameter: nn.Parameter) -> bool:
+    return parameter.ndim == 4 and parameter.shape[0] > 1  # a `ChannelScale` is [1, C, 1, 1]
