@@ -11,7 +11,7 @@ from PIL import Image
 
 from flawline.samples import coco
 from flawline.samples.coco import generate_nth_frame, write_coco
-from flawline.samples.errors import FrameSizeError, SampleSetError
+from flawline.samples.errors import FrameSizeError, SampleError, SampleSetError
 from flawline.samples.families.catalogue import CLASS_NAMES
 
 
@@ -103,7 +103,7 @@ def test_an_interrupted_set_has_no_annotations(tmp_path: Path) -> None:
     ],
 )
 def test_bad_requests(tmp_path: Path, count: int, seed: int, share: float, message: str) -> None:
-    with pytest.raises(SampleSetError, match=message):
+    with pytest.raises(SampleError, match=message):
         write_coco(tmp_path / "set", count, seed=seed, clean_share=share)
     assert not (tmp_path / "set").exists()
 

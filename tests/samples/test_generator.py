@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flawline.samples.errors import FrameSizeError, NoRoomError, UnknownFlawError
+from flawline.samples.errors import FrameSizeError, NoRoomError, SeedError, UnknownFlawError
 from flawline.samples.families.catalogue import CLASS_NAMES
-from flawline.samples.generator import VISIBLE_LEVELS, SampleFrame, generate_frame
+from flawline.samples.generator import SampleFrame, generate_frame
+from flawline.samples.sheet import VISIBLE_LEVELS
 
 
 def _changed(frame: SampleFrame) -> np.ndarray:
@@ -128,6 +129,23 @@ def test_largest_frame() -> None:
 def test_size_out_of_range(width: int, height: int) -> None:
     with pytest.raises(FrameSizeError, match="64 to 4096"):
         generate_frame(0, width, height)
+
+
+def test_negative_seed() -> None:
+    with pytest.raises(SeedError, match="0 or more"):
+        generate_frame(-1)
+
+
+@pytest.mark.parametrize("second", CLASS_NAMES)
+@pytest.mark.parametrize("first", CLASS_NAMES)
+def test_any_two_classes_share_a_frame_and_stand_out(first: str, second: str) -> None:
+    frame = generate_frame(1, 320, 240, [first, second])
+    names = [CLASS_NAMES[class_id] for class_id in frame.class_ids]
+    assert names == [first, second]
+    step = np.abs(frame.grey.astype(int) - frame.clean_grey.astype(int))
+    for x, y, width, height in frame.boxes_xywh.astype(int).tolist():
+        inside = step[y : y + height, x : x + width]
+        assert inside[inside >= VISIBLE_LEVELS].mean() >= 8
 
 
 def test_unknown_flaw() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flawline.samples.errors import SampleSetError
+from flawline.samples.errors import SampleSetError, SeedError
 from flawline.samples.families.catalogue import CLASS_NAMES
 from flawline.samples.generator import (
     GENERATOR_VERSION,
@@ -105,7 +105,7 @@ def write_coco(
     clean_share: expected share of defect-free frames, 0..1. progress: called with (frames done,
     count) after each frame. The annotations appear last and at once, so a set with annotations
     is whole; an earlier set of this generator in the folder is replaced.
-    Raises SampleSetError or FrameSizeError, and writes nothing then, or, when the folder fails
+    Raises SampleSetError, SeedError or FrameSizeError, and writes nothing then, or, when the folder fails
     midway, leaves pictures without annotations.
     """
     _check_request(count, seed, clean_share)
@@ -143,7 +143,7 @@ def _check_request(count: int, seed: int, clean_share: float) -> None:
     if not 1 <= count <= MAX_COUNT:
         raise SampleSetError(f"cannot draw {count} frames: ask for 1 to {MAX_COUNT}")
     if seed < 0:
-        raise SampleSetError(f"the seed is {seed}: it must be 0 or more")
+        raise SeedError(f"the seed is {seed}: it must be 0 or more")
     if not 0.0 <= clean_share <= 1.0:
         raise SampleSetError(f"the share of clean frames is {clean_share}: it must be 0 to 1")
 

@@ -11,6 +11,10 @@ class FrameSizeError(SampleError):
     """The frame is smaller or larger than the generator draws."""
 
 
+class SeedError(SampleError):
+    """The seed is negative."""
+
+
 class UnknownFlawError(SampleError):
     """A flaw was asked for by a name that is no class of the generator."""
 

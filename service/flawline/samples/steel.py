@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,11 @@ class SteelLook:
     grain: float = 2.0
     grain_px: float = 0.7
     vertical: bool = True
+
+    @property
+    def texture(self) -> float:
+        """Deviation in grey levels of what varies from pixel to pixel: grain and streaks."""
+        return math.hypot(self.grain, self.coarse_grain, self.streaks)
 
 
 def draw_steel(rng: np.random.Generator, look: SteelLook, height: int, width: int) -> Field:

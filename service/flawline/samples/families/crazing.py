@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from flawline.samples.families.stamp import Stamp
+from flawline.samples.families.stamp import Ground, Stamp
 from flawline.samples.fields import cloud, soften
 from flawline.samples.steel import SteelLook
 
@@ -48,7 +48,7 @@ class Crazing:
         """Broad regions: width 60..190, height 42..130."""
         return int(rng.triangular(46, 66, 150)), int(rng.uniform(80, 205))
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
         """Cracks from side to side with a few branches and blobs where they widen."""
         canvas = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING), 0)
         pen = ImageDraw.Draw(canvas)
@@ -57,7 +57,7 @@ class Crazing:
             _crack(rng, pen, canvas.width, canvas.height)
         lines = np.asarray(canvas.reduce(_OVERSAMPLING), dtype=np.float32) * (1.0 / 255.0)
         fading = np.clip(1.0 + 0.4 * cloud(rng, height, width, 20.0, 20.0), 0.4, 1.4)
-        depth = max(30.0, ground * rng.uniform(0.38, 0.56))
+        depth = ground.step(rng.uniform(0.38, 0.56), least=30.0)
         return Stamp.added(-depth * soften(lines * fading, 0.6))
 
 

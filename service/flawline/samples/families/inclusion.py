@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flawline.samples.families.stamp import Stamp
+from flawline.samples.families.stamp import Ground, Stamp
 from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
@@ -44,7 +44,7 @@ class Inclusion:
         over = 14.0 + rng.exponential(10.0) + 0.10 * along
         return int(along), int(min(66.0, over))
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
         """A ragged spindle among shorter, paler ones; or only a swarm of short dashes."""
         envelope = _spindle(rng, height, width, girth=0.8)
         swarm = _dashes(rng, envelope)
@@ -56,7 +56,7 @@ class Inclusion:
             body = ramp(ragged, 0.05, 0.45) * ramp(core, -0.35, 0.1)
             mottled = np.clip(0.95 + 0.14 * grain(rng, height, width, 9.0, 1.8), 0.5, 1.3)
             dark = np.maximum(body * mottled, rng.uniform(0.3, 0.9) * swarm)
-        depth = max(18.0, ground * rng.triangular(0.13, 0.19, 0.42))
+        depth = ground.step(rng.triangular(0.13, 0.19, 0.42), least=18.0)
         return Stamp.added(-depth * soften(dark, 0.8))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flawline.samples.families.stamp import Stamp
+from flawline.samples.families.stamp import Ground, Stamp
 from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
@@ -46,7 +46,7 @@ class Patches:
         height = np.clip(width * rng.lognormal(0.33, 0.48), 34.0, 230.0)
         return int(height), int(width)
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
         """An island that darkens the steel, grain and all, often ringed along its shore."""
         shore = _island(rng, height, width)
         softness = rng.uniform(0.35, 0.9)
@@ -55,7 +55,7 @@ class Patches:
         if rng.random() < 0.5:
             heart = ramp(shore, 0.7 * softness, softness + 0.5)
             tone = tone + rng.uniform(0.05, 0.20) * heart
-        tone = np.clip(tone, 0.18, max(0.2, 1.0 - 24.0 / ground))
+        tone = np.clip(tone, 0.18, max(0.2, 1.0 - 24.0 / ground.level))
         gain = soften(1.0 - alpha * (1.0 - tone), rng.uniform(0.8, 1.6))
         return Stamp(gain, np.zeros_like(gain))
 
@@ -67,7 +67,7 @@ def _island(rng: np.random.Generator, height: int, width: int) -> Field:
     bow = np.clip(0.18 * cloud(rng, height, 1, max(14.0, height / 2.5), 1.0), -0.35, 0.35)
     power = 2.0 if height < 1.6 * width else 4.0
     shape = 1.15 - (1.25 * (x - bow)) ** 2 - np.abs(y / 0.94) ** power
-    warp = 0.38 * cloud(rng, height, width, cell, cell) + 0.09 * cloud(rng, height, width, 5.0, 5.0)
+    warp = 0.32 * cloud(rng, height, width, cell, cell) + 0.09 * cloud(rng, height, width, 5.0, 5.0)
     fray = 0.07 * grain(rng, height, width, 1.3, 0.9)
     # Nothing may be cut off straight at the window's edge.
     margin = np.minimum(1.0 - np.abs(x), 1.0 - np.abs(y)) * 3.0

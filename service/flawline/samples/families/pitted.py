@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flawline.samples.families.stamp import Stamp
+from flawline.samples.families.stamp import Ground, Stamp
 from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
@@ -38,27 +38,27 @@ class PittedSurface:
         """Most of the frame: width 46..199, height 104..199."""
         return int(rng.triangular(115, 230, 245)), int(rng.triangular(60, 180, 260))
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
         """Mostly a dense leathery field of small pits, sometimes fewer and larger ones."""
         y, x = across(height, width)
         rim_px = np.minimum((1.0 - np.abs(y)) * 0.5 * height, (1.0 - np.abs(x)) * 0.5 * width)
         # Pits get rarer and shallower towards the rim instead of stopping at a line.
         fade_px = rng.uniform(0.08, 0.30) * min(height, width)
         reach = ramp(rim_px + 4.0 * cloud(rng, height, width, 14.0, 14.0), 0.0, fade_px)
-        crowd = 0.3 * cloud(rng, height, width, 80.0, 45.0) - 0.9 * (1.0 - reach)
+        crowd = 0.25 * cloud(rng, height, width, 80.0, 45.0) - 0.8 * (1.0 - reach)
         kind = rng.random()
         if kind < 0.65:
             pits = _field_of_pits(rng, height, width, rng.uniform(0.85, 1.25))
             dark = ramp(pits + crowd, rng.uniform(-1.2, 0.1), 2.4)
         elif kind < 0.85:
             pits = _field_of_pits(rng, height, width, rng.uniform(1.3, 1.8))
-            dark = ramp(pits + crowd, rng.uniform(0.2, 0.9), 2.6)
+            dark = ramp(pits + crowd, rng.uniform(0.1, 0.7), 2.4)
         else:
             pits = _field_of_pits(rng, height, width, rng.uniform(2.0, 2.6))
-            dark = ramp(pits + crowd, 1.1, 2.6)
+            dark = ramp(pits + crowd, 0.9, 2.4)
         few_large = ramp(_field_of_pits(rng, height, width, 2.2) + crowd, 2.0, 2.9)
         dark = np.maximum(dark, 0.9 * few_large) * (0.45 + 0.55 * reach) * ramp(rim_px, 0.0, 3.0)
-        depth = max(26.0, ground * rng.uniform(0.16, 0.42))
+        depth = ground.step(rng.uniform(0.16, 0.42), least=26.0)
         return Stamp.added(-depth * soften(dark, 0.45))
 
 

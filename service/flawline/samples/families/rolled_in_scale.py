@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flawline.samples.families.stamp import Stamp
+from flawline.samples.families.stamp import Ground, Stamp
 from flawline.samples.fields import across, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
@@ -45,7 +45,7 @@ class RolledInScale:
         height = np.clip(rng.lognormal(4.36, 0.48), 30.0, 185.0)
         return int(height), int(np.clip(rng.lognormal(4.36, 0.36), 38.0, 155.0))
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
         """Soft flakes, some of them clumped, on steel pressed a little brighter."""
         y, x = across(height, width)
         reach = 1.0 - np.maximum(np.abs(x) ** 3, np.abs(y) ** 3)
@@ -59,6 +59,6 @@ class RolledInScale:
         bare = rng.uniform(0.7, 1.2)
         dark = ramp(flakes, bare, bare + 1.4) * inside
         light = ramp(-flakes, -0.2, 1.6) * inside
-        depth = max(30.0, ground * rng.uniform(0.36, 0.56))
-        polish = ground * rng.uniform(0.0, 0.14)
+        depth = ground.step(rng.uniform(0.36, 0.56), least=30.0)
+        polish = ground.level * rng.uniform(0.0, 0.14)
         return Stamp.added(soften(polish * light - depth * dark, 0.8))

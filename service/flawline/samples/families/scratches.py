@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flawline.samples.families.stamp import Stamp
+from flawline.samples.families.stamp import Ground, Stamp
 from flawline.samples.fields import Field, across, as_field, cloud, grain, ramp, soften
 from flawline.samples.steel import SteelLook
 
@@ -43,16 +43,14 @@ class Scratches:
         over = np.clip(11.0 + rng.exponential(8.0), 12.0, 40.0)
         return int(along), int(over)
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
         """A bundle of bright lines, or one broad scuffed track, that fades at its ends."""
         y = across(height, width)[0]
         ends = ramp(1.0 - np.abs(y), 0.0, rng.uniform(0.05, 0.5))
-        if width > 14 and rng.random() < 0.25:
-            track = _track(rng, height, width)
-        else:
-            track = _bundle(rng, height, width)
-        rise = max(34.0, rng.uniform(0.5, 1.9) * ground)
-        return Stamp.added(min(rise, 240.0 - ground) * soften(track * ends, 0.5))
+        broad = width > 14 and rng.random() < 0.25
+        score = _track(rng, height, width) if broad else _bundle(rng, height, width)
+        rise = ground.step(rng.uniform(0.55, 1.9), least=45.0)
+        return Stamp.added(min(rise, max(45.0, 240.0 - ground.level)) * soften(score * ends, 0.5))
 
 
 def _axis(rng: np.random.Generator, height: int, width: int) -> Field:

@@ -10,6 +10,10 @@ import numpy as np
 from flawline.samples.fields import Field, Floats, as_field
 from flawline.samples.steel import SteelLook
 
+# Flaws on their own steel are as deep as real ones and seldom need this; on the steel of another
+# class, which may be far coarser, they would drown.
+_CLEAR_OF_NOISE = 2.2
+
 
 @dataclass(frozen=True)
 class Stamp:
@@ -31,6 +35,18 @@ class Stamp:
         return Stamp(np.ascontiguousarray(self.gain.T), np.ascontiguousarray(self.offset.T))
 
 
+@dataclass(frozen=True)
+class Ground:
+    """The steel under a flaw: its mean level and the deviation of its texture, in grey levels."""
+
+    level: float
+    noise: float
+
+    def step(self, share: float, least: float) -> float:
+        """A share of the steel's level, but at least so many levels, and clear of its texture."""
+        return max(least, share * self.level, _CLEAR_OF_NOISE * self.noise)
+
+
 class FlawFamily(Protocol):
     """One class of flaws."""
 
@@ -48,5 +64,5 @@ class FlawFamily(Protocol):
     def size(self, rng: np.random.Generator) -> tuple[int, int]:
         """(height, width) in px on a 200x200 frame of steel rolled top to bottom."""
 
-    def draw(self, rng: np.random.Generator, height: int, width: int, ground: float) -> Stamp:
-        """A flaw that fills about height x width px on steel of mean level `ground`."""
+    def draw(self, rng: np.random.Generator, height: int, width: int, ground: Ground) -> Stamp:
+        """A flaw that fills about height x width px on the given steel."""
