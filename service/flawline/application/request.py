@@ -9,6 +9,7 @@ from flawline.core.errors import InvalidRequest
 
 DEFAULT_LINE = "default"
 MAX_PART_ID_CHARACTERS = 128
+LINE_NAME_RULE = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or a digit"
 _LINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -30,15 +31,17 @@ class InspectionRequest:
     deadline_ms: int | None = None
 
 
+def is_line_name(text: str) -> bool:
+    """Whether a line may be called so; LINE_NAME_RULE says it in words."""
+    return _LINE_NAME.fullmatch(text) is not None
+
+
 def checked_line(line: str | None) -> str:
     """The line's name, or the default one. Raises InvalidRequest."""
     if line is None:
         return DEFAULT_LINE
-    if not _LINE_NAME.fullmatch(line):
-        raise InvalidRequest(
-            "line",
-            "line must be 1 to 64 letters, digits, '.', '_' or '-', the first a letter or a digit.",
-        )
+    if not is_line_name(line):
+        raise InvalidRequest("line", f"line must be {LINE_NAME_RULE}.")
     return line
 
 

@@ -1,0 +1,171 @@
+"""What can be set, in one place; the only reader of the environment."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from flawline.application.request import LINE_NAME_RULE, is_line_name
+
+PREFIX = "FLAWLINE_"
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `faults` has one sentence for each."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("Settings cannot be used:\n" + "\n".join(f"  {f}" for f in self.faults))
+
+
+class FlawlineSettings(BaseSettings):
+    """Every field is read from the environment as FLAWLINE_<NAME>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    artifact: Path | None = Field(
+        None, description="The .onnx file to inspect with; without it the one that is packaged."
+    )
+    artifact_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-fA-F]{64}$",
+        description="What the artifact must hash to; without it, what SHA256SUMS beside it says.",
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    insecure: bool = Field(
+        False,
+        validate_default=True,
+        description="Agree to serve without credentials on an address that others reach.",
+    )
+    port: int = Field(8080, ge=0, le=65535, description="HTTP port; 0 takes a free one.")
+    grpc_port: int = Field(8081, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
+    lines: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        max_length=256,
+        description="Names of the production lines, comma separated; metrics call others 'other'.",
+    )
+    deadline_ms: int = Field(
+        1000, ge=1, description="Until when an inspection is answered, unless the caller says."
+    )
+    max_deadline_ms: int = Field(
+        60_000,
+        ge=1,
+        le=3_600_000,
+        validate_default=True,
+        description="The longest deadline that a caller may ask for.",
+    )
+    max_body_bytes: int = Field(
+        20_000_000, ge=1_000, le=1_000_000_000, description="Largest picture, in bytes."
+    )
+    body_timeout_s: float = Field(
+        30.0, gt=0, le=600, description="How long the body of a request may take to arrive."
+    )
+    max_pixels: int = Field(
+        50_000_000, ge=256, le=1_000_000_000, description="Largest picture, in pixels."
+    )
+    queue_capacity: int = Field(
+        256, ge=1, le=100_000, description="How many accepted pictures may wait."
+    )
+    max_batch: int = Field(8, ge=1, le=256, description="Most pictures to run at once.")
+    decode_threads: int = Field(
+        0, ge=0, le=256, description="Threads that decode; 0 for one a core, at most four."
+    )
+    engine_threads: int = Field(
+        0, ge=0, le=256, description="Threads that the engine computes with; 0 for one a core."
+    )
+    engine_stall_s: float = Field(
+        5.0,
+        gt=0,
+        le=600,
+        description="A batch that takes longer makes the service not ready until it ends.",
+    )
+    drain_timeout_s: float = Field(
+        10.0, ge=0, le=600, description="How long stopping waits for accepted inspections."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="From which level on the log has events."
+    )
+
+    @field_validator("lines", mode="before")
+    @classmethod
+    def _split(cls, lines: object) -> object:
+        if isinstance(lines, str):
+            return tuple(name for part in lines.split(",") if (name := part.strip()))
+        return lines
+
+    @field_validator("lines")
+    @classmethod
+    def _name_lines(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        odd = [line for line in lines if not is_line_name(line)]
+        if odd:
+            raise ValueError(f"no line names: {', '.join(map(repr, odd))}; {LINE_NAME_RULE}")
+        return lines
+
+    @field_validator("max_deadline_ms")
+    @classmethod
+    def _cover_the_default(cls, max_deadline_ms: int, info: ValidationInfo) -> int:
+        deadline_ms = info.data.get("deadline_ms")
+        if deadline_ms is not None and deadline_ms > max_deadline_ms:
+            raise ValueError(f"must not be less than deadline_ms, which is {deadline_ms}")
+        return max_deadline_ms
+
+    @field_validator("insecure")
+    @classmethod
+    def _stay_on_loopback(cls, insecure: bool, info: ValidationInfo) -> bool:
+        host = info.data.get("host")
+        if host is not None and not insecure and not _is_loopback(host):
+            raise ValueError(
+                f"host {host} can be reached by others and there are no credentials yet; "
+                "keep to 127.0.0.1, or agree with FLAWLINE_INSECURE=true (--insecure)"
+            )
+        return insecure
+
+
+def load_settings(**overrides: Any) -> FlawlineSettings:
+    """Settings from the environment; overrides that are not None win.
+
+    Raises SettingsError with all faults at once.
+    """
+    faults = _unknown_variables(os.environ)
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = FlawlineSettings(**given)
+    except ValidationError as error:
+        faults += [_sentence(fault) for fault in error.errors(include_url=False)]
+    if faults:
+        raise SettingsError(faults)
+    return settings
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """A misspelt variable would leave a default in force that someone believes changed."""
+    known = [PREFIX + name.upper() for name in FlawlineSettings.model_fields]
+    faults = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "remove it."
+            faults.append(f"{name}: there is no such setting; {hint}")
+    return faults
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    name = str(fault["loc"][0]) if fault["loc"] else "settings"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{name} ({PREFIX}{name.upper()}): {message}; it is {fault['input']!r}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
