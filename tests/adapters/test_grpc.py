@@ -269,7 +269,7 @@ async def test_health_follows_readiness_until_the_drain(
     assert await state() == await state(SERVICE) == NOT_SERVING
     inspector.ready = Readiness(ready=True)
     assert await state() == SERVING
-    await server.announce_not_serving()
+    server.announce_not_serving()
     assert await state() == await state(SERVICE) == NOT_SERVING
     listed = (await health.List(health_pb2.HealthListRequest())).statuses
     assert {name: answer.status for name, answer in listed.items()} == {
@@ -290,7 +290,7 @@ async def test_watch_tells_changes_and_ends_with_the_server(
     assert (await watch.read()).status == NOT_SERVING
     inspector.ready = Readiness(ready=True)
     assert (await watch.read()).status == SERVING
-    await server.announce_not_serving()
+    server.announce_not_serving()
     assert (await watch.read()).status == NOT_SERVING
     unknown = health.Watch(health_pb2.HealthCheckRequest(service="no.such.Service"))
     assert (await unknown.read()).status == SERVICE_UNKNOWN

@@ -54,7 +54,7 @@ class GrpcServer:
         await self._server.start()
         return self.port
 
-    async def announce_not_serving(self) -> None:
+    def announce_not_serving(self) -> None:
         """Health says NOT_SERVING for good; calls are still served. The first step of a drain."""
         self._health.retire()
 
