@@ -26,7 +26,7 @@ _EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
 _ANSWER_EXAMPLE = {
     "inspection_id": _EXAMPLE_ID,
     "verdict": "NotOK",
-    "reasons": [{"code": "defect", "detail": "scratches with score 0.87 (at least 0.35)."}],
+    "reasons": [{"code": "defect", "detail": "1 scratches, highest score 0.87, threshold 0.35"}],
     "detections": [
         {
             "class": "scratches",

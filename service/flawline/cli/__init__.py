@@ -1,0 +1,57 @@
+"""The command line. Each command is a module of its own, loaded when it is called.
+
+Exit codes: 0 done; 1 some picture could not be inspected; 2 wrong usage, settings, artifact or port.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+import flawline
+
+_COMMANDS = ("check", "demo", "inspect", "sample", "serve")
+_UNEXPECTED_EXIT_CODE = 2
+
+
+class _LazyGroup(click.Group):
+    """Imports a command when it is asked for: `sample` need not wait for the engine's libraries."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"flawline.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(flawline.__version__, prog_name="flawline")
+@click.option("--traceback", is_flag=True, help="Show where an unexpected error came from.")
+def commands(traceback: bool) -> None:
+    """Inspect pictures of metal surfaces: a verdict for each, and where its flaws are.
+
+    Settings are read from the environment, FLAWLINE_...; `flawline check` shows whether they hold.
+    """
+    del traceback  # main looks for it: it must count for errors before any parsing too
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        commands(prog_name="flawline")
+    except Exception as error:
+        if "--traceback" in sys.argv:
+            raise
+        click.echo(
+            f"Error: flawline failed unexpectedly ({type(error).__name__}: {error}). That is a "
+            "fault of ours; `flawline --traceback ...` shows where it came from.",
+            err=True,
+        )
+        sys.exit(_UNEXPECTED_EXIT_CODE)
