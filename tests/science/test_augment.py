@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mobilemamba.augment import AugmentConfig, augment
+from mobilemamba.batches import EpochPlan
+from mobilemamba.dataset import Sample
+
+QUIET = {"gain": 0.0, "offset": 0.0, "gamma": 1.0, "noise": 0.0}
+
+
+def square(
+    level: int, box: tuple[int, int, int, int], side: int = 100, class_id: int = 0
+) -> Sample:
+    grey = np.full((side, side), 20, dtype=np.uint8)
+    x0, y0, x1, y1 = box
+    grey[y0:y1, x0:x1] = level
+    boxes = np.array([box], dtype=np.float32)
+    return Sample(f"{level}", level, grey, boxes, np.array([class_id], dtype=np.int64))
+
+
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+@pytest.mark.parametrize("seed", range(12))
+def test_boxes_stay_on_what_they_frame(mosaic: float, seed: int) -> None:
+    """Bright squares on dark ground: every box after the warp frames exactly bright pixels."""
+    config = AugmentConfig(mosaic=mosaic, transpose=0.5, translate=0.2, least_visible=0.05, **QUIET)
+    rng = np.random.default_rng(seed)
+    sample = square(250, (30, 40, 70, 60))
+    example = augment(sample, lambda: sample, rng, config, (128, 192), 20, allow_mosaic=True)
+    assert example.grey.shape == (128, 192)
+    bright = example.grey > 135
+    framed = np.zeros_like(bright)
+    for x0, y0, x1, y1 in example.boxes_xyxy:
+        assert 0 <= x0 < x1 <= 192
+        assert 0 <= y0 < y1 <= 128
+        inner = bright[round(y0 + 1) : round(y1 - 1), round(x0 + 1) : round(x1 - 1)]
+        assert inner.all()
+        framed[max(0, int(y0) - 1) : int(y1) + 2, max(0, int(x0) - 1) : int(x1) + 2] = True
+    if len(example.class_ids) == (4 if mosaic else 1):
+        assert not (bright & ~framed).any(), "no bright pixel is left outside"
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_seed_another() -> None:
+    config = AugmentConfig()
+    samples = [square(200 + i, (10, 10, 50, 50), class_id=i) for i in range(3)]
+
+    def run(seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        other = lambda: samples[int(rng.integers(3))]  # noqa: E731
+        return augment(samples[0], other, rng, config, (64, 64), 114, True).grey
+
+    assert np.array_equal(run(5), run(5))
+    assert not np.array_equal(run(5), run(6))
+
+
+def test_without_mosaic_no_other_picture_is_drawn() -> None:
+    def never() -> Sample:
+        raise AssertionError
+
+    config = AugmentConfig(mosaic=1.0)
+    sample = square(200, (10, 10, 50, 50))
+    augment(sample, never, np.random.default_rng(0), config, (64, 64), 114, allow_mosaic=False)
+
+
+def test_a_box_mostly_out_of_sight_is_dropped() -> None:
+    config = AugmentConfig(
+        mosaic=0, scale=(4.0, 4.0), stretch=0, translate=0, least_visible=0.5, **QUIET
+    )
+    corner = square(250, (0, 0, 40, 40))
+    example = augment(corner, lambda: corner, np.random.default_rng(0), config, (64, 64), 20, True)
+    assert example.boxes_xyxy.shape == (0, 4)
+    assert example.class_ids.shape == (0,)
+
+
+def plan(**changes) -> EpochPlan:
+    settings = {
+        "batch_size": 4,
+        "size_hw": (64, 64),
+        "pad_value": 114,
+        "seed": 7,
+        "augmentation": AugmentConfig(),
+    }
+    return EpochPlan(**{**settings, **changes})
+
+
+def test_an_epoch_is_a_function_of_seed_and_epoch() -> None:
+    samples = tuple(square(150 + i, (10, 10, 50, 50)) for i in range(10))
+    first = list(plan().batches(samples, 3, True))
+    again = list(plan().batches(samples, 3, True))
+    other = list(plan().batches(samples, 4, True))
+    assert len(first) == plan().steps(10) == 2
+    assert all(a.pictures.equal(b.pictures) for a, b in zip(first, again, strict=True))
+    assert all(a.names == b.names for a, b in zip(first, again, strict=True))
+    assert [b.names for b in first] != [b.names for b in other]
+    names = [n for b in first for n in b.names]
+    assert len(set(names)) == 8, "no picture comes twice in an epoch"
+
+
+def test_targets_are_padded_and_marked() -> None:
+    clean = Sample(
+        "clean",
+        1,
+        np.full((64, 64), 99, np.uint8),
+        np.zeros((0, 4), np.float32),
+        np.zeros(0, np.int64),
+    )
+    samples = (clean, square(250, (8, 8, 56, 56), side=64))
+    config = AugmentConfig(mosaic=0, scale=(1, 1), translate=0, **QUIET)
+    (batch,) = plan(batch_size=2, augmentation=config).batches(samples, 0, True)
+    row = batch.names.index("clean")
+    assert batch.targets.present[row].tolist() == [False]
+    assert batch.targets.present[1 - row].tolist() == [True]
+    assert batch.pictures.shape == (2, 1, 64, 64)

@@ -1,0 +1,99 @@
+"""The command line as a person uses it: train, export, evaluate, info, and every mistake answered in a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mobilemamba.cli import main
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["mobilemamba", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+@pytest.mark.timeout(180)
+def test_from_pictures_to_a_measured_artifact(
+    config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    config = config_file()
+    out, artifacts = tmp_path / "run", tmp_path / "artifacts"
+    assert run(monkeypatch, "train", config, "--out", out) == 0
+    assert "epoch 2/2: total" in capsys.readouterr().out
+    assert run(monkeypatch, "train", config, "--out", out) == 2
+    assert "already holds a run; give --resume" in capsys.readouterr().err
+    assert run(monkeypatch, "train", config, "--out", out, "--resume") == 0
+
+    assert run(monkeypatch, "export", config, out / "best.safetensors", "--out", artifacts) == 0
+    (artifact,) = artifacts.glob("*.onnx")
+    assert artifact.name == "mobilemamba-nano-squares-0.1.0.onnx"
+    assert artifact.name in (artifacts / "SHA256SUMS").read_text()
+    card = artifact.with_suffix(".md").read_text()
+    for part in ("# mobilemamba-nano-squares 0.1.0", "squares", "made up", "mobilemamba train"):
+        assert part in card
+    capsys.readouterr()
+
+    data = tmp_path / "run-data"
+    command = [
+        "evaluate",
+        artifact,
+        "--coco",
+        data / "annotations.json",
+        "--images",
+        data / "images",
+    ]
+    assert run(monkeypatch, *command, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["pictures"] == report["boxes"] == 8
+    assert 0 <= report["map50"] <= 1
+    assert set(report["ap50"]) == {"dark", "bright"}
+    assert run(monkeypatch, *command) == 0
+    assert "mAP50" in capsys.readouterr().out
+
+    assert run(monkeypatch, "info", artifact) == 0
+    manifest = json.loads(capsys.readouterr().out)
+    assert manifest["metrics"]["map50"] == pytest.approx(report["map50"], abs=1e-3)
+
+    artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
+    assert run(monkeypatch, *command) == 2
+    assert "sha256" in capsys.readouterr().err
+
+
+def test_info_without_artifact_lists_the_sizes(monkeypatch, capsys) -> None:
+    assert run(monkeypatch, "info") == 0
+    assert "nano" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "none.toml", "--out", "x"], "none.toml cannot be read"),
+        (["evaluate", "none.onnx", "--coco", "a", "--images", "b"], "none.onnx"),
+        (["train"], "Missing argument"),
+        (["dance"], "No such command"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(
+    arguments, message: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_ctrl_c_ends_with_130(config_file, tmp_path: Path, monkeypatch, capsys) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mobilemamba.train.Trainer.run", interrupt)
+    assert run(monkeypatch, "train", config_file(), "--out", tmp_path / "run") == 130
+    assert "--resume goes on" in capsys.readouterr().err

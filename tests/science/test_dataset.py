@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flawspec.labels import LabelSet
+from mobilemamba.dataset import DatasetError, load_coco
+
+
+def edit(folder: Path, change) -> Path:
+    path = folder / "annotations.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_pictures_boxes_and_labels_are_read(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    found = load_coco(folder / "annotations.json", folder / "images")
+    assert found.labels == LabelSet(("dark", "bright"))
+    assert [s.name for s in found.samples] == ["0.png", "1.png", "2.png"]
+    content = json.loads((folder / "annotations.json").read_text())
+    x, y, width, height = content["annotations"][1]["bbox"]
+    assert found.samples[1].boxes_xyxy.tolist() == [[x, y, x + width, y + height]]
+    assert found.samples[1].class_ids.tolist() == [1]
+    assert found.samples[1].grey.shape == (96, 96)
+    assert len(found.sha256) == 64
+
+
+def test_classes_can_be_put_in_an_artifact_s_order(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    labels = LabelSet(("bright", "dark"))
+    found = load_coco(folder / "annotations.json", folder / "images", labels)
+    assert [s.class_ids.tolist() for s in found.samples] == [[1], [0]]
+    with pytest.raises(DatasetError, match="its classes are dark, bright; expected scratch"):
+        load_coco(folder / "annotations.json", folder / "images", LabelSet(("scratch",)))
+
+
+def test_crowd_regions_are_left_out_and_a_clean_picture_is_fine(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    path = edit(folder, lambda c: c["annotations"][0].update(iscrowd=1))
+    found = load_coco(path, folder / "images")
+    assert found.samples[0].boxes_xyxy.shape == (0, 4)
+
+
+def test_every_fault_is_reported_at_once(coco_folder) -> None:
+    folder = coco_folder(count=8)
+
+    def spoil(content) -> None:
+        entries = content["annotations"]
+        entries[0]["bbox"] = [10, 10, 0, 5]
+        entries[1]["bbox"] = [90, 10, 50, 5]
+        entries[2]["category_id"] = 9
+        entries[3]["image_id"] = 77
+        entries[4]["id"] = 6
+        entries[6]["bbox"] = [1, 2, "x"]
+        content["images"][7]["width"] = 5
+        content["images"].append({"id": 9, "file_name": "no.png", "width": 9, "height": 9})
+
+    path = edit(folder, spoil)
+    (folder / "images" / "2.png").write_bytes(b"not a picture")
+    with pytest.raises(DatasetError) as caught:
+        load_coco(path, folder / "images")
+    text = str(caught.value)
+    for part in (
+        "box [10, 10, 0, 5] has no area",
+        "box [90, 10, 50, 5] lies outside its 96x96 picture",
+        "annotation 3 has the unknown category id 9",
+        "annotation 4 belongs to the unknown image id 77",
+        "annotation id 6 is given twice",
+        "annotation 7: bbox must be four numbers",
+        "7.png is 96x96, not 5x96",
+        "no.png cannot be read",
+        "2.png: ",
+    ):
+        assert part in text
+    assert len(caught.value.faults) == 9
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[]", "the top level is not an object"),
+        ("{", "is not JSON"),
+        ('{"images": [], "annotations": [], "categories": []}', '"images" is empty'),
+        ('{"images": [{"id": 1}], "annotations": []}', "images[0] lacks file_name, width, height"),
+        (
+            '{"images": [{"id": 1, "file_name": "a", "width": 1, "height": 1}], "annotations": [],'
+            ' "categories": [{"id": 0, "name": "a"}, {"id": 0, "name": "b"}]}',
+            "category id 0 is given twice",
+        ),
+    ],
+)
+def test_what_is_no_coco_file_says_why(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content)
+    with pytest.raises(DatasetError) as caught:
+        load_coco(path, tmp_path)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"none.json has 1 fault\(s\):\n  - cannot be read"):
+        load_coco(tmp_path / "none.json", tmp_path)
+
+
+def test_long_fault_lists_are_cut_but_counted(coco_folder) -> None:
+    folder = coco_folder(count=24)
+    path = edit(folder, lambda c: [a.update(bbox=[0, 0, -1, 1]) for a in c["annotations"]])
+    with pytest.raises(DatasetError, match=r"\.\.\. and 4 more"):
+        load_coco(path, folder / "images")
+
+
+def test_boxes_are_clipped_to_the_picture(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    path = edit(folder, lambda c: c["annotations"][0].update(bbox=[-0.5, 50, 40, 46.5]))
+    boxes = load_coco(path, folder / "images").samples[0].boxes_xyxy
+    assert boxes.dtype == np.float32
+    assert boxes.tolist() == [[0, 50, 39.5, 96]]
