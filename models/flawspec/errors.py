@@ -20,6 +20,8 @@ FlawspecError
 artifact: it holds nothing internal. What a library said lies in ``__cause__``.
 """
 
+# ruff: noqa: N818  # the name says what is wrong with the picture or the file; "Error" adds nothing
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -28,9 +28,11 @@ from flawspec.errors import (
 )
 from flawspec.tiff_header import (
     BITS_PER_SAMPLE,
+    HEIGHT,
     ORIENTATION,
     PHOTOMETRIC,
     WHITE_IS_ZERO,
+    WIDTH,
     TiffHeader,
     read_tiff_header,
 )
@@ -48,6 +50,8 @@ _SEND = "Send JPEG, PNG, BMP or TIFF, grey or colour, with 8 or 16 bits a sample
 
 _GREY_16 = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 _MODES = _GREY_16 | {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
+_LYING = frozenset({5, 6, 7, 8})
+"""The EXIF orientations that swap width and height."""
 _MODE_WORDS = {"F": "floating-point", "I": "signed or 32 bit", "LAB": "CIE Lab"}
 
 
@@ -150,8 +154,9 @@ def open_picture(data: bytes, limits: DecodeLimits) -> OpenPicture:
     tiff = _tiff_header(data) if kind.name == "TIFF" else None
     stream = _BoundedReader(data)
     image = _opened(kind, stream)
-    orientation = 1 if tiff else _exif_orientation(image)
-    width, height = image.size[::-1] if orientation in (5, 6, 7, 8) else image.size
+    orientation = tiff.firsts.get(ORIENTATION, 1) if tiff else _exif_orientation(image)
+    stored = _stored_tiff_size(tiff, image) if tiff else image.size
+    width, height = stored[::-1] if orientation in _LYING else stored
     _check_size(width, height, limits)
     _check_pixels(kind, image, tiff)
     if image.info.get("progressive") and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
@@ -165,7 +170,7 @@ def open_picture(data: bytes, limits: DecodeLimits) -> OpenPicture:
         image=image,
         width_px=width,
         height_px=height,
-        orientation=orientation,
+        orientation=1 if tiff else orientation,
         has_16_bit_grey=image.mode in _GREY_16,
         white_is_zero=tiff is not None and tiff.firsts.get(PHOTOMETRIC) == WHITE_IS_ZERO,
     )
@@ -202,6 +207,15 @@ def _opened(kind: _Format, stream: _BoundedReader) -> ImageFile.ImageFile:
         ):
             raise UnsupportedPicture(f"This kind of {kind.name} cannot be read. {_SEND}") from error
         raise _damaged(kind.name) from error
+
+
+def _stored_tiff_size(header: TiffHeader, image: ImageFile.ImageFile) -> tuple[int, int]:
+    # Releases of Pillow differ in whether an open TIFF tells its size as stored or upright. It must
+    # be the same two sides: a doubled entry could show a small picture here and a huge one there.
+    size = header.firsts.get(WIDTH, 0), header.firsts.get(HEIGHT, 0)
+    if set(size) != set(image.size):
+        raise _damaged("TIFF")
+    return size
 
 
 def _exif_orientation(image: ImageFile.ImageFile) -> int:

@@ -11,6 +11,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+WIDTH = 256
+HEIGHT = 257
 BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
 ORIENTATION = 274

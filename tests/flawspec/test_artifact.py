@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+
 from flawspec.artifact import (
     METADATA_KEY,
     listed_sha256,
@@ -153,7 +154,9 @@ def test_what_is_wrong_with_a_manifest_is_told(tmp_path: Path) -> None:
         read_manifest(written(tmp_path, MODEL + entry(METADATA_KEY, "{}")))
 
 
-@pytest.mark.parametrize("use", [read_metadata, read_manifest, sha256_file, lambda p: verify(p, None)])
+@pytest.mark.parametrize(
+    "use", [read_metadata, read_manifest, sha256_file, lambda p: verify(p, None)]
+)
 @pytest.mark.parametrize("name", ["absent.onnx", "."])
 def test_what_cannot_be_read_is_missing(tmp_path: Path, use, name: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(MissingArtifact, match="cannot be read: "):

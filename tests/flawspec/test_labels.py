@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from flawspec.labels import LabelSet
 
 
@@ -31,7 +32,7 @@ def test_names_that_would_break_a_metric_label_are_refused(name: str) -> None:
 
 
 def test_every_fault_is_named() -> None:
-    with pytest.raises(ValueError, match="'A' must.*'B' must.*'c' stands"):
+    with pytest.raises(ValueError, match=r"'A' must.*'B' must.*'c' stands"):
         LabelSet(("A", "B", "c", "c"))
 
 

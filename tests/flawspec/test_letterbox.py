@@ -2,10 +2,20 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from flawspec.letterbox import Letterbox
 
 PAD = 114
-SIZES = [(200, 200), (200, 100), (100, 200), (640, 480), (37, 911), (256, 256), (20, 20), (4000, 16)]
+SIZES = [
+    (200, 200),
+    (200, 100),
+    (100, 200),
+    (640, 480),
+    (37, 911),
+    (256, 256),
+    (20, 20),
+    (4000, 16),
+]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+
 from flawspec.errors import InvalidManifest, UnknownContract
 from flawspec.labels import LabelSet
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from flawspec.boxes import iou_matrix
 from flawspec.nms import nms, select_candidates
-from numpy.typing import NDArray
 
 
 def reference_nms(
@@ -38,7 +39,13 @@ STACK = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 5], [50, 50, 60, 60]
         ([0.9, 0.8, 0.7, 0.6], [0, 0, 0, 0], 0.4, 10, [0, 3]),
         ([0.9, 0.8, 0.7, 0.6], [0, 1, 0, 1], 0.4, 10, [0, 1, 3]),  # another class does not suppress
         ([0.1, 0.8, 0.7, 0.9], [0, 0, 0, 0], 0.5, 10, [3, 1]),
-        ([0.1, 0.8, 0.7, 0.9], [0, 0, 0, 0], 1.0, 10, [3, 1, 2, 0]),  # nothing overlaps more than wholly
+        (
+            [0.1, 0.8, 0.7, 0.9],
+            [0, 0, 0, 0],
+            1.0,
+            10,
+            [3, 1, 2, 0],
+        ),  # nothing overlaps more than wholly
         ([0.1, 0.8, 0.7, 0.9], [0, 0, 0, 0], 1.0, 2, [3, 1]),
         ([0.1, 0.8, 0.7, 0.9], [0, 0, 0, 0], 1.0, 0, []),
         ([0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0], 0.4, 10, [0, 3]),  # ties go to the first

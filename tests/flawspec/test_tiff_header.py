@@ -3,6 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+
 from flawspec.tiff_header import read_tiff_header
 
 SHORT, LONG, TEXT, RATIONAL = 3, 4, 2, 5
