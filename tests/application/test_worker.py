@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from fakes import settle
+from numpy.typing import NDArray
+from pictures import DARK, expected_score, numbered, quarters, truncated
+from rig import STALL_LIMIT_S, Rig
+
+from flawline.application.inspector import Readiness
+from flawline.core.errors import BadPicture, NotReady
+from flawline.core.values import RawOutput, Verdict
+
+POISON = quarters((255, 255, 255, 255))
+
+
+def poisonous(image: NDArray[np.uint8]) -> bool:
+    return int(image.min()) == 255
+
+
+async def test_a_lone_picture_runs_at_once(rig: Rig) -> None:
+    # Time stands still, so any window to wait in would hang this test.
+    assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
+    assert rig.engine.sizes == [1]
+
+
+async def test_a_batch_is_what_piled_up_while_the_engine_was_busy(rig: Rig) -> None:
+    rig.engine.hold()
+    asking = [rig.ask(numbered(n)) for n in range(1)]
+    await rig.engine.started.get()
+    asking += [rig.ask(numbered(n)) for n in range(1, 21)]
+    await settle()
+    rig.engine.release()
+    answers = await asyncio.gather(*asking)
+    assert rig.engine.sizes == [1, 8, 8, 4]
+    assert rig.telemetry.batch_sizes == [1, 8, 8, 4]
+    for number, inspection in enumerate(answers):
+        found = inspection.detections[0].score
+        assert found == pytest.approx(expected_score(number), abs=1e-4)
+
+
+async def test_the_next_batch_is_prepared_while_the_engine_runs(rig: Rig) -> None:
+    rig.engine.hold()
+    asking = [rig.ask(numbered(0))]
+    await rig.engine.started.get()
+    asking += [rig.ask(numbered(n)) for n in range(1, 12)]
+    await settle()
+    # One picture runs, eight are decoded already, and no more than one batch ahead.
+    assert rig.prepare.calls == 9
+    assert rig.queue.depth == 3
+    rig.engine.release()
+    await asyncio.gather(*asking)
+
+
+async def test_the_earliest_deadline_goes_first(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    patient = rig.ask(quarters((10, 0, 0, 0)), deadline_ms=900)
+    await settle()
+    urgent = rig.ask(quarters((20, 0, 0, 0)), deadline_ms=100)
+    await settle()
+    rig.engine.release()
+    await asyncio.gather(first, patient, urgent)
+    assert [int(image.max()) for image in rig.engine.batches[1]] == [20, 10]
+
+
+async def test_a_damaged_picture_never_gets_into_a_batch(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    before, damaged, after = rig.ask(numbered(1)), rig.ask(truncated()), rig.ask(numbered(2))
+    await settle()
+    rig.engine.release()
+    with pytest.raises(BadPicture) as caught:
+        await damaged
+    assert caught.value.code == "corrupt_picture"
+    assert (await before).detections[0].score == pytest.approx(expected_score(1), abs=1e-4)
+    assert (await after).detections[0].score == pytest.approx(expected_score(2), abs=1e-4)
+    assert (await first).verdict is Verdict.OK
+    assert rig.engine.sizes == [1, 2]
+
+
+@pytest.mark.parametrize("poisoned", [{0}, {7}, {3}, {2, 3}, {0, 5, 6}, set(range(8))])
+async def test_a_failing_batch_costs_nobody_but_the_culprits(
+    rig: Rig, poisoned: set[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.engine.fails_on = poisonous
+    rig.engine.hold()
+    first = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    asking = [rig.ask(POISON if n in poisoned else numbered(n)) for n in range(8)]
+    await settle()
+    with caplog.at_level(logging.ERROR):
+        rig.engine.release()
+        answers = await asyncio.gather(*asking)
+    assert rig.telemetry.batch_sizes == [1, 8]
+    for number, inspection in enumerate(answers):
+        if number in poisoned:
+            assert inspection.verdict is Verdict.UNDEFINED
+            (reason,) = inspection.reasons
+            assert reason.code == "processing_failed"
+            assert "secret" not in reason.detail
+            assert reason.detail.split()[-1].rstrip(".") in caplog.text
+        else:
+            found = inspection.detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+    assert (await first).verdict is Verdict.OK
+    assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
+
+
+def no_numbers(output: RawOutput) -> RawOutput:
+    return RawOutput(output.boxes_xyxy, output.scores * np.float32(np.nan))
+
+
+def a_row_short(output: RawOutput) -> RawOutput:
+    return RawOutput(output.boxes_xyxy[1:], output.scores[1:])
+
+
+@pytest.mark.parametrize("distortion", [no_numbers, a_row_short])
+async def test_an_unusable_output_is_never_taken_for_a_clean_part(
+    rig: Rig, distortion: Callable[[RawOutput], RawOutput]
+) -> None:
+    rig.engine.distort = distortion
+    inspection = await rig.inspect(quarters(DARK))
+    assert inspection.verdict is Verdict.UNDEFINED
+    assert inspection.reasons[0].code == "processing_failed"
+
+
+async def test_a_fault_in_preparing_costs_one_picture(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise MemoryError("secret")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flawline.core.pipeline.decode_grey", broken)
+        inspection = await rig.inspect(quarters(DARK))
+    assert inspection.reasons[0].code == "processing_failed"
+    for _ in range(rig.max_batch + 1):  # its row was given back
+        assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
+
+
+async def test_what_is_too_late_is_neither_decoded_nor_run(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    prepared = rig.ask(numbered(1), deadline_ms=500)
+    await settle()
+    rig.prepare.hold()
+    decoding = rig.ask(numbered(2), deadline_ms=500)
+    await settle()
+    rig.clock.jump(0.6)
+    rig.prepare.release()
+    await settle()
+    rig.engine.release()
+    for asking in (prepared, decoding):
+        assert (await asking).reasons[0].code == "deadline"
+    assert (await first).verdict is Verdict.OK
+    assert rig.engine.sizes == [1]
+    for _ in range(rig.max_batch + 1):  # their rows were given back
+        assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
+
+
+async def test_a_stuck_engine_shows_after_the_bound_and_recovers(rig: Rig) -> None:
+    rig.engine.hold()
+    asking = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    rig.clock.advance(STALL_LIMIT_S)
+    assert (await asking).verdict is Verdict.UNDEFINED
+    assert rig.inspector.readiness() == Readiness(ready=True)
+    rig.clock.advance(0.1)
+    assert rig.inspector.readiness() == Readiness(ready=False, reason="engine_stuck")
+    with pytest.raises(NotReady, match="engine_stuck"):
+        await rig.inspect(quarters(DARK))
+    rig.engine.release()
+    await settle()
+    assert rig.inspector.readiness() == Readiness(ready=True)
+    assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
+
+
+async def test_a_worker_that_died_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(max_jobs: int) -> None:
+        raise ConnectionError("the queue is gone")
+
+    rig = Rig()
+    monkeypatch.setattr(rig.queue, "lease", broken)
+    async with rig:
+        await settle()
+        assert rig.inspector.readiness() == Readiness(ready=False, reason="worker_failed")
+
+
+async def test_stopping_does_not_wait_for_a_stuck_engine(rig: Rig) -> None:
+    rig.engine.hold()
+    asking = [rig.ask(numbered(n)) for n in range(3)]
+    await rig.engine.started.get()
+    await rig.worker.stop()
+    rig.clock.advance(1.0)
+    assert {(await task).verdict for task in asking} == {Verdict.UNDEFINED}
+
+
+async def test_stopping_what_was_never_started_is_harmless() -> None:
+    await Rig().worker.stop()
+
+
+async def test_a_closed_queue_ends_the_worker_in_order(rig: Rig) -> None:
+    await rig.queue.close()
+    await settle()
+    assert rig.worker.fault() == "worker_failed"
+
+
+async def test_each_stage_is_timed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stage takes a time of its own, so that none is taken for another."""
+    from flawline.core import pipeline
+
+    original = {name: getattr(pipeline, name) for name in ("decode_grey", "place", "judge")}
+    durations_s = {"decode_grey": 0.003, "place": 0.005, "judge": 0.007}
+
+    def slow(name: str) -> Callable[..., object]:
+        def stage(*args: object) -> object:
+            rig.clock.jump(durations_s[name])
+            return original[name](*args)
+
+        return stage
+
+    for name in original:
+        monkeypatch.setattr(pipeline, name, slow(name))
+    rig.engine.hold()
+    asking = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    rig.clock.jump(0.011)
+    rig.engine.release()
+    times = (await asking).processing_times
+    assert times.queue_ms == pytest.approx(0)
+    assert times.decode_ms == pytest.approx(3)
+    assert times.preprocess_ms == pytest.approx(5)
+    assert times.inference_ms == pytest.approx(11)
+    assert times.postprocess_ms == pytest.approx(7)
+    assert times.total_ms == pytest.approx(26)
+
+
+async def test_waiting_for_the_engine_counts_as_queueing(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(quarters(DARK))
+    await rig.engine.started.get()
+    second = rig.ask(quarters(DARK))
+    await settle()
+    rig.clock.jump(0.25)
+    rig.engine.release()
+    await first
+    times = (await second).processing_times
+    assert times.queue_ms == pytest.approx(250)
+    assert times.inference_ms == pytest.approx(0)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from flawline.core.batching import BatchPolicy, Cut, FrameRows, halves
+
+
+@pytest.mark.parametrize(
+    ("deadlines_s", "cut"),
+    [
+        pytest.param([], Cut((), ()), id="nothing prepared"),
+        pytest.param([9.0], Cut((0,), ()), id="a lone picture does not wait"),
+        pytest.param([9.0, 9.0, 9.0], Cut((0, 1, 2), ()), id="equal deadlines keep their order"),
+        pytest.param([9.0, 7.0, 8.0], Cut((1, 2, 0), ()), id="earliest deadline first"),
+        pytest.param([9.0, 6.0, 8.0, 7.0], Cut((1, 3, 2), ()), id="the latest waits when too many"),
+        pytest.param([5.0, 9.0, 4.0], Cut((1,), (0, 2)), id="those too late are named"),
+    ],
+)
+def test_cut(deadlines_s: list[float], cut: Cut) -> None:
+    assert BatchPolicy(max_batch=3).cut(deadlines_s, now_s=5.0) == cut
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 8])
+def test_halves_cover_the_batch_and_none_is_empty(size: int) -> None:
+    first, second = halves(range(3, 3 + size))
+    assert [*first, *second] == list(range(3, 3 + size))
+    assert first
+    assert second
+
+
+def test_rows_are_gathered_in_the_order_asked_and_free_again() -> None:
+    rows = FrameRows(3, input_height_px=2, input_width_px=5)
+    taken = [rows.take() for _ in range(3)]
+    for value, number in enumerate(taken):
+        rows.row(number)[:] = value
+    assert rows.free == 0
+    with pytest.raises(IndexError):
+        rows.take()
+
+    batch = rows.gather([taken[2], taken[0]])
+
+    assert batch.shape == (2, 1, 2, 5)
+    assert [int(image.max()) for image in batch] == [2, 0]
+    assert rows.free == 2
+    rows.give_back(taken[1])
+    assert rows.free == 3
+
+
+def test_a_batch_is_not_disturbed_by_preparing_the_next() -> None:
+    rows = FrameRows(2, 2, 2)
+    number = rows.take()
+    rows.row(number)[:] = 7
+    batch = rows.gather([number])
+    rows.row(rows.take())[:] = 9
+    assert np.all(batch == 7)

@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from flawline.core import errors
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (errors.InvalidRequest("line", "line must be short."), "invalid_request", "line must"),
+        (errors.UnknownRecipe("x", ["default"]), "unknown_recipe", "known recipes: default"),
+        (errors.BadPicture("corrupt_picture", "It is cut short."), "corrupt_picture", "cut short"),
+        (errors.QueueFull(2.5), "queue_full", "in 2.5 s"),
+        (errors.NotReady("draining", 2.0), "not_ready", "draining"),
+    ],
+)
+def test_every_error_has_a_code_and_a_sentence(
+    error: errors.InspectionError, code: str, words: str
+) -> None:
+    assert error.code == code
+    assert words in str(error)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pictures import encoded, quarters, truncated
+from tiny_artifact import boxes_and_scores, tiny_manifest
+
+from flawline.core.pipeline import InspectionPipeline
+from flawline.core.recipe import default_recipe
+from flawline.core.values import Box, Detection, Verdict
+from flawspec.decoding import DecodeLimits
+from flawspec.errors import CorruptPicture, TooManyBytes
+
+MANIFEST = tiny_manifest(pad_value=17)
+PIPELINE = InspectionPipeline(MANIFEST, DecodeLimits())
+
+
+def test_a_picture_becomes_a_verdict() -> None:
+    # Twice the input's size, one bright quarter: the box comes back in the picture's own pixels.
+    grey = PIPELINE.decode(quarters((0, 210, 0, 0), side_px=128))
+    rows = PIPELINE.rows(1)
+    number = rows.take()
+    letterbox = PIPELINE.place(grey, rows.row(number))
+    output = boxes_and_scores(rows.gather([number]))
+
+    judgement = PIPELINE.judge(
+        output.boxes_xyxy[0], output.scores[0], letterbox, default_recipe(MANIFEST)
+    )
+
+    assert judgement.verdict is Verdict.NOT_OK
+    assert [d.label for d in judgement.detections] == ["scratch", "pit"]
+    scratch = judgement.detections[0]
+    assert scratch.score == pytest.approx(210 / 255, abs=0.02)
+    assert (scratch.box.x_min, scratch.box.y_min) == (68, 4)
+    assert scratch.box.x_max == pytest.approx(68 + 2 * (8 + 20 * 210 / 255), abs=1)
+
+
+def test_the_frame_is_padded_with_the_artifacts_own_grey() -> None:
+    rows = PIPELINE.rows(1)
+    row = rows.row(rows.take())
+    row[:] = 99  # what an earlier picture left behind
+    PIPELINE.place(np.full((32, 64), 200, dtype=np.uint8), row)
+    assert np.all(row[0, :16] == 17)
+    assert np.all(row[0, 16:48] == 200)
+    assert np.all(row[0, 48:] == 17)
+
+
+def test_bad_pictures_are_told_apart() -> None:
+    with pytest.raises(CorruptPicture):
+        PIPELINE.decode(truncated())
+    small = InspectionPipeline(MANIFEST, DecodeLimits(max_bytes=10))
+    with pytest.raises(TooManyBytes):
+        small.decode(encoded(np.zeros((64, 64), np.uint8)))
+
+
+def test_a_box_knows_its_shorter_side() -> None:
+    assert Box(0, 0, 3, 5).shorter_side_px == 3
+    assert Detection("pit", 0.5, Box(1, 1, 9, 3)).box.shorter_side_px == 2

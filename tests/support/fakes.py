@@ -1,0 +1,150 @@
+"""Stand-ins for the ports: as short as the ports, and driven by the test."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tiny_artifact import boxes_and_scores
+
+from flawline.core.values import Inspection, RawOutput
+
+EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+class ManualTimer:
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class ManualClock:
+    """Time passes when the test says so."""
+
+    def __init__(self) -> None:
+        self._now_s = 1000.0
+        self._order = itertools.count()
+        self._timers: list[tuple[float, int, ManualTimer]] = []
+
+    def monotonic_s(self) -> float:
+        return self._now_s
+
+    def utc_now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self._now_s - 1000.0)
+
+    def call_at(self, moment_s: float, callback: Callable[[], object]) -> ManualTimer:
+        timer = ManualTimer(callback)
+        heapq.heappush(self._timers, (moment_s, next(self._order), timer))
+        return timer
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass and make the calls that became due."""
+        self.jump(seconds)
+        while self._timers and self._timers[0][0] <= self._now_s:
+            timer = heapq.heappop(self._timers)[2]
+            if timer.callback is not None:
+                timer.callback()
+
+    def jump(self, seconds: float) -> None:
+        """Let time pass unnoticed, as when an event loop is kept busy."""
+        self._now_s += seconds
+
+    @property
+    def open_timers(self) -> int:
+        return sum(timer.callback is not None for _, _, timer in self._timers)
+
+
+class FakeEngine:
+    """Says of a picture what the tiny artifact says; may be held, broken, or allergic to some pictures."""
+
+    def __init__(self) -> None:
+        self.batches: list[NDArray[np.uint8]] = []
+        self.started: asyncio.Queue[int] = asyncio.Queue()
+        self.fails_on: Callable[[NDArray[np.uint8]], bool] = lambda image: False
+        self.distort: Callable[[RawOutput], RawOutput] = lambda output: output
+        self._free = asyncio.Event()
+        self._free.set()
+
+    @property
+    def sizes(self) -> list[int]:
+        return [len(batch) for batch in self.batches]
+
+    def hold(self) -> None:
+        """Calls do not return until released."""
+        self._free.clear()
+
+    def release(self) -> None:
+        self._free.set()
+
+    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        self.batches.append(images.copy())
+        self.started.put_nowait(len(images))
+        await self._free.wait()
+        if any(self.fails_on(image) for image in images):
+            raise RuntimeError("secret inner detail of the engine")
+        return self.distort(boxes_and_scores(images))
+
+
+class RecordingTelemetry:
+    def __init__(self) -> None:
+        self.inspections: list[Inspection] = []
+        self.rejections: list[str] = []
+        self.batch_sizes: list[int] = []
+
+    def inspected(self, inspection: Inspection) -> None:
+        self.inspections.append(inspection)
+
+    def rejected(self, reason: str) -> None:
+        self.rejections.append(reason)
+
+    def batch_ran(self, size: int) -> None:
+        self.batch_sizes.append(size)
+
+
+class InlineExecutor(Executor):
+    """Works at once, in the thread that asks; can be held back, as if all its threads were busy."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._held: list[Callable[[], None]] | None = None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.calls += 1
+        future: Future[Any] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
+                future.set_exception(error)
+
+        if self._held is None:
+            work()
+        else:
+            self._held.append(work)
+        return future
+
+    def hold(self) -> None:
+        self._held = []
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for work in held:
+            work()
+
+
+async def settle() -> None:
+    """Let everything run that can run without time passing."""
+    for _ in range(100):
+        await asyncio.sleep(0)

@@ -1,0 +1,90 @@
+"""An Inspector with everything behind it, on fakes: what embedded mode is, less the machine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from fakes import FakeEngine, InlineExecutor, ManualClock, RecordingTelemetry
+from tiny_artifact import tiny_manifest
+
+from flawline.adapters.memory_queue import MemoryQueue
+from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
+from flawline.application.stages import Stages
+from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.core.batching import BatchPolicy
+from flawline.core.pipeline import InspectionPipeline
+from flawline.core.recipe import RecipeBook, default_recipe
+from flawline.core.values import Inspection, ModelInfo
+from flawspec.decoding import DecodeLimits
+
+STALL_LIMIT_S = 5.0
+MODEL = ModelInfo(
+    name="tiny",
+    version="1.2.3",
+    sha256="ab" * 32,
+    labels=("scratch", "pit"),
+    input_width_px=64,
+    input_height_px=64,
+    score_thresholds={"scratch": 0.5, "pit": 0.35},
+    metrics={"map50": 0.5},
+    metrics_split="val",
+    license_note="made for tests",
+    created_at="2026-01-01T00:00:00Z",
+)
+
+
+@dataclass
+class Rig:
+    max_batch: int = 8
+    capacity: int = 256
+    large_picture_bytes: int = 1 << 20
+    clock: ManualClock = field(default_factory=ManualClock)
+    engine: FakeEngine = field(default_factory=FakeEngine)
+    telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
+    prepare: InlineExecutor = field(default_factory=InlineExecutor)
+    finish: InlineExecutor = field(default_factory=InlineExecutor)
+    intake: InlineExecutor = field(default_factory=InlineExecutor)
+
+    def __post_init__(self) -> None:
+        limits = DecodeLimits()
+        manifest = tiny_manifest()
+        recipes = RecipeBook((default_recipe(manifest),))
+        self.queue = MemoryQueue(self.capacity, self.clock)
+        self.worker = BatchWorker(
+            queue=self.queue,
+            engine=self.engine,
+            stages=Stages(InspectionPipeline(manifest, limits), recipes, MODEL.ref, self.clock),
+            clock=self.clock,
+            telemetry=self.telemetry,
+            threads=WorkerThreads(self.prepare, self.finish),
+            policy=BatchPolicy(self.max_batch),
+            stall_limit_s=STALL_LIMIT_S,
+        )
+        self.inspector = Inspector(
+            queue=self.queue,
+            clock=self.clock,
+            telemetry=self.telemetry,
+            recipes=recipes,
+            model=MODEL,
+            limits=InspectorLimits(limits, large_picture_bytes=self.large_picture_bytes),
+            intake=self.intake,
+            fault=self.worker.fault,
+        )
+
+    async def __aenter__(self) -> Rig:
+        self.worker.start()
+        self.inspector.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.engine.release()
+        await self.worker.stop()
+
+    async def inspect(self, picture: bytes, **options: Any) -> Inspection:
+        return await self.inspector.inspect(InspectionRequest(picture, **options))
+
+    def ask(self, picture: bytes, **options: Any) -> asyncio.Task[Inspection]:
+        """Inspect, without waiting for the answer."""
+        return asyncio.create_task(self.inspect(picture, **options))
