@@ -96,9 +96,8 @@ class TaskAlignedAssigner:
         positive = chosen.sum(dim=1) > 0
         # soft target: alignment, scaled so that a box's best point aims at that box's best IoU
         alignment = alignment * chosen
-        scale = (iou * chosen).amax(dim=2, keepdim=True) / (
-            alignment.amax(dim=2, keepdim=True) + 1e-9
-        )
+        best = alignment.amax(dim=2, keepdim=True).clamp(min=torch.finfo(alignment.dtype).tiny)
+        scale = (iou * chosen).amax(dim=2, keepdim=True) / best
         strength = (alignment * scale).amax(dim=1)  # [B, A]
         class_ids = targets.class_ids.gather(1, box_ids)
         one_hot = torch.nn.functional.one_hot(class_ids, classes).to(scores.dtype)

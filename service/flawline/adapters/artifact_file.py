@@ -11,7 +11,7 @@ from flawspec.artifact import read_manifest, verify
 from flawspec.errors import MissingArtifact
 from flawspec.manifest import ArtifactManifest
 
-_PACKAGED = "artifacts/default.onnx"
+_PACKAGED_FOLDER = "artifacts"  # holds one artifact under its released name, and SHA256SUMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,12 @@ class ArtifactFile:
 
 
 def _packaged() -> Path:
-    path = Path(str(resources.files("flawline") / _PACKAGED))
-    if not path.is_file():
-        raise MissingArtifact(
-            "This installation carries no artifact of its own; "
-            "set FLAWLINE_ARTIFACT to an .onnx file written by `mobilemamba export`."
-        )
-    return path
+    folder = Path(str(resources.files("flawline") / _PACKAGED_FOLDER))
+    # a link that points nowhere (a checkout without models/artifacts) is no file
+    for path in sorted(folder.glob("*.onnx")):
+        if path.is_file():
+            return path
+    raise MissingArtifact(
+        "This installation carries no artifact of its own; "
+        "set FLAWLINE_ARTIFACT to an .onnx file written by `mobilemamba export`."
+    )
