@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from flawline.application.request import LINE_NAME_RULE, is_line_name
 
 PREFIX = "FLAWLINE_"
+_SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*)")
 
 
 class SettingsError(Exception):
@@ -148,14 +150,20 @@ def load_settings(**overrides: Any) -> FlawlineSettings:
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[str]:
     """A misspelt variable would leave a default in force that someone believes changed."""
-    known = [PREFIX + name.upper() for name in FlawlineSettings.model_fields]
-    faults = []
-    for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "remove it."
-            faults.append(f"{name}: there is no such setting; {hint}")
-    return faults
+    known = [name.upper() for name in FlawlineSettings.model_fields]
+    unknown = sorted(
+        name.removeprefix(PREFIX)
+        for name in environment
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) not in known
+    )
+    return [f"{PREFIX}{name}: there is no such setting; {_hint(name, known)}" for name in unknown]
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    if _SERVICE_LINK.fullmatch(name):
+        return "Kubernetes makes it for a Service; set enableServiceLinks: false in the pod."
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {PREFIX}{near[0]}?" if near else "remove it."
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

@@ -73,8 +73,12 @@ def tiny_model(
     input_name: str = "images",
     scores_name: str = "scores",
     classes: int = len(LABELS),
+    scores_as: tuple[int, int, int] | None = None,
 ) -> onnx.ModelProto:
-    """The ONNX model; the arguments make it break the contract."""
+    """The ONNX model; the arguments make it break the contract.
+
+    scores_as: reshapes the scores in a way that shows only when the graph is run.
+    """
     shape = [batch, 1, SIDE_PX, SIDE_PX]
     weights = np.resize(CLASS_WEIGHTS, classes)
     constants: dict[str, NDArray[Any]] = {
@@ -91,17 +95,30 @@ def tiny_model(
             "AveragePool", ["unit"], ["mean"], kernel_shape=[HALF_PX] * 2, strides=[HALF_PX] * 2
         ),
         helper.make_node("Reshape", ["mean", "anchors"], ["brightness"]),
-        helper.make_node("Mul", ["brightness", "weights"], [scores_name]),
+        helper.make_node("Mul", ["brightness", "weights"], ["plain" if scores_as else scores_name]),
         helper.make_node("Mul", ["brightness", "growth"], ["grown"]),
         helper.make_node("Add", ["grown", "base"], ["boxes_xyxy"]),
     ]
+    score_sizes: list[str | int] = [batch, 4, classes]
+    if scores_as:
+        constants["sizes"] = np.array(scores_as, dtype=np.float32)
+        constants["nothing"] = np.array(0, dtype=np.float32)
+        score_sizes = ["N", "A", "C"]
+        nodes += [
+            # Computed from the picture, though always the same, so that nobody can infer it beforehand.
+            helper.make_node("ReduceMin", ["unit"], ["darkest"], keepdims=0),
+            helper.make_node("Mul", ["darkest", "nothing"], ["zero"]),
+            helper.make_node("Add", ["zero", "sizes"], ["whole"]),
+            helper.make_node("Cast", ["whole"], ["shape"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["plain", "shape"], [scores_name]),
+        ]
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(input_name, input_type, shape)],
         [
             helper.make_tensor_value_info("boxes_xyxy", TensorProto.FLOAT, [batch, 4, 4]),
-            helper.make_tensor_value_info(scores_name, TensorProto.FLOAT, [batch, 4, classes]),
+            helper.make_tensor_value_info(scores_name, TensorProto.FLOAT, score_sizes),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )

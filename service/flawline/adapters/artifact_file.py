@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 
 from flawline.core.values import ModelInfo
@@ -51,7 +51,7 @@ class ArtifactFile:
 
 
 def _packaged() -> Path:
-    folder = Path(str(resources.files("flawline") / _PACKAGED_FOLDER))
+    folder = Path(str(files("flawline") / _PACKAGED_FOLDER))
     # a link that points nowhere (a checkout without models/artifacts) is no file
     for path in sorted(folder.glob("*.onnx")):
         if path.is_file():

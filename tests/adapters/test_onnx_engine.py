@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+from tiny_artifact import boxes_and_scores, tiny_manifest, write_tiny_artifact
+
+from flawline.adapters.onnx_engine import GraphMismatch, OnnxEngine
+from flawspec.errors import ArtifactError, HashMismatch, MissingArtifact, NotAnArtifact
+from flawspec.manifest import ArtifactManifest
+
+
+def engine_of(
+    path: Path, *, sha256: str | None = None, manifest: ArtifactManifest | None = None
+) -> OnnxEngine:
+    return OnnxEngine(
+        path,
+        sha256 or hashlib.sha256(path.read_bytes()).hexdigest(),
+        manifest or tiny_manifest(),
+        max_batch=4,
+        threads=1,
+    )
+
+
+async def refusal(engine: OnnxEngine) -> ArtifactError:
+    """What `start` says; the engine's thread is ended."""
+    with pytest.raises(ArtifactError) as caught:
+        await engine.start()
+    engine.close()
+    return caught.value
+
+
+def random_pictures(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(seed).integers(0, 256, (count, 1, 64, 64), dtype=np.uint8)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[OnnxEngine]:
+    running = engine_of(write_tiny_artifact(tmp_path))
+    await running.start()
+    yield running
+    running.close()
+
+
+@pytest.mark.parametrize("size", [1, 3, 4])
+async def test_each_picture_gets_its_own_row(engine: OnnxEngine, size: int) -> None:
+    images = random_pictures(size)
+    output = await engine.infer(images)
+    expected = boxes_and_scores(images)
+    np.testing.assert_allclose(output.boxes_xyxy, expected.boxes_xyxy, atol=1e-4)
+    np.testing.assert_allclose(output.scores, expected.scores, atol=1e-5)
+    assert output.scores.dtype == np.float32
+
+
+async def test_calls_that_overlap_are_run_one_after_the_other(engine: OnnxEngine) -> None:
+    batches = [random_pictures(1 + n % 4, seed=n) for n in range(16)]
+    outputs = await asyncio.gather(*(engine.infer(images) for images in batches))
+    for images, output in zip(batches, outputs, strict=True):
+        np.testing.assert_allclose(output.scores, boxes_and_scores(images).scores, atol=1e-5)
+
+
+async def test_the_event_loop_stays_free(engine: OnnxEngine) -> None:
+    """All calls come from one thread, and it is not the loop's."""
+    seen = []
+
+    class Spy:
+        def run(self, *_: object) -> tuple[None, None]:
+            seen.append(threading.current_thread().name)
+            return None, None
+
+    engine._session = Spy()
+    await asyncio.gather(*(engine.infer(random_pictures(1)) for _ in range(3)))
+    assert seen == ["flawline-engine"] * 3
+
+
+async def test_an_error_of_one_call_leaves_the_engine_usable(engine: OnnxEngine) -> None:
+    with pytest.raises(Exception, match="Got invalid dimensions"):
+        await engine.infer(np.zeros((1, 1, 65, 64), np.uint8))
+    assert len((await engine.infer(random_pictures(2))).scores) == 2
+
+
+async def test_who_stops_waiting_is_skipped(engine: OnnxEngine) -> None:
+    blocked, calls = threading.Event(), []
+
+    class Spy:
+        def run(self, _: object, inputs: dict[str, Any]) -> tuple[None, None]:
+            calls.append(len(inputs["images"]))
+            blocked.wait(30)
+            return None, None
+
+    engine._session = Spy()
+    running = asyncio.create_task(engine.infer(random_pictures(1)))
+    waiting = asyncio.create_task(engine.infer(random_pictures(2)))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    last = asyncio.create_task(engine.infer(random_pictures(3)))
+    await asyncio.sleep(0)
+    blocked.set()
+    await running
+    await last
+    assert calls == [1, 3]
+
+
+async def test_a_stuck_engine_does_not_hold_up_the_end(engine: OnnxEngine) -> None:
+    stuck = threading.Event()
+
+    class Spy:
+        def run(self, *_: object) -> tuple[None, None]:
+            stuck.wait(30)
+            return None, None
+
+    engine._session = Spy()
+    waiting = asyncio.create_task(engine.infer(random_pictures(1)))
+    await asyncio.sleep(0)
+    engine.close(limit_s=0.01)
+    waiting.cancel()
+    stuck.set()
+
+
+async def test_without_a_start_there_is_no_inference(tmp_path: Path) -> None:
+    engine = engine_of(write_tiny_artifact(tmp_path))
+    with pytest.raises(RuntimeError, match="not started"):
+        await engine.infer(random_pictures(1))
+    engine.close()
+
+
+async def test_a_missing_file(tmp_path: Path) -> None:
+    engine = engine_of(tmp_path / "gone.onnx", sha256="0" * 64)
+    assert isinstance(await refusal(engine), MissingArtifact)
+
+
+async def test_a_file_that_was_exchanged_since_it_was_checked(tmp_path: Path) -> None:
+    engine = engine_of(write_tiny_artifact(tmp_path), sha256="0" * 64)
+    assert isinstance(await refusal(engine), HashMismatch)
+
+
+async def test_a_file_that_onnx_runtime_cannot_load(tmp_path: Path) -> None:
+    path = tmp_path / "text.onnx"
+    path.write_text("this is no model")
+    error = await refusal(engine_of(path))
+    assert isinstance(error, NotAnArtifact)
+    assert "text.onnx" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("model", "manifest", "words"),
+    [
+        pytest.param({"input_name": "x"}, {}, ["inputs are ['x']", "no 'images'"], id="input name"),
+        pytest.param({"scores_name": "logits"}, {}, ["it has no 'scores'"], id="output name"),
+        pytest.param(
+            {"input_type": TensorProto.FLOAT}, {}, ["tensor(float)", "tensor(uint8)"], id="type"
+        ),
+        pytest.param({"batch": 1}, {}, ["[1, 1, 64, 64]", "[any, 1, 64, 64]"], id="fixed batch"),
+        pytest.param({"classes": 3}, {}, ["[any, any, 2]"], id="number of classes"),
+        pytest.param(
+            {},
+            {"input_width_px": 96, "stride_multiple": 32},
+            ["[any, 1, 64, 96]"],
+            id="input size",
+        ),
+        pytest.param(
+            {"scores_as": (-1, 2, 4)},
+            {},
+            ["a batch of 1 gives boxes [1, 4, 4] and scores [1, 2, 4]"],
+            id="sizes left open that turn out wrong",
+        ),
+        pytest.param(
+            {"scores_as": (1, 4, 2)}, {}, ["it fails on a batch of 2"], id="batch fixed inside"
+        ),
+    ],
+)
+async def test_a_graph_that_does_not_keep_its_manifest(
+    tmp_path: Path, model: dict[str, Any], manifest: dict[str, Any], words: list[str]
+) -> None:
+    path = write_tiny_artifact(tmp_path, **model)
+    error = await refusal(engine_of(path, manifest=tiny_manifest(**manifest)))
+    assert isinstance(error, GraphMismatch)
+    for word in words:
+        assert word in str(error)
+    assert len(error.differences) >= 1

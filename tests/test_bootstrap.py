@@ -1,0 +1,207 @@
+"""The real parts together, on free ports and with the tiny artifact."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pictures import expected_score, numbered, quarters
+from tiny_artifact import write_tiny_artifact
+
+from flawline.adapters.onnx_engine import OnnxEngine
+from flawline.application.inspector import InspectionRequest, Inspector, Readiness
+from flawline.bootstrap import Running, StartupError, build_service, running, serve
+from flawline.core.values import RawOutput, Verdict
+from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
+from flawline.settings import FlawlineSettings
+
+
+def settings_of(folder: Path, **changes: Any) -> FlawlineSettings:
+    options: dict[str, Any] = {"port": 0, "grpc_port": 0, "engine_threads": 1, "decode_threads": 2}
+    if not (folder / "tiny.onnx").exists():
+        write_tiny_artifact(folder)
+    return FlawlineSettings(**(options | {"artifact": folder / "tiny.onnx"} | changes))
+
+
+async def post(parts: Running, picture: bytes) -> tuple[int, dict[str, Any]]:
+    """Over REST: the status and the answer."""
+    async with httpx.AsyncClient(timeout=20) as client:
+        answer = await client.post(
+            f"http://127.0.0.1:{parts.rest_port}/v1/inspections",
+            content=picture,
+            headers={"Content-Type": "image/png"},
+        )
+    return answer.status_code, answer.json()
+
+
+async def test_rest_grpc_and_the_inspector_agree(tmp_path: Path) -> None:
+    picture = quarters((0, 230, 0, 90))
+    async with running(settings_of(tmp_path)) as parts:
+        own = await parts.service.inspector.inspect(InspectionRequest(picture))
+        status, rest = await post(parts, picture)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{parts.grpc_port}") as channel:
+            stub = inspection_pb2_grpc.InspectionServiceStub(channel)
+            rpc = (await stub.Inspect(inspection_pb2.InspectRequest(picture=picture))).inspection
+    assert status == 200
+    assert rest["verdict"] == own.verdict.value == "NotOK"
+    scores = [detection.score for detection in own.detections]
+    assert [found["score"] for found in rest["detections"]] == scores
+    assert [found.score for found in rpc.detections] == pytest.approx(scores)
+    assert rest["frame"]["sha256"] == rpc.frame.sha256 == own.frame.sha256
+
+
+async def test_distinct_pictures_at_once_each_get_their_own_answer(tmp_path: Path) -> None:
+    service = build_service(settings_of(tmp_path, deadline_ms=30_000))
+    await service.start()
+    requests = (InspectionRequest(numbered(n), part_id=str(n)) for n in range(200))
+    answers = await asyncio.gather(*map(service.inspector.inspect, requests))
+    await service.stop()
+    for number, inspection in enumerate(answers):
+        assert inspection.part_id == str(number)
+        found = inspection.detections[0].score
+        assert found == pytest.approx(expected_score(number), abs=2e-4)
+
+
+async def test_it_is_ready_when_it_listens_and_not_before(tmp_path: Path) -> None:
+    service = build_service(settings_of(tmp_path))
+    assert service.inspector.readiness() == Readiness(ready=False, reason="starting")
+    await service.start()
+    assert service.inspector.readiness() == Readiness(ready=True)
+    await service.stop()
+    assert service.inspector.readiness() == Readiness(ready=False, reason="draining")
+
+
+async def test_stopping_what_did_not_start_is_harmless(tmp_path: Path) -> None:
+    await build_service(settings_of(tmp_path)).stop()
+
+
+class Gate:
+    """Holds the engine's thread while it is shut."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.entered = asyncio.Event()
+        self._open = threading.Event()
+        infer = OnnxEngine.infer
+
+        async def held(engine: OnnxEngine, images: NDArray[np.uint8]) -> RawOutput:
+            self.entered.set()
+            await asyncio.to_thread(self._open.wait, 30)
+            return await infer(engine, images)
+
+        monkeypatch.setattr(OnnxEngine, "infer", held)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+async def test_what_was_accepted_is_finished_when_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    drain = Inspector.drain
+
+    async def drain_while_the_gate_opens(inspector: Inspector, limit_s: float) -> bool:
+        drained = asyncio.create_task(drain(inspector, limit_s))
+        assert not asking.done()
+        gate.open()
+        return await drained
+
+    monkeypatch.setattr(Inspector, "drain", drain_while_the_gate_opens)
+    async with running(settings_of(tmp_path, deadline_ms=20_000)) as parts:
+        asking = asyncio.create_task(post(parts, numbered(7)))
+        await gate.entered.wait()
+    status, answer = await asking
+    assert (status, answer["verdict"]) == (200, "NotOK")
+
+
+async def test_stopping_does_not_wait_for_ever_and_callers_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    async with running(settings_of(tmp_path, deadline_ms=60_000, drain_timeout_s=0.1)) as parts:
+        asking = asyncio.create_task(post(parts, numbered(7)))
+        await gate.entered.wait()
+    gate.open()
+    status, answer = await asking
+    assert (status, answer["verdict"]) == (504, "Undefined")
+
+
+async def test_the_deadline_holds_on_real_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate(monkeypatch)
+    service = build_service(settings_of(tmp_path))
+    await service.start()
+    request = InspectionRequest(numbered(7), deadline_ms=50)
+    inspection = await service.inspector.inspect(request)
+    gate.open()
+    await service.stop()
+    assert inspection.verdict is Verdict.UNDEFINED
+    assert inspection.reasons[0].code == "deadline"
+    assert inspection.processing_times.total_ms < 2050
+
+
+@pytest.mark.parametrize("taken", ["port", "grpc_port"])
+async def test_a_taken_port_is_said_with_its_setting(tmp_path: Path, taken: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(StartupError, match=rf"FLAWLINE_{taken.upper()}\) {port} .* is taken"):
+            async with running(settings_of(tmp_path, **{taken: port})):
+                pass
+
+
+async def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match="cannot be listened on"):
+        async with running(settings_of(tmp_path, host="203.0.113.7", insecure=True)):
+            pass
+
+
+async def test_what_is_wrong_with_an_artifact_is_said_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=r"gone\.onnx"):
+        build_service(settings_of(tmp_path, artifact=tmp_path / "gone.onnx"))
+    with pytest.raises(StartupError, match="sha256"):
+        build_service(settings_of(tmp_path, artifact_sha256="0" * 64))
+
+
+async def test_a_graph_that_breaks_its_manifest_stops_the_start(tmp_path: Path) -> None:
+    write_tiny_artifact(tmp_path, classes=3)
+    with pytest.raises(StartupError, match="does not keep its manifest"):
+        async with running(settings_of(tmp_path)):
+            pass
+
+
+class Told:
+    """A logger that says when a line was written."""
+
+    def __init__(self, awaited: str) -> None:
+        self.heard = asyncio.Event()
+        self.events: list[str] = []
+        self._awaited = awaited
+
+    def info(self, event: str, *_: object) -> None:
+        self.events.append(event)
+        if event.startswith(self._awaited):
+            self.heard.set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_serving_with_zero(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Told("ready ")
+    monkeypatch.setattr("flawline.bootstrap.logger", told)
+    serving = asyncio.create_task(serve(settings_of(tmp_path)))
+    await told.heard.wait()
+    os.kill(os.getpid(), number)
+    assert await serving == 0
+    assert told.events[-1] == "stopped"
