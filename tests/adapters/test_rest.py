@@ -209,6 +209,7 @@ async def test_malformed_queries_are_named(
     assert response.status_code == 422
     assert [fault["field"] for fault in problem_of(response)["errors"]] == [field]
     assert inspector.requests == []
+    assert inspector.refusals == ["invalid_request"]
 
 
 @pytest.mark.parametrize(
@@ -248,7 +249,9 @@ async def test_other_media_types_are_415_and_say_what_to_send(
     assert inspector.requests == []
 
 
-async def test_body_is_refused_by_its_declared_length_unread(client: httpx.AsyncClient) -> None:
+async def test_body_is_refused_by_its_declared_length_unread(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
     async def body() -> AsyncIterator[bytes]:
         raise AssertionError("read")
         yield b""
@@ -257,6 +260,7 @@ async def test_body_is_refused_by_its_declared_length_unread(client: httpx.Async
     response = await client.post(URL, content=body(), headers=headers)
     assert response.status_code == 413
     assert problem_of(response)["code"] == "too_many_bytes"
+    assert inspector.refusals == ["too_many_bytes"]  # counted although the Inspector never saw it
 
 
 async def test_chunked_body_is_counted_while_it_is_read(

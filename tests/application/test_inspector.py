@@ -270,3 +270,8 @@ async def test_what_can_be_asked_about_the_service(rig: Rig) -> None:
     assert rig.inspector.models() == (MODEL,)
     assert rig.inspector.readiness() == Readiness(ready=True)
     assert InspectionRequest(b"").deadline_ms is None
+
+
+async def test_what_a_protocol_refuses_itself_is_counted_too(rig: Rig) -> None:
+    rig.inspector.refused("unsupported_media_type")
+    assert rig.telemetry.rejections == ["unsupported_media_type"]

@@ -67,6 +67,7 @@ class ScriptedInspector:
         self.outcome = outcome
         self.ready = Readiness(ready=True)
         self.requests: list[InspectionRequest] = []
+        self.refusals: list[str] = []
         self.asked = asyncio.Event()
 
     async def inspect(self, request: InspectionRequest) -> Inspection:
@@ -77,6 +78,9 @@ class ScriptedInspector:
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return self.outcome
+
+    def refused(self, code: str) -> None:
+        self.refusals.append(code)
 
     def models(self) -> tuple[ModelInfo, ...]:
         return (MODEL,)

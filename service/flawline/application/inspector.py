@@ -148,6 +148,10 @@ class Inspector:
         reason = self._closed_because or self._fault()
         return Readiness(ready=reason is None, reason=reason)
 
+    def refused(self, code: str) -> None:
+        """Count a request that a protocol refused before it became one of ours."""
+        self._telemetry.rejected(code)
+
     async def inspect(self, request: InspectionRequest) -> Inspection:
         """Inspect one picture.
 

@@ -45,7 +45,7 @@ def create_app(
     )
     app.include_router(inspections.router)
     app.include_router(OperationRoutes(inspector, registry).router)
-    install_problem_handlers(app)
+    install_problem_handlers(app, inspector.refused)
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)
     _document_problems(app)
     return app

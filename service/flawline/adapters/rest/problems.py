@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -66,11 +66,22 @@ def undefined_response(request: Request, inspection: Inspection) -> Response:
     return problem_response(request, problem)
 
 
-def install_problem_handlers(app: FastAPI) -> None:
+def install_problem_handlers(app: FastAPI, count_refusal: Callable[[str], None]) -> None:
     """Make every expected error, ours and the framework's, a problem document.
 
+    count_refusal: told the code of each request that is refused before the Inspector hears of it.
     The handlers are coroutines: Starlette would run plain functions in a thread each.
     """
+
+    async def _refused(request: Request, error: RefusedError) -> Response:
+        count_refusal(error.problem.code)
+        return problem_response(request, error.problem, error.headers)
+
+    async def _invalid_query(request: Request, error: RequestValidationError) -> Response:
+        problem = _query_problem(error)
+        count_refusal(problem.code)
+        return problem_response(request, problem)
+
     app.exception_handler(InspectionError)(_inspection_error)
     app.exception_handler(RefusedError)(_refused)
     app.exception_handler(RequestValidationError)(_invalid_query)
@@ -105,17 +116,13 @@ async def _inspection_error(request: Request, error: InspectionError) -> Respons
     return inspection_error_response(request, error)
 
 
-async def _refused(request: Request, error: RefusedError) -> Response:
-    return problem_response(request, error.problem, error.headers)
-
-
-async def _invalid_query(request: Request, error: RequestValidationError) -> Response:
+def _query_problem(error: RequestValidationError) -> Problem:
     faults = [
         FieldFault(field=str(fault["loc"][-1]), detail=_fault_text(fault))
         for fault in error.errors()
     ]
     detail = " ".join(f"{fault.field}: {fault.detail}" for fault in faults)
-    return problem_response(request, make_problem(422, "invalid_request", detail, errors=faults))
+    return make_problem(422, "invalid_request", detail, errors=faults)
 
 
 def _fault_text(fault: Mapping[str, str]) -> str:
