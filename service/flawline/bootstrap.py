@@ -40,7 +40,9 @@ from flawspec.errors import ArtifactError
 
 logger = logging.getLogger(__name__)
 
-# A gRPC message holds the picture and a few short fields.
+# gRPC itself answers larger messages with RESOURCE_EXHAUSTED, which reads as "busy, try again": a
+# picture that is too large is to reach us, and be refused as a bad one.
+_MESSAGE_ROOM = 2
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
 # Once all accepted inspections are answered, only those who read answers slowly are waited for.
 _HANG_UP_S = 2.0
@@ -192,7 +194,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     http = HttpServer(app, _HANG_UP_S)
     grpc = GrpcServer(
         service.inspector,
-        max_message_bytes=settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES,
+        max_message_bytes=_MESSAGE_ROOM * settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES,
         default_deadline_ms=settings.deadline_ms,
     )
     # The stack unwinds from its end: not serving, drain and stop the service, then hang up.

@@ -30,15 +30,20 @@ async def outcomes(inspector: ScriptedInspector, files: list[PictureFile]) -> li
 
 async def test_a_few_files_ahead_answers_in_order(files: list[PictureFile]) -> None:
     open_now, most = 0, 0
+    full = asyncio.Event()
 
     async def later_ones_are_faster(request: InspectionRequest) -> Inspection:
         nonlocal open_now, most
         open_now += 1
         most = max(most, open_now)
-        await asyncio.sleep(0.02 if len(inspector.requests) % 2 else 0)
+        if open_now == OPTIONS.ahead:
+            full.set()
+        await full.wait()
+        await asyncio.sleep(0.01 if request.picture == first else 0)
         open_now -= 1
         return NOT_OK
 
+    first = numbered(0)
     inspector = ScriptedInspector(later_ones_are_faster)
     inspected = await outcomes(inspector, files)
     assert [outcome.file for outcome in inspected] == files

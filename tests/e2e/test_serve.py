@@ -127,6 +127,7 @@ BAD_PICTURES = [
         encoded(np.zeros((64, 64), np.uint8), "GIF"), 415, "unsupported_picture", id="GIF"
     ),
     pytest.param(GOOD + bytes(2_000_001 - len(GOOD)), 413, "too_many_bytes", id="too many bytes"),
+    pytest.param(GOOD + bytes(3_500_000), 413, "too_many_bytes", id="far too many bytes"),
 ]
 
 
