@@ -5,23 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
-from flawline.application.job import (
-    Abandoned,
-    Expired,
-    Failed,
-    Job,
-    JobOutcome,
-    Judged,
-    PictureRefused,
-)
+from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
+from flawline.application.order import Order, inspection_of
 from flawline.application.ports import Clock, JobQueue, Telemetry
 from flawline.application.request import (
     InspectionRequest,
@@ -31,17 +22,8 @@ from flawline.application.request import (
     checked_part_id,
 )
 from flawline.core.errors import BadPicture, InspectionError, NotReady
-from flawline.core.recipe import Recipe, RecipeBook
-from flawline.core.values import (
-    Detection,
-    FrameInfo,
-    Inspection,
-    ModelInfo,
-    ProcessingTimes,
-    Reason,
-    StageTimes,
-    Verdict,
-)
+from flawline.core.recipe import RecipeBook
+from flawline.core.values import FrameInfo, Inspection, ModelInfo
 from flawspec.decoding import DecodeLimits, probe
 from flawspec.errors import PictureError
 
@@ -67,26 +49,6 @@ class Readiness:
 
     ready: bool
     reason: str | None = None
-
-
-@dataclass(slots=True)
-class _Order:
-    """A request that was checked; the frame is filled in once the picture was looked at."""
-
-    picture: bytes
-    line: str
-    part_id: str | None
-    recipe: Recipe
-    min_score: float | None
-    started_s: float
-    deadline_ms: int
-    created_at: datetime
-    frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
-    inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    @property
-    def deadline_s(self) -> float:
-        return self.started_s + self.deadline_ms / 1000
 
 
 class Inspector:
@@ -169,19 +131,20 @@ class Inspector:
                 self._open_inspections -= 1
                 if not self._open_inspections:
                     self._idle.set()
-            inspection = self._answer(order, outcome)
+            total_ms = (self._clock.monotonic_s() - order.started_s) * 1000
+            inspection = inspection_of(order, outcome, self._model.ref, total_ms)
         except InspectionError as error:
             self._telemetry.rejected(error.code)
             raise
         self._telemetry.inspected(inspection)
         return inspection
 
-    def _checked(self, request: InspectionRequest) -> _Order:
+    def _checked(self, request: InspectionRequest) -> Order:
         readiness = self.readiness()
         if readiness.reason is not None:
             raise NotReady(readiness.reason, self._limits.retry_after_s)
         limits = self._limits
-        return _Order(
+        return Order(
             picture=request.picture,
             line=checked_line(request.line),
             part_id=checked_part_id(request.part_id),
@@ -194,7 +157,7 @@ class Inspector:
             created_at=self._clock.utc_now(),
         )
 
-    async def _outcome(self, order: _Order) -> JobOutcome:
+    async def _outcome(self, order: Order) -> JobOutcome:
         try:
             outcome = await within(self._clock, order.deadline_s, self._ask(order))
         except DeadlinePassed:
@@ -209,7 +172,7 @@ class Inspector:
         late = self._clock.monotonic_s() > order.deadline_s
         return Expired() if late and isinstance(outcome, Judged) else outcome
 
-    async def _ask(self, order: _Order) -> JobOutcome:
+    async def _ask(self, order: Order) -> JobOutcome:
         order.frame = await self._look_at(order.picture)
         job = Job(
             job_id=order.inspection_id,
@@ -232,44 +195,6 @@ class Inspector:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._intake, _frame_info, picture, self._limits.decode)
 
-    def _answer(self, order: _Order, outcome: JobOutcome) -> Inspection:
-        recipe, model, times = (
-            order.recipe.with_min_score(order.min_score).ref,
-            self._model.ref,
-            StageTimes(),
-        )
-        detections: tuple[Detection, ...] = ()
-        if isinstance(outcome, PictureRefused):
-            raise BadPicture(outcome.code, outcome.detail)
-        if isinstance(outcome, Judged):
-            verdict, reasons, detections = outcome.verdict, outcome.reasons, outcome.detections
-            recipe, model, times = outcome.recipe, outcome.model, outcome.times
-        else:
-            verdict, reasons = Verdict.UNDEFINED, (_why_undefined(order, outcome),)
-        return Inspection(
-            inspection_id=order.inspection_id,
-            verdict=verdict,
-            reasons=reasons,
-            detections=detections,
-            frame=order.frame,
-            line=order.line,
-            part_id=order.part_id,
-            recipe=recipe,
-            model=model,
-            created_at=order.created_at,
-            processing_times=self._processing_times(order, times),
-        )
-
-    def _processing_times(self, order: _Order, times: StageTimes) -> ProcessingTimes:
-        return ProcessingTimes(
-            queue_ms=times.queue_ms,
-            decode_ms=times.decode_ms,
-            preprocess_ms=times.preprocess_ms,
-            inference_ms=times.inference_ms,
-            postprocess_ms=times.postprocess_ms,
-            total_ms=(self._clock.monotonic_s() - order.started_s) * 1000,
-        )
-
     async def _until_idle(self) -> None:
         await self._idle.wait()
 
@@ -281,11 +206,3 @@ def _frame_info(picture: bytes, limits: DecodeLimits) -> FrameInfo:
         raise BadPicture(error.code, str(error)) from error
     digest = hashlib.sha256(picture).hexdigest()
     return FrameInfo(header.width_px, header.height_px, digest)
-
-
-def _why_undefined(order: _Order, outcome: Failed | Expired | Abandoned) -> Reason:
-    if isinstance(outcome, Failed):
-        return Reason("processing_failed", f"Processing failed; error id {outcome.error_id}.")
-    if isinstance(outcome, Abandoned):
-        return Reason("stopped", "The service stopped before the picture was evaluated.")
-    return Reason("deadline", f"No verdict within {order.deadline_ms} ms.")

@@ -1,0 +1,88 @@
+"""One accepted request, and the inspection that becomes of it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+
+from flawline.application.job import Abandoned, Expired, Failed, JobOutcome, Judged, PictureRefused
+from flawline.core.errors import BadPicture
+from flawline.core.recipe import Recipe
+from flawline.core.values import (
+    FrameInfo,
+    Inspection,
+    ModelRef,
+    ProcessingTimes,
+    Reason,
+    StageTimes,
+    Verdict,
+)
+
+
+@dataclass(slots=True)
+class Order:
+    """A request that was checked; the frame is filled in once the picture was looked at.
+
+    started_s: moment of the monotonic clock, in seconds. created_at: the same moment, UTC.
+    """
+
+    picture: bytes
+    line: str
+    part_id: str | None
+    recipe: Recipe
+    min_score: float | None
+    started_s: float
+    deadline_ms: int
+    created_at: datetime
+    frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
+    inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def deadline_s(self) -> float:
+        """Until when the caller must have an answer, on the monotonic clock."""
+        return self.started_s + self.deadline_ms / 1000
+
+
+def inspection_of(
+    order: Order, outcome: JobOutcome, model: ModelRef, total_ms: float
+) -> Inspection:
+    """The answer to an order; without a verdict it names `model` and the recipe asked for.
+
+    Raises BadPicture when the outcome is that the picture cannot be decoded.
+    """
+    if isinstance(outcome, PictureRefused):
+        raise BadPicture(outcome.code, outcome.detail)
+    judged = outcome if isinstance(outcome, Judged) else _undefined(order, outcome, model)
+    return Inspection(
+        inspection_id=order.inspection_id,
+        verdict=judged.verdict,
+        reasons=judged.reasons,
+        detections=judged.detections,
+        frame=order.frame,
+        line=order.line,
+        part_id=order.part_id,
+        recipe=judged.recipe,
+        model=judged.model,
+        created_at=order.created_at,
+        processing_times=ProcessingTimes(**asdict(judged.times), total_ms=total_ms),
+    )
+
+
+def _undefined(order: Order, outcome: Failed | Expired | Abandoned, model: ModelRef) -> Judged:
+    return Judged(
+        verdict=Verdict.UNDEFINED,
+        reasons=(_why_undefined(order, outcome),),
+        detections=(),
+        recipe=order.recipe.with_min_score(order.min_score).ref,
+        model=model,
+        times=StageTimes(),
+    )
+
+
+def _why_undefined(order: Order, outcome: Failed | Expired | Abandoned) -> Reason:
+    if isinstance(outcome, Failed):
+        return Reason("processing_failed", f"Processing failed; error id {outcome.error_id}.")
+    if isinstance(outcome, Abandoned):
+        return Reason("stopped", "The service stopped before the picture was evaluated.")
+    return Reason("deadline", f"No verdict within {order.deadline_ms} ms.")
