@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from flawline.adapters.artifact_file import ArtifactFile
 from flawline.adapters.grpc_api import GrpcServer
@@ -131,6 +131,7 @@ def build_service(settings: FlawlineSettings) -> Service:
     stages = Stages(InspectionPipeline(artifact.manifest, limits), recipes, model.ref, clock)
     queue = MemoryQueue(settings.queue_capacity, clock)
     telemetry = _telemetry(settings, registry, model, queue)
+    telemetry.expect(recipes.names, model.labels)
     engine = _engine(settings, artifact)
     pools = _Pools.of(settings.decode_threads)
     worker = BatchWorker(
@@ -215,6 +216,8 @@ async def serve(settings: FlawlineSettings) -> int:
     Raises StartupError.
     """
     set_up_logs(settings.log_level)
+    # They double the number of series, and nobody asks for them. It holds for the whole process, so it stands here.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     loop, told_to_stop = asyncio.get_running_loop(), asyncio.Event()
     signals = (signal.SIGTERM, signal.SIGINT)
     for number in signals:

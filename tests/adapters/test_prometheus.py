@@ -74,6 +74,19 @@ def test_undeclared_lines_share_one_label(
     assert b"made-up" not in generate_latest(registry)
 
 
+def test_what_may_be_counted_begins_at_zero(
+    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+) -> None:
+    telemetry.expect(["default"], ["scratch", "pit"])
+    value = registry.get_sample_value
+    for line in ("press-1", "other"):
+        common = {"line": line, "recipe": "default"}
+        for verdict in ("OK", "NotOK", "NotDecidable", "Undefined"):
+            assert value("flawline_inspections_total", common | {"verdict": verdict}) == 0
+        for label in ("scratch", "pit"):
+            assert value("flawline_defects_total", common | {"class": label}) == 0
+
+
 def test_durations_are_seconds_and_reach_from_a_millisecond_to_five_seconds(
     registry: CollectorRegistry, telemetry: PrometheusTelemetry
 ) -> None:

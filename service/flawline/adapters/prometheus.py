@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -82,6 +83,15 @@ class PrometheusTelemetry:
     def batch_ran(self, size: int) -> None:
         """Note the size of a batch."""
         self._batch_size.observe(size)
+
+    def expect(self, recipes: Iterable[str], labels: Iterable[str]) -> None:
+        """Begin at 0 what may be counted: a rate cannot see the first of a series that appears."""
+        classes = tuple(labels)
+        for line, recipe in itertools.product((*self._lines, OTHER_LINE), recipes):
+            for verdict in Verdict:
+                self._inspections.labels(line, recipe, verdict.value)
+            for label in classes:
+                self._defects.labels(line, recipe, label)
 
     def show_model(self, model: ModelInfo) -> None:
         """Say which model inspects."""
