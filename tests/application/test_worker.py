@@ -13,7 +13,7 @@ from rig import STALL_LIMIT_S, Rig
 
 from flawline.application.inspector import Readiness
 from flawline.core.errors import BadPicture, NotReady
-from flawline.core.values import RawOutput, Verdict
+from flawline.core.values import Inspection, RawOutput, Verdict
 
 POISON = quarters((255, 255, 255, 255))
 
@@ -255,3 +255,44 @@ async def test_waiting_for_the_engine_counts_as_queueing(rig: Rig) -> None:
     times = (await second).processing_times
     assert times.queue_ms == pytest.approx(250)
     assert times.inference_ms == pytest.approx(0)
+
+
+async def test_whatever_callers_do_nothing_is_left_behind(rig: Rig) -> None:
+    """Cancellations, deadlines, damaged and poisonous pictures in any order: all is given back."""
+    random = np.random.default_rng(11)
+    rig.engine.fails_on = poisonous
+    asking: list[tuple[int, asyncio.Task[Inspection]]] = []
+    for number in range(400):
+        picture = {0: truncated(), 1: POISON}.get(number % 10) or numbered(number)
+        deadline_ms = int(random.integers(1, 200))
+        asking.append((number, rig.ask(picture, deadline_ms=deadline_ms)))
+        if number % 7 == 0:
+            asking[int(random.integers(len(asking)))][1].cancel()
+        if number % 5 == 0:
+            random.choice([rig.engine.hold, rig.engine.release])()
+            rig.clock.advance(float(random.uniform(0, 0.03)))
+            await settle()
+    rig.engine.release()
+    answers = await asyncio.gather(*(task for _, task in asking), return_exceptions=True)
+    await settle()
+
+    for (number, _), answer in zip(asking, answers, strict=True):
+        if isinstance(answer, Inspection) and answer.verdict is not Verdict.UNDEFINED:
+            found = answer.detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+            assert number % 10 > 1
+        elif isinstance(answer, Inspection):
+            assert answer.reasons[0].code in {"deadline", "processing_failed"}
+        else:
+            assert isinstance(answer, BadPicture | asyncio.CancelledError)
+    kinds = {type(answer) for answer in answers}
+    assert kinds == {Inspection, BadPicture, asyncio.CancelledError}
+    assert {a.verdict for a in answers if isinstance(a, Inspection)} == {
+        Verdict.NOT_OK,
+        Verdict.UNDEFINED,
+    }
+    assert rig.worker._rows.free == rig.max_batch
+    assert (rig.queue.depth, rig.queue._outcomes, rig.queue._leased) == (0, {}, {})
+    assert rig.clock.open_timers == 0
+    assert rig.inspector._open_inspections == 0
+    assert not rig.worker._errands
