@@ -49,7 +49,7 @@ class ServerProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self._reader = threading.Thread(target=self._read)
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if not self._told.wait(STARTS_WITHIN_S) or self._ports is None:
             self.kill()

@@ -1,0 +1,84 @@
+# The verbs of this project; `make help` lists them. Everything lives in .venv, nothing is installed elsewhere.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ARGS   ?=
+CONFIG ?= models/configs/nano-neu.toml
+OUT    ?= runs/$(basename $(notdir $(CONFIG)))
+
+# Tests and checks need PyTorch, and its CPU build is enough. "+cpu" never takes a build with CUDA (gigabytes).
+# That build is not on the general package index: give TORCH_INDEX the address of PyTorch's CPU wheels.
+ifeq ($(shell uname -s),Linux)
+TORCH ?= torch==2.13.0+cpu
+else
+TORCH ?= torch==2.13.0
+endif
+TORCH_INDEX ?=
+
+.DEFAULT_GOAL := help
+.PHONY: run test check train proto clean help python
+
+run: $(VENV)/serving ## serve on loopback and inspect a sample frame; ARGS=--once ends after the answer
+	@$(BIN)/flawline demo $(ARGS)
+
+test: $(VENV)/testing ## run every test; ARGS="-k queue" picks some
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/testing ## lint, format, types, import rules, generated code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@out=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$$out --pyi_out=$$out \
+	  --grpc_python_out=$$out flawline/rpc/v1/inspection.proto && \
+	  for f in $$(cd $$out && find . -name '*.py*'); do cmp "$$out/$$f" "service/$$f" || { \
+	  echo "service/$$f differs from what proto/ says: run 'make proto' and commit" >&2; exit 1; }; done; \
+	  status=$$?; rm -rf "$$out"; exit $$status
+
+train: $(VENV)/training ## train CONFIG=models/configs/nano-neu.toml into OUT=runs/...; ARGS=--resume goes on
+	@$(BIN)/mobilemamba train $(CONFIG) --out $(OUT) $(ARGS)
+
+proto: $(VENV)/testing ## make the gRPC code anew from proto/
+	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=service --pyi_out=service \
+	  --grpc_python_out=service flawline/rpc/v1/inspection.proto
+
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) .cache build dist inspected
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+python:
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "$(PYTHON) is missing. On Debian: apt-get install python3 python3-venv" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "Python 3.10 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.11 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "python3-venv is missing. On Debian: apt-get install python3-venv" >&2; exit 2; }
+
+# Each stamp is newer than pyproject.toml when the environment holds what it asks for.
+$(VENV)/serving: pyproject.toml | python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Flawline into $(VENV) (about a minute the first time) ..."
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/torch: | python
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing $(TORCH) ..."
+	@$(PIP) '$(TORCH)' $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) || { \
+	  echo "No CPU build of PyTorch was found. Give the address of PyTorch's CPU wheels: make TORCH_INDEX=https://... ," >&2; \
+	  echo "or install a PyTorch 2.13 of your choice into $(VENV) and run: touch $@" >&2; exit 2; }
+	@touch $@
+
+$(VENV)/training: pyproject.toml $(VENV)/torch
+	@$(PIP) --editable '.[train]'
+	@touch $@ $(VENV)/serving
+
+$(VENV)/testing: pyproject.toml $(VENV)/torch
+	@echo "Installing what tests and checks need ..."
+	@$(PIP) --editable '.[train,dev]'
+	@touch $@ $(VENV)/serving

@@ -1,0 +1,117 @@
+"""README's commands, run as they stand there, one after the other in an empty folder, and pages made from code."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from server_process import ServerProcess
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(section: str) -> list[str]:
+    """The lines of the `sh` blocks under a heading of README."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    (body,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```sh\n(.*?)^```", body, re.DOTALL | re.MULTILINE)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def run(command: str, folder: Path) -> str:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ServerProcess]:
+    (artifact,) = (ROOT / "service" / "flawline" / "artifacts").glob("*.onnx")
+    running = ServerProcess(artifact, deadline_ms="20000")
+    yield running
+    running.terminate()
+    assert running.exit_code() == 0
+
+
+def test_the_first_commands_are_the_ones_that_ci_runs() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    first = re.search(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert [line.split("#")[0].strip() for line in first[1].splitlines()] == [
+        "make run",
+        "make test",
+    ]
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "make test" in script
+    assert re.search(r"make -C .* run ARGS=", script)
+
+
+@pytest.mark.timeout(120)
+def test_asking_a_server(server: ServerProcess, tmp_path: Path) -> None:
+    answers = [
+        run(line.replace("localhost:8080", f"127.0.0.1:{server.rest_port}"), tmp_path)
+        for line in commands("Ask it")
+    ]
+    assert len(answers) == 3
+    assert '"verdict":"NotOK"' in answers[1].replace(" ", "")
+    assert '"line":"mill-1"' in answers[1].replace(" ", "")
+    assert answers[2] in {"OK", "NotOK"}
+
+
+@pytest.mark.timeout(120)
+def test_inspecting_without_a_server(tmp_path: Path) -> None:
+    run(commands("Ask it")[0], tmp_path)
+    outputs = [run(line, tmp_path) for line in commands("Without a server")]
+    assert len(outputs) == 3
+    assert len(list((tmp_path / "annotated").iterdir())) == 12
+    assert len(outputs[1].splitlines()) == 12
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None, reason="torch is not installed (extra `train`)"
+)
+def test_from_drawn_frames_to_a_served_model(tmp_path: Path) -> None:
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    outputs = [run(line, tmp_path) for line in commands("Train")]
+    assert len(outputs) == 6
+    assert "mAP50" in outputs[4]
+
+
+def test_no_command_is_left_out() -> None:
+    """A block in a section that no test above runs would go stale unseen."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    blocks = len(re.findall(r"^```sh$", text, re.MULTILINE))
+    covered = sum(
+        len(re.findall(r"^```sh$", part, re.MULTILINE))
+        for part in re.split(r"^(?=## )", text, flags=re.MULTILINE)
+        if part.startswith(("## Ask it", "## Without a server", "## Train", "# Flawline"))
+    )
+    assert blocks == covered
+
+
+def test_the_settings_page_is_the_one_that_the_code_makes() -> None:
+    spec = importlib.util.spec_from_file_location(
+        "make_settings", ROOT / "docs" / "make_settings.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert page == module.settings_page(), "run: python docs/make_settings.py"
