@@ -38,14 +38,38 @@ class Progress:
     best_map50: float
 
 
-def save_checkpoint(
-    path: Path, progress: Progress, network: nn.Module, average: WeightAverage, optimizer: Optimizer
-) -> None:
+@dataclass(frozen=True)
+class RunState:
+    """Everything that changes while a run goes on.
+
+    Attributes:
+        network: what is trained.
+        average: its running average, what is measured and released.
+        objective: the loss, which may learn something of its own.
+        optimizer: of the parameters of both.
+    """
+
+    network: nn.Module
+    average: WeightAverage
+    objective: nn.Module
+    optimizer: Optimizer
+
+    def modules(self) -> dict[str, nn.Module]:
+        """By the name under which a checkpoint holds them."""
+        return {
+            "network": self.network,
+            "average": self.average.network,
+            "objective": self.objective,
+        }
+
+
+def save_checkpoint(path: Path, progress: Progress, state: RunState) -> None:
     """Write beside the target, then rename: a full disk or a crash leaves the former checkpoint whole."""
-    tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-    tensors |= {f"average.{k}": v for k, v in average.network.state_dict().items()}
-    for index, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
+    tensors: dict[str, Tensor] = {}
+    for part, module in state.modules().items():
+        tensors |= {f"{part}.{k}": v for k, v in module.state_dict().items()}
+    for index, moments in state.optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
     metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
     temporary = path.with_suffix(".partial")
     try:
@@ -77,9 +101,7 @@ def read_progress(path: Path) -> Progress:
         raise CheckpointError(f"{path} has a damaged header") from error
 
 
-def load_checkpoint(
-    path: Path, config_sha256: str, network: nn.Module, average: WeightAverage, optimizer: Optimizer
-) -> Progress:
+def load_checkpoint(path: Path, config_sha256: str, state: RunState) -> Progress:
     """Restore a run in place.
 
     Raises:
@@ -91,18 +113,37 @@ def load_checkpoint(
             f"{path} belongs to another configuration; resume with that one, or start a new run"
         )
     tensors = _read(path)
-    _load_weights(path, network, tensors, "network.")
-    _load_weights(path, average.network, tensors, "average.")
-    average.updates = progress.average_updates
-    state: dict[int, dict[str, Tensor]] = {}
+    for part, module in state.modules().items():
+        _load_weights(path, module, tensors, f"{part}.")
+    state.average.updates = progress.average_updates
+    moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
-    optimizer.load_state_dict(
-        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
+            moments.setdefault(int(index), {})[key] = value
+    groups = state.optimizer.state_dict()["param_groups"]
+    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     return progress
+
+
+def load_matching(path: Path, network: nn.Module) -> tuple[int, int]:
+    """Start `network` from the averaged weights of another run, as far as names and shapes agree.
+
+    Returns:
+        How many tensors were taken, and how many the network has.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`; or nothing agrees.
+    """
+    read_progress(path)
+    prefix = "average."
+    own = network.state_dict()
+    found = {k.removeprefix(prefix): v for k, v in _read(path).items() if k.startswith(prefix)}
+    agreeing = {k: v for k, v in found.items() if k in own and own[k].shape == v.shape}
+    if not agreeing:
+        raise CheckpointError(f"{path} has no weights that fit this network")
+    network.load_state_dict(own | agreeing)
+    return len(agreeing), len(own)
 
 
 def load_average(path: Path, network: nn.Module) -> Progress:

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from mobilemamba.augment import AugmentConfig
 from mobilemamba.detector import SIDE_MULTIPLE
+from mobilemamba.losses.contrastive import ContrastConfig
 from mobilemamba.losses.detection import DetectionWeights
 
 if sys.version_info >= (3, 11):
@@ -43,17 +44,18 @@ class DataConfig:
         Raises:
             ConfigError: a variable is not set.
         """
-        return _expand(self.annotations), _expand(self.images)
+        return expand_path(self.annotations), expand_path(self.images)
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is trained and what its artifact will be called."""
+    """What is trained and what its artifact will be called; `start` is a checkpoint to begin from."""
 
     size: str = "nano"
     name: str = "mobilemamba-nano"
     version: str = "0.1.0"
     license_note: str = ""
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     loss: DetectionWeights = field(default_factory=DetectionWeights)
+    contrast: ContrastConfig = field(default_factory=ContrastConfig)
     sha256: str = ""
 
 
@@ -184,6 +187,9 @@ def _range_faults(run: RunConfig) -> list[str]:
         < run.augment.scale[0]
         <= run.augment.scale[1],
         "augment.gamma must be at least 1": run.augment.gamma >= 1,
+        "contrast.temperature must be positive": run.contrast.temperature > 0,
+        "contrast.hard_share must be 0 to 1": 0 <= run.contrast.hard_share <= 1,
+        "contrast.easy_weight must be 0 to 1": 0 <= run.contrast.easy_weight <= 1,
     }
     faults = [text for text, holds in checks.items() if not holds]
     faults += [
@@ -194,7 +200,12 @@ def _range_faults(run: RunConfig) -> list[str]:
     return faults
 
 
-def _expand(path: str) -> Path:
+def expand_path(path: str) -> Path:
+    """`path` with `$NAME` taken from the environment.
+
+    Raises:
+        ConfigError: a variable is not set.
+    """
     expanded = os.path.expandvars(path)
     unset = re.findall(r"\$\{?(\w+)", expanded)
     if unset:

@@ -43,6 +43,7 @@ class Neck(nn.Module):
 
     def __init__(self, widths: tuple[int, int, int], channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.laterals = nn.ModuleList(ConvNorm(w, channels) for w in widths[:2])
         self.pool = SpatialPyramidPool(widths[2], channels)
         self.down4, self.down3 = Fusion(2 * channels, channels), Fusion(2 * channels, channels)

@@ -10,17 +10,22 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from mobilemamba.assigner import TaskAlignedAssigner
 from mobilemamba.average import WeightAverage
 from mobilemamba.batches import Batch, EpochPlan
-from mobilemamba.checkpoint import Progress, load_checkpoint, save_checkpoint
-from mobilemamba.config import RunConfig
+from mobilemamba.checkpoint import (
+    Progress,
+    RunState,
+    load_checkpoint,
+    load_matching,
+    save_checkpoint,
+)
+from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.dataset import Dataset, Sample, load_coco
 from mobilemamba.detector import Detector, build_detector
 from mobilemamba.evaluate import InputGeometry, Metrics, detect, measure, network_predictor
-from mobilemamba.losses.detection import DetectionLoss, detection_loss
+from mobilemamba.objective import Objective
 from mobilemamba.schedule import learning_rate
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
@@ -85,10 +90,10 @@ class Trainer:
         self.samples, self.val = load_data(config)
         torch.manual_seed(config.seed)
         detector = build_detector(config.model.size, len(self.val.labels.names))
+        if config.model.start:
+            load_matching(expand_path(config.model.start), detector)
         self.network = detector.to(device, memory_format=torch.channels_last)
-        self.average = WeightAverage(self.network, config.training.average_decay)
-        self.optimizer = _make_optimizer(self.network, config)
-        self.assigner = TaskAlignedAssigner()
+        self.state = _start(self.network, config, device)
         self.progress = Progress(config.sha256, 0, 0, -1.0)
         self._plan = EpochPlan(
             config.training.batch_size,
@@ -104,9 +109,7 @@ class Trainer:
         Raises:
             CheckpointError: see `checkpoint.load_checkpoint`.
         """
-        self.progress = load_checkpoint(
-            checkpoint, self.config.sha256, self.network, self.average, self.optimizer
-        )
+        self.progress = load_checkpoint(checkpoint, self.config.sha256, self.state)
 
     def run(self, observer: Observer) -> None:
         """Train to the last epoch.
@@ -127,7 +130,7 @@ class Trainer:
     def evaluate(self) -> Metrics:
         """Metrics of the averaged weights on the validation set."""
         settings = self.config.input
-        network = ArtifactNetwork(self.average.network, settings.mean, settings.std)
+        network = ArtifactNetwork(self.state.average.network, settings.mean, settings.std)
         geometry = InputGeometry(
             settings.width_px, settings.height_px, settings.pad_value, EVALUATION_NMS_IOU
         )
@@ -159,53 +162,56 @@ class Trainer:
         return EpochReport(epoch + 1, settings.epochs, means, rate, speed, None)
 
     def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> dict[str, float]:
-        for group in self.optimizer.param_groups:
+        optimizer = self.state.optimizer
+        for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = self._loss(batch)
-        if not torch.isfinite(loss.total):
+        losses = self._losses(batch, epoch + step / self._plan.steps(len(self.samples)))
+        if not torch.isfinite(losses["total"]):
             raise TrainingError(
-                f"the loss is {loss.total.item()} at epoch {epoch + 1}, step {step + 1}, on {', '.join(batch.names)}; "
-                "lower training.learning_rate or look at these pictures"
+                f"the loss is {losses['total'].item()} at epoch {epoch + 1}, step {step + 1}, on "
+                f"{', '.join(batch.names)}; lower training.learning_rate or look at these pictures"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        optimizer.zero_grad(set_to_none=True)
+        losses["total"].backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.training.clip_norm)
-        self.optimizer.step()
-        self.average.update(self.network)
-        return {name: float(value.detach()) for name, value in vars(loss).items()}
+        optimizer.step()
+        self.state.average.update(self.network)
+        return {name: float(value.detach()) for name, value in losses.items()}
 
-    def _loss(self, batch: Batch) -> DetectionLoss:
+    def _losses(self, batch: Batch, epochs_done: float) -> dict[str, Tensor]:
         settings = self.config.input
         pictures = normalise(batch.pictures.to(self.device), settings.mean, settings.std)
-        targets = batch.targets.to(self.device)
         predictions = self.network(pictures.contiguous(memory_format=torch.channels_last))
-        boxes = predictions.boxes_xyxy()
-        scores = predictions.class_logits.detach().sigmoid().transpose(1, 2)
-        assignment = self.assigner(boxes.detach(), scores, predictions.points_xy, targets)
-        return detection_loss(predictions, boxes, assignment, self.config.loss)
+        return self.state.objective(predictions, batch.targets.to(self.device), epochs_done)
 
     def _finish_epoch(self, report: EpochReport) -> None:
         measured = report.metrics.map50 if report.metrics else math.nan
         improved = measured > self.progress.best_map50
         best = measured if improved else self.progress.best_map50
-        self.progress = Progress(self.config.sha256, report.epoch, self.average.updates, best)
-        parts = (self.progress, self.network, self.average, self.optimizer)
-        save_checkpoint(self.folder / LAST, *parts)
+        self.progress = Progress(self.config.sha256, report.epoch, self.state.average.updates, best)
+        save_checkpoint(self.folder / LAST, self.progress, self.state)
         if improved:
-            save_checkpoint(self.folder / BEST, *parts)
+            save_checkpoint(self.folder / BEST, self.progress, self.state)
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(report)) + "\n")
 
 
-def _make_optimizer(network: Detector, config: RunConfig) -> torch.optim.AdamW:
-    """AdamW; weight decay on kernels alone, not on norms, biases and other vectors."""
-    kernels = [p for p in network.parameters() if _is_kernel(p)]
-    vectors = [p for p in network.parameters() if not _is_kernel(p)]
+def _start(network: Detector, config: RunConfig, device: torch.device) -> RunState:
+    """AdamW over network and objective; weight decay on kernels alone, not on norms, biases and other vectors."""
+    channels = network.neck.channels
+    objective = Objective(config.loss, config.contrast, channels).to(device)
+    parameters = [*network.parameters(), *objective.parameters()]
     groups = [
-        {"params": kernels, "weight_decay": config.training.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+        {
+            "params": [p for p in parameters if _is_kernel(p)],
+            "weight_decay": config.training.weight_decay,
+        },
+        {"params": [p for p in parameters if not _is_kernel(p)], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.training.learning_rate)
+    optimizer = torch.optim.AdamW(groups, lr=config.training.learning_rate)
+    return RunState(
+        network, WeightAverage(network, config.training.average_decay), objective, optimizer
+    )
 
 
 def _is_kernel(parameter: nn.Parameter) -> bool:

@@ -72,3 +72,18 @@ def config_file(tmp_path: Path, coco_folder: Callable[..., Path]) -> Callable[..
         return path
 
     return write
+
+
+@pytest.fixture
+def same_checkpoint() -> Callable[[Path, Path], bool]:
+    """Whether two checkpoints hold the same tensors, bit for bit, and the same progress."""
+    from safetensors.torch import load_file
+
+    from mobilemamba.checkpoint import read_progress
+
+    def compare(first: Path, second: Path) -> bool:
+        a, b = load_file(first), load_file(second)
+        assert a.keys() == b.keys()
+        return read_progress(first) == read_progress(second) and all(a[k].equal(b[k]) for k in a)
+
+    return compare

@@ -10,7 +10,7 @@ import torch
 
 from mobilemamba.average import WeightAverage
 from mobilemamba.batches import EpochPlan
-from mobilemamba.checkpoint import CheckpointError, load_average, read_progress
+from mobilemamba.checkpoint import CheckpointError, load_average, load_matching, read_progress
 from mobilemamba.config import load_config
 from mobilemamba.detector import build_detector
 from mobilemamba.schedule import learning_rate
@@ -55,7 +55,7 @@ def test_four_pictures_are_learned_by_heart(config_file, tmp_path: Path) -> None
     assert recorder.reports[-1].metrics.map50 > 0.9
 
 
-def test_a_resumed_run_equals_an_unbroken_one(config_file, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_unbroken_one(config_file, same_checkpoint, tmp_path: Path) -> None:
     config = config_file()
     trainer(config, tmp_path / "whole").run(Recorder().observer())
     with pytest.raises(KeyboardInterrupt):
@@ -64,8 +64,7 @@ def test_a_resumed_run_equals_an_unbroken_one(config_file, tmp_path: Path) -> No
     again.resume(tmp_path / "broken" / LAST)
     again.run(Recorder().observer())
 
-    whole, broken = ((tmp_path / f / LAST).read_bytes() for f in ("whole", "broken"))
-    assert whole == broken
+    assert same_checkpoint(tmp_path / "whole" / LAST, tmp_path / "broken" / LAST)
     lines = (tmp_path / "broken" / METRICS).read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
     assert read_progress(tmp_path / "broken" / LAST).epoch == 2
@@ -152,3 +151,23 @@ def test_every_value_of_a_report_is_json(config_file, tmp_path: Path) -> None:
     assert set(recorder.reports[0].losses) == {"total", "box", "classes", "sides"}
     json.dumps(dataclasses.asdict(recorder.reports[0]))
     assert EpochPlan.steps(trainer(config_file(name="b"), tmp_path)._plan, 3) == 1
+
+
+def test_a_run_can_start_from_the_weights_of_another(config_file, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        trainer(config_file(), tmp_path / "first").run(Recorder(epochs=1).observer())
+    start = tmp_path / "first" / LAST
+    config = config_file(name="second")
+    config.write_text(
+        config.read_text().replace("[model]\n", f'[model]\nstart = "{start.as_posix()}"\n')
+    )
+    reference = build_detector("nano", classes=2)
+    load_average(start, reference)
+    second = trainer(config, tmp_path / "second").network.state_dict()
+    assert all(v.equal(second[k]) for k, v in reference.state_dict().items())
+
+    three = build_detector("nano", classes=3)
+    taken, all_of_them = load_matching(start, three)
+    assert all_of_them - taken == 6, "weights and biases of the class scores alone differ"
+    with pytest.raises(CheckpointError, match="has no weights that fit this network"):
+        load_matching(start, torch.nn.Linear(2, 2))
