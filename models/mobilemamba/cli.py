@@ -18,7 +18,7 @@ from flawspec.artifact import read_manifest, verify
 from flawspec.errors import FlawspecError
 from mobilemamba.card import model_card
 from mobilemamba.checkpoint import CheckpointError
-from mobilemamba.complexity import complexity
+from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.config import ConfigError, load_config
 from mobilemamba.dataset import DatasetError, load_coco
 from mobilemamba.detector import SIZES, build_detector
@@ -119,20 +119,27 @@ def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
 
 @commands.command()
 @click.argument("artifact", type=EXISTING_FILE, required=False)
-def info(artifact: Path | None) -> None:
+@click.option(
+    "--time", "timed", is_flag=True, help="Also time each size in ONNX Runtime, one thread."
+)
+def info(artifact: Path | None, timed: bool) -> None:
     """What ARTIFACT says about itself; without one, how large the network sizes are."""
     if artifact is not None:
         digest = verify(artifact, None)
-        click.echo(
-            json.dumps(
-                {"sha256": digest, **json.loads(read_manifest(artifact).to_json())}, indent=2
-            )
-        )
+        content = json.loads(read_manifest(artifact).to_json())
+        click.echo(json.dumps({"sha256": digest, **content}, indent=2))
         return
-    table = Table("size", "parameters", "GFLOP at 256x256")
-    for size in SIZES:
-        found = complexity(build_detector(size, classes=6), 256, 256)
-        table.add_row(size, f"{found.parameters:,}", f"{found.flop / 1e9:.3f}")
+    detectors = [build_detector(size, classes=6) for size in SIZES]
+    times = onnx_times_ms(detectors, 256, 256) if timed else []
+    table = Table("size", "parameters", "GFLOP at 256x256", *(["ONNX, 1 thread"] if timed else []))
+    for place, (size, detector) in enumerate(zip(SIZES, detectors, strict=True)):
+        found = complexity(detector, 256, 256)
+        row = [size, f"{found.parameters:,}", f"{found.flop / 1e9:.3f}"]
+        if timed:
+            row.append(
+                f"{times[place]:.1f} ms ({times[place] / times[0]:.2f} of {next(iter(SIZES))})"
+            )
+        table.add_row(*row)
     Console().print(table)
 
 

@@ -1,13 +1,17 @@
-"""How large a network is: parameters, and floating-point operations for one picture."""
+"""How large a network is: parameters, floating-point operations and time for one picture."""
 
 from __future__ import annotations
 
+import statistics
+import time
 from dataclasses import dataclass
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from mobilemamba.detector import Detector
+from mobilemamba.export import artifact_predictor, textured_pictures, to_onnx
+from mobilemamba.wrapper import ArtifactNetwork
 
 
 @dataclass(frozen=True)
@@ -27,3 +31,23 @@ def complexity(detector: Detector, height_px: int, width_px: int) -> Complexity:
         detector(torch.zeros(1, 1, height_px, width_px))
     detector.train(was_training)
     return Complexity(sum(p.numel() for p in detector.parameters()), counter.get_total_flops())
+
+
+def onnx_times_ms(
+    detectors: list[Detector], height_px: int, width_px: int, rounds: int = 30
+) -> list[float]:
+    """Median time of each for one picture in ONNX Runtime on one thread of this machine, taken in turns."""
+    predictors = []
+    for detector in detectors:
+        network = ArtifactNetwork(detector.eval(), mean=0.5, std=0.25).eval()
+        predictors.append(
+            artifact_predictor(to_onnx(network, height_px, width_px).SerializeToString(), threads=1)
+        )
+    picture = textured_pictures(1, height_px, width_px, seed=0)
+    times: list[list[float]] = [[] for _ in predictors]
+    for _ in range(rounds + 3):
+        for own, predict in zip(times, predictors, strict=True):
+            started = time.perf_counter()
+            predict(picture)
+            own.append((time.perf_counter() - started) * 1000)
+    return [statistics.median(own[3:]) for own in times]  # the first three warm up

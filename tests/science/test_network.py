@@ -5,7 +5,7 @@ import torch
 
 from mobilemamba.blocks import Mrffi
 from mobilemamba.complexity import complexity
-from mobilemamba.detector import build_detector, nano
+from mobilemamba.detector import SIZES, build_detector, nano
 from mobilemamba.head import anchor_points
 from mobilemamba.layers import FeedForward, Residual
 from mobilemamba.wavelet import haar_forward, haar_inverse
@@ -67,8 +67,14 @@ def test_nano_keeps_its_promise_of_size() -> None:
     assert found.flop <= 0.5e9
 
 
+def test_sizes_grow_and_take_rectangles() -> None:
+    found = [complexity(build_detector(size, classes=7), 128, 448) for size in SIZES]
+    assert [c.parameters for c in found] == sorted(c.parameters for c in found)
+    assert [c.flop for c in found] == sorted(c.flop for c in found)
+
+
 def test_unknown_size_is_named() -> None:
-    with pytest.raises(ValueError, match="'huge' is unknown; known: nano"):
+    with pytest.raises(ValueError, match="'huge' is unknown; known: nano, small, base"):
         build_detector("huge", classes=2)
 
 

@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 
 from flawline.application.job import Abandoned, Expired, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
-from flawline.core.errors import NotReady, QueueFull
-
-# On how many of the last outcomes the drain rate is measured, and what is said before the first.
-_RATE_WINDOW = 64
-_UNMEASURED_RETRY_S = 1.0
-_MIN_RETRY_S = 0.1
-_MAX_RETRY_S = 30.0
+from flawline.core.drain import RATE_WINDOW, UNMEASURED_RETRY_S, retry_after_s
+from flawline.core.errors import LineFull, NotReady, QueueFull
+from flawline.core.priority import Priority, order_at
 
 
 class MemoryQueue:
-    """Holds at most `capacity` waiting jobs; a worker bounds by itself what it has leased."""
+    """Holds at most `capacity` waiting jobs; a worker bounds by itself what it has leased.
 
-    def __init__(self, capacity: int, clock: Clock) -> None:
+    line_capacity: how many of them may be of one line; None for all. A lease never runs out: its
+    worker lives and dies with this process.
+    """
+
+    def __init__(self, capacity: int, clock: Clock, *, line_capacity: int | None = None) -> None:
         self._capacity = capacity
+        self._line_capacity = capacity if line_capacity is None else line_capacity
         self._clock = clock
-        self._waiting: dict[str, Job] = {}  # a dict keeps the order, and any job leaves at no cost
+        self._waiting = _Waiting()
         self._outcomes: dict[str, asyncio.Future[JobOutcome]] = {}
         self._leased: dict[str, str] = {}
         self._receipts = itertools.count(1)
-        self._resolved_s: deque[float] = deque(maxlen=_RATE_WINDOW)
+        self._turns = itertools.count()
+        self._resolved_s: deque[float] = deque(maxlen=RATE_WINDOW)
         self._work = asyncio.Event()
         self._closed = False
 
@@ -40,19 +42,20 @@ class MemoryQueue:
     @property
     def oldest_age_s(self) -> float:
         """How long the oldest waiting job has waited, in seconds; 0 when none waits."""
-        for job in self._waiting.values():
-            return self._clock.monotonic_s() - job.submitted_s
-        return 0.0
+        submitted_s = [job.submitted_s for job in self._waiting.heads()]
+        return self._clock.monotonic_s() - min(submitted_s) if submitted_s else 0.0
 
     async def submit(self, job: Job) -> None:
-        """Accept a job. Raises QueueFull, or NotReady once closed."""
+        """Accept a job. Raises QueueFull or LineFull, or NotReady once closed."""
         if self._closed:
-            raise NotReady("draining", _UNMEASURED_RETRY_S)
-        if len(self._waiting) >= self._capacity:
+            raise NotReady("draining", UNMEASURED_RETRY_S)
+        if not self._has_room(job.line):
             self._resolve_expired()
         if len(self._waiting) >= self._capacity:
             raise QueueFull(self._retry_after_s())
-        self._waiting[job.job_id] = job
+        if not self._has_room(job.line):
+            raise LineFull(job.line, self._retry_after_s())
+        self._waiting.add(job)
         self._outcomes[job.job_id] = asyncio.get_running_loop().create_future()
         self._work.set()
 
@@ -65,20 +68,30 @@ class MemoryQueue:
 
     async def cancel(self, job_id: str) -> None:
         """Drop the job, or its outcome; harmless when it is not known."""
-        self._waiting.pop(job_id, None)
+        self._waiting.remove(job_id)
         self._settle(job_id, Abandoned())
         self._outcomes.pop(job_id, None)
 
     async def lease(self, max_jobs: int) -> Sequence[Lease]:
-        """Wait for work, then take up to `max_jobs` jobs, oldest first; none once closed."""
+        """Wait for work, then take up to `max_jobs` jobs; none once closed."""
         while not self._closed:
             self._resolve_expired()
-            job_ids = list(itertools.islice(self._waiting, max_jobs))
-            if job_ids:
-                return [self._lend(self._waiting.pop(job_id)) for job_id in job_ids]
+            if leases := [self._lend() for _ in range(min(max_jobs, len(self._waiting)))]:
+                return leases
             self._work.clear()
             await self._work.wait()
         return []
+
+    async def extend(self, leases: Sequence[Lease]) -> None:
+        """Nothing to do: a lease never runs out here."""
+
+    async def release(self, lease: Lease) -> None:
+        """Put the job back in front of its class; a lease that has ended changes nothing."""
+        if self._leased.pop(lease.receipt, None) is None or self._closed:
+            return
+        if lease.job.job_id in self._outcomes:
+            self._waiting.put_back(lease.job)
+            self._work.set()
 
     async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
         """Hand over the outcome; a lease that has ended changes nothing."""
@@ -89,20 +102,24 @@ class MemoryQueue:
     async def close(self) -> None:
         """Wake all who lease, and tell all who wait for a result that there is none."""
         self._closed = True
-        self._waiting.clear()
+        self._waiting = _Waiting()
         for job_id in self._outcomes:
             self._settle(job_id, Abandoned())
         self._work.set()
 
-    def _lend(self, job: Job) -> Lease:
-        receipt = str(next(self._receipts))
+    def _has_room(self, line: str) -> bool:
+        waiting = self._waiting
+        return len(waiting) < self._capacity and waiting.of_line(line) < self._line_capacity
+
+    def _lend(self) -> Lease:
+        job, receipt = self._waiting.take(next(self._turns)), str(next(self._receipts))
         self._leased[receipt] = job.job_id
         return Lease(job, receipt)
 
     def _resolve_expired(self) -> None:
         now_s = self._clock.monotonic_s()
-        for job in [job for job in self._waiting.values() if job.deadline_s <= now_s]:
-            del self._waiting[job.job_id]
+        for job in [job for job in self._waiting if job.deadline_s <= now_s]:
+            self._waiting.remove(job.job_id)
             self._settle(job.job_id, Expired())
 
     def _settle(self, job_id: str, outcome: JobOutcome) -> None:
@@ -111,10 +128,52 @@ class MemoryQueue:
             future.set_result(outcome)
 
     def _retry_after_s(self) -> float:
-        """When, at the rate of the last outcomes, all that waits now will have been taken."""
-        if not self._resolved_s:
-            return _UNMEASURED_RETRY_S
-        # Counted up to now, so that a worker which has stopped shows as slow.
-        elapsed_s = self._clock.monotonic_s() - self._resolved_s[0]
-        wanted_s = len(self._waiting) * elapsed_s / len(self._resolved_s)
-        return min(max(wanted_s, _MIN_RETRY_S), _MAX_RETRY_S)
+        resolved_s = self._resolved_s
+        elapsed_s = self._clock.monotonic_s() - resolved_s[0] if resolved_s else 0.0
+        return retry_after_s(len(self._waiting), len(resolved_s), elapsed_s)
+
+
+class _Waiting:
+    """Jobs by class, the oldest first; counted by line."""
+
+    def __init__(self) -> None:
+        # A dict keeps the order, and any job leaves at no cost.
+        self._by_class: dict[Priority, dict[str, Job]] = {priority: {} for priority in Priority}
+        self._of_line: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_class.values()))
+
+    def __iter__(self) -> Iterator[Job]:
+        for jobs in self._by_class.values():
+            yield from jobs.values()
+
+    def of_line(self, line: str) -> int:
+        return self._of_line[line]
+
+    def heads(self) -> list[Job]:
+        return [next(iter(jobs.values())) for jobs in self._by_class.values() if jobs]
+
+    def add(self, job: Job) -> None:
+        self._by_class[job.priority][job.job_id] = job
+        self._of_line[job.line] += 1
+
+    def put_back(self, job: Job) -> None:
+        behind = self._by_class[job.priority]
+        self._by_class[job.priority] = {job.job_id: job, **behind}
+        self._of_line[job.line] += 1
+
+    def take(self, turn: int) -> Job:
+        """The next one; there must be one."""
+        jobs = next(jobs for priority in order_at(turn) if (jobs := self._by_class[priority]))
+        job = next(iter(jobs.values()))
+        self.remove(job.job_id)
+        return job
+
+    def remove(self, job_id: str) -> None:
+        """Harmless when it does not wait."""
+        for jobs in self._by_class.values():
+            if job := jobs.pop(job_id, None):
+                self._of_line[job.line] -= 1
+                if not self._of_line[job.line]:
+                    del self._of_line[job.line]

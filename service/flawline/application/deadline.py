@@ -43,6 +43,16 @@ async def within(clock: Clock, moment_s: float, work: Coroutine[Any, Any, T]) ->
     raise DeadlinePassed
 
 
+async def pause(clock: Clock, seconds: float) -> None:
+    """Let so much time of that clock pass."""
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timer = clock.call_at(clock.monotonic_s() + seconds, lambda: over.set_result(None))
+    try:
+        await over
+    finally:
+        timer.cancel()
+
+
 def _forget(task: asyncio.Task[Any]) -> None:
     """Fetch the outcome of abandoned work, or asyncio would report it as an oversight."""
     if not task.cancelled():

@@ -20,6 +20,7 @@ from flawline.application.request import (
     checked_line,
     checked_min_score,
     checked_part_id,
+    checked_priority,
 )
 from flawline.core.errors import BadPicture, InspectionError, NotReady
 from flawline.core.recipe import RecipeBook
@@ -148,6 +149,7 @@ class Inspector:
             picture=request.picture,
             line=checked_line(request.line),
             part_id=checked_part_id(request.part_id),
+            priority=checked_priority(request.priority),
             recipe=self._recipes.find(request.recipe),
             min_score=checked_min_score(request.min_score),
             started_s=self._clock.monotonic_s(),
@@ -181,6 +183,8 @@ class Inspector:
             min_score=order.min_score,
             submitted_s=self._clock.monotonic_s(),
             deadline_s=order.deadline_s,
+            line=order.line,
+            priority=order.priority,
         )
         try:
             await self._queue.submit(job)

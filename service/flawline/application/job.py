@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flawline.core.priority import Priority
 from flawline.core.values import Detection, ModelRef, Reason, RecipeRef, StageTimes, Verdict
 
 
@@ -15,8 +16,9 @@ class Job:
     """One picture to inspect.
 
     picture: the encoded bytes as received. recipe: name of a known recipe. min_score: replaces its
-    class thresholds.
-    submitted_s, deadline_s: moments of the monotonic clock of this process, in seconds.
+    class thresholds. line: where it was taken; a queue bounds what one line may have waiting.
+    submitted_s, deadline_s: moments of the monotonic clock of this process, in seconds; a queue
+    between processes translates them. traceparent: W3C trace context of the caller, if he sent one.
     """
 
     job_id: str
@@ -25,6 +27,9 @@ class Job:
     min_score: float | None
     submitted_s: float
     deadline_s: float
+    line: str
+    priority: Priority = Priority.INLINE
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

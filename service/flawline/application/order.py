@@ -8,6 +8,7 @@ from datetime import datetime
 
 from flawline.application.job import Abandoned, Expired, Failed, JobOutcome, Judged, PictureRefused
 from flawline.core.errors import BadPicture
+from flawline.core.priority import Priority
 from flawline.core.recipe import Recipe
 from flawline.core.values import (
     FrameInfo,
@@ -30,6 +31,7 @@ class Order:
     picture: bytes
     line: str
     part_id: str | None
+    priority: Priority
     recipe: Recipe
     min_score: float | None
     started_s: float

@@ -53,7 +53,7 @@ class JobQueue(Protocol):
     """Holds accepted work until a worker takes it, and brings the outcome to the one who waits."""
 
     async def submit(self, job: Job) -> None:
-        """Accept a job, or raise QueueFull at once."""
+        """Accept a job, or raise QueueFull, LineFull or NotReady at once."""
         ...
 
     async def result(self, job_id: str) -> JobOutcome:
@@ -68,11 +68,20 @@ class JobQueue(Protocol):
         ...
 
     async def lease(self, max_jobs: int) -> Sequence[Lease]:
-        """Wait for work, then take 1 to `max_jobs` jobs, oldest first; none once it is closed.
+        """Wait for work, then take 1 to `max_jobs` jobs; none once it is closed.
 
-        Cancelled jobs are dropped and expired ones resolved as such here, before any work is spent
-        on them. Cancelling a waiting `lease` loses no job.
+        The order is that of `flawline.core.priority`, the oldest of a class first. Cancelled jobs
+        are dropped and expired ones resolved as such here, before any work is spent on them.
+        Cancelling a waiting `lease` loses no job.
         """
+        ...
+
+    async def extend(self, leases: Sequence[Lease]) -> None:
+        """Say that these are still being worked on, or another worker may be given them."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Hand a job back unworked, to be taken by another worker."""
         ...
 
     async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from flawline.core.errors import InvalidRequest
+from flawline.core.priority import Priority
 
 DEFAULT_LINE = "default"
 MAX_PART_ID_CHARACTERS = 128
@@ -19,8 +20,8 @@ class InspectionRequest:
 
     picture: the encoded bytes. line: where it was taken. part_id: the serial number MES knows.
     recipe: its name.
-    min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now. None
-    means the default.
+    min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now.
+    priority: a word of `flawline.core.priority.Priority`. None means the default.
     """
 
     picture: bytes
@@ -29,6 +30,7 @@ class InspectionRequest:
     recipe: str | None = None
     min_score: float | None = None
     deadline_ms: int | None = None
+    priority: str | None = None
 
 
 def is_line_name(text: str) -> bool:
@@ -72,3 +74,14 @@ def checked_deadline_ms(deadline_ms: int | None, default_ms: int, max_ms: int) -
             "deadline_ms", f"deadline_ms must be a whole number from 1 to {max_ms}."
         )
     return deadline_ms
+
+
+def checked_priority(priority: str | None) -> Priority:
+    """The class of that name, inline by default. Raises InvalidRequest."""
+    if priority is None:
+        return Priority.INLINE
+    try:
+        return Priority(priority)
+    except ValueError:
+        known = ", ".join(known.value for known in Priority)
+        raise InvalidRequest("priority", f"priority must be one of {known}.") from None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.failures import new_error_id
 from flawline.application.job import Expired, Failed, JobOutcome, Lease, PictureRefused
 from flawline.application.ports import Clock, InferenceEngine, JobQueue, Telemetry
@@ -39,6 +40,9 @@ class BatchWorker:
     most a batch ahead. The other, whenever the engine is idle, runs what is prepared. Every lease
     is resolved with the picture's own outcome: a picture that cannot be decoded never gets into a
     batch, and a batch that fails is halved until the culprit is alone.
+
+    extend_every_s: how often the queue is told that the leases in hand are worked on; None where
+    leases do not run out. A worker whose engine is stuck does not say so: another may take them.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class BatchWorker:
         threads: WorkerThreads,
         policy: BatchPolicy,
         stall_limit_s: float,
+        extend_every_s: float | None = None,
     ) -> None:
         self._queue = queue
         self._engine = engine
@@ -61,11 +66,16 @@ class BatchWorker:
         self._threads = threads
         self._policy = policy
         self._stall_limit_s = stall_limit_s
+        self._extend_every_s = extend_every_s
         self._rows = stages.rows(policy.max_batch)
         self._row_freed = asyncio.Event()
         self._prepared: list[Prepared] = []
         self._something_prepared = asyncio.Event()
         self._engine_busy_since_s: float | None = None
+        self._in_hand: dict[str, Lease] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
         self._loops: tuple[asyncio.Task[None], ...] = ()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -74,28 +84,49 @@ class BatchWorker:
         self._loops = (
             asyncio.create_task(self._prepare_ahead(), name="flawline prepare"),
             asyncio.create_task(self._run_batches(), name="flawline run"),
+            asyncio.create_task(self._extend(), name="flawline extend"),
         )
 
+    async def drain(self, limit_s: float) -> bool:
+        """Take no more jobs, finish those in hand; False when `limit_s` did not suffice."""
+        self._draining = True
+        if self._loops:
+            self._loops[0].cancel()
+        try:
+            await within(self._clock, self._clock.monotonic_s() + limit_s, self._until_idle())
+        except DeadlinePassed:
+            return False
+        return True
+
     async def stop(self) -> None:
-        """Take no more jobs and drop those in hand; drain the Inspector first, then none is."""
+        """Take no more jobs, and hand back to the queue those in hand; drain first, then none is."""
+        self._draining = True
         tasks = {*self._loops, *self._errands}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for lease in tuple(self._in_hand.values()):
+            await self._queue.release(lease)
+        self._in_hand.clear()
 
     def fault(self) -> str | None:
-        """What keeps this worker from answering: engine_stuck, worker_failed, or None."""
+        """What keeps this worker from answering: engine_stuck, worker_failed, draining, or None."""
+        if self._draining:
+            return "draining"
         if any(task.done() for task in self._loops):
             return "worker_failed"
+        return "engine_stuck" if self._engine_is_stuck() else None
+
+    def _engine_is_stuck(self) -> bool:
         since_s = self._engine_busy_since_s
-        if since_s is not None and self._clock.monotonic_s() - since_s > self._stall_limit_s:
-            return "engine_stuck"
-        return None
+        return since_s is not None and self._clock.monotonic_s() - since_s > self._stall_limit_s
 
     async def _prepare_ahead(self) -> None:
         while leases := await self._queue.lease(await self._free_rows()):
             for lease in leases:
+                self._in_hand[lease.receipt] = lease
+                self._idle.clear()
                 self._spawn(self._prepare(lease, self._rows.take()))
 
     async def _free_rows(self) -> int:
@@ -121,7 +152,7 @@ class BatchWorker:
             self._something_prepared.set()
             return
         self._give_back([row])
-        await self._queue.resolve(lease, outcome)
+        await self._resolve(lease, outcome)
 
     async def _run_batches(self) -> None:
         while True:
@@ -145,7 +176,7 @@ class BatchWorker:
         self._prepared = [picture for i, picture in enumerate(prepared) if i not in gone]
         for i in cut.expired:
             self._give_back([prepared[i].row])
-            await self._queue.resolve(prepared[i].lease, Expired())
+            await self._resolve(prepared[i].lease, Expired())
         return [prepared[i] for i in cut.run]
 
     async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
@@ -160,7 +191,7 @@ class BatchWorker:
             except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
                 if len(part) == 1:
                     lease = pictures[0].lease
-                    await self._queue.resolve(lease, _failed(lease, "inference", error))
+                    await self._resolve(lease, _failed(lease, "inference", error))
                 else:
                     logger.warning("batch_failed size=%d: halving it", len(part))
                     parts.extend(reversed(halves(part)))
@@ -193,7 +224,23 @@ class BatchWorker:
                 )
             except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
                 outcome = _failed(picture.lease, "postprocess", error)
-            await self._queue.resolve(picture.lease, outcome)
+            await self._resolve(picture.lease, outcome)
+
+    async def _resolve(self, lease: Lease, outcome: JobOutcome) -> None:
+        await self._queue.resolve(lease, outcome)
+        del self._in_hand[lease.receipt]
+        if not self._in_hand:
+            self._idle.set()
+
+    async def _until_idle(self) -> None:
+        await self._idle.wait()
+
+    async def _extend(self) -> None:
+        while self._extend_every_s is not None:
+            await pause(self._clock, self._extend_every_s)
+            if self._in_hand and not self._engine_is_stuck():
+                await self._queue.extend(tuple(self._in_hand.values()))
+        await asyncio.Event().wait()
 
     def _give_back(self, rows: Sequence[int]) -> None:
         for row in rows:

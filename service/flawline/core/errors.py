@@ -7,8 +7,9 @@
     ├── BadPicture           .code as in flawspec (too_many_bytes, unsupported_picture,
     corrupt_picture, ...)
     ├── QueueFull            .retry_after_s
+    │   └── LineFull         .line
     └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck |
-    worker_failed
+    worker_failed | queue_unavailable | queue_out_of_memory
 
 Each adapter holds one table from these to its own statuses.
 """
@@ -67,6 +68,17 @@ class QueueFull(InspectionError):
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(f"The queue is full; try again in {retry_after_s:.1f} s.")
         self.retry_after_s = retry_after_s
+
+
+class LineFull(QueueFull):
+    """One line has as much work waiting as a line may have; others are still served."""
+
+    code = "line_full"
+
+    def __init__(self, line: str, retry_after_s: float) -> None:
+        super().__init__(retry_after_s)
+        self.args = (f"Too much of line {line!r} is waiting; try again in {retry_after_s:.1f} s.",)
+        self.line = line
 
 
 class NotReady(InspectionError):

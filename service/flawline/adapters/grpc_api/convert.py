@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timezone
 
 from flawline.application.inspector import InspectionRequest
+from flawline.core.priority import Priority
 from flawline.core.values import Detection, Inspection, ProcessingTimes, Verdict
 from flawline.rpc.v1 import inspection_pb2 as pb
 
@@ -13,6 +14,13 @@ VERDICT_TO_WIRE = {
     Verdict.NOT_OK: pb.VERDICT_NOT_OK,
     Verdict.NOT_DECIDABLE: pb.VERDICT_NOT_DECIDABLE,
     Verdict.UNDEFINED: pb.VERDICT_UNDEFINED,
+}
+
+_PRIORITIES = {
+    pb.PRIORITY_UNSPECIFIED: None,
+    pb.PRIORITY_INLINE: Priority.INLINE.value,
+    pb.PRIORITY_REINSPECTION: Priority.REINSPECTION.value,
+    pb.PRIORITY_BACKFILL: Priority.BACKFILL.value,
 }
 
 
@@ -25,6 +33,8 @@ def request_from_wire(message: pb.InspectRequest, deadline_ms: int | None) -> In
         recipe=message.recipe or None,
         min_score=message.min_score if message.HasField("min_score") else None,
         deadline_ms=deadline_ms,
+        # An open enum: a number we do not know goes on as such, and is refused by name.
+        priority=_PRIORITIES.get(message.priority, str(message.priority)),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from flawline.core.priority import Priority
 from flawline.core.values import Detection, Inspection, ModelInfo, ProcessingTimes, Verdict
 
 
@@ -51,6 +52,13 @@ class InspectionQuery(BaseModel):
         description="Answer within so many milliseconds, from the moment the body has arrived.",
         examples=[500],
         json_schema_extra={"minimum": 1},
+    )
+    priority: str | None = Field(
+        default=None,
+        description="Which work goes first: `inline` (a part waits at the gate; the default) before "
+        "`reinspection` (a person waits) before `backfill` (nobody waits).",
+        examples=["inline"],
+        json_schema_extra={"enum": [priority.value for priority in Priority]},
     )
 
 

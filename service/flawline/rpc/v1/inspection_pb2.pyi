@@ -10,6 +10,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Priority(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PRIORITY_UNSPECIFIED: _ClassVar[Priority]
+    PRIORITY_INLINE: _ClassVar[Priority]
+    PRIORITY_REINSPECTION: _ClassVar[Priority]
+    PRIORITY_BACKFILL: _ClassVar[Priority]
+
 class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VERDICT_UNSPECIFIED: _ClassVar[Verdict]
@@ -17,6 +24,10 @@ class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VERDICT_NOT_OK: _ClassVar[Verdict]
     VERDICT_NOT_DECIDABLE: _ClassVar[Verdict]
     VERDICT_UNDEFINED: _ClassVar[Verdict]
+PRIORITY_UNSPECIFIED: Priority
+PRIORITY_INLINE: Priority
+PRIORITY_REINSPECTION: Priority
+PRIORITY_BACKFILL: Priority
 VERDICT_UNSPECIFIED: Verdict
 VERDICT_OK: Verdict
 VERDICT_NOT_OK: Verdict
@@ -24,20 +35,22 @@ VERDICT_NOT_DECIDABLE: Verdict
 VERDICT_UNDEFINED: Verdict
 
 class InspectRequest(_message.Message):
-    __slots__ = ("picture", "line", "part_id", "recipe", "min_score", "deadline_ms")
+    __slots__ = ("picture", "line", "part_id", "recipe", "min_score", "deadline_ms", "priority")
     PICTURE_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
     PART_ID_FIELD_NUMBER: _ClassVar[int]
     RECIPE_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
     DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     picture: bytes
     line: str
     part_id: str
     recipe: str
     min_score: float
     deadline_ms: int
-    def __init__(self, picture: _Optional[bytes] = ..., line: _Optional[str] = ..., part_id: _Optional[str] = ..., recipe: _Optional[str] = ..., min_score: _Optional[float] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
+    priority: Priority
+    def __init__(self, picture: _Optional[bytes] = ..., line: _Optional[str] = ..., part_id: _Optional[str] = ..., recipe: _Optional[str] = ..., min_score: _Optional[float] = ..., deadline_ms: _Optional[int] = ..., priority: _Optional[_Union[Priority, str]] = ...) -> None: ...
 
 class InspectResponse(_message.Message):
     __slots__ = ("inspection",)

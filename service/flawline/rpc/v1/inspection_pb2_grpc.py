@@ -55,8 +55,8 @@ class InspectionServiceServicer:
         hold verdict = "Undefined", and a google.rpc.RetryInfo says when to come back.
         INVALID_ARGUMENT    the picture or a field cannot be used; google.rpc.BadRequest names the field
         NOT_FOUND           no such recipe
-        RESOURCE_EXHAUSTED  the queue is full
-        UNAVAILABLE         starting, draining, or the engine has failed
+        RESOURCE_EXHAUSTED  the queue is full, or the line has too much work waiting
+        UNAVAILABLE         starting, draining, or the engine or the queue has failed
         INTERNAL            unexpected; the message holds an id that the server's log holds too
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
