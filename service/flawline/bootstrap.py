@@ -129,7 +129,7 @@ def build_service(settings: FlawlineSettings) -> Service:
     recipes = RecipeBook((default_recipe(artifact.manifest),))
     limits = DecodeLimits(max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels)
     stages = Stages(InspectionPipeline(artifact.manifest, limits), recipes, model.ref, clock)
-    queue = MemoryQueue(settings.queue_capacity, clock)
+    queue = MemoryQueue(settings.queue_capacity, clock, line_capacity=settings.most_of_one_line)
     telemetry = _telemetry(settings, registry, model, queue)
     telemetry.expect(recipes.names, model.labels)
     engine = _engine(settings, artifact)

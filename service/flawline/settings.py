@@ -77,6 +77,12 @@ class FlawlineSettings(BaseSettings):
     queue_capacity: int = Field(
         256, ge=1, le=100_000, description="How many accepted pictures may wait."
     )
+    line_capacity: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="How many of one line may wait; 0 leaves an eighth of the queue to the others.",
+    )
     max_batch: int = Field(8, ge=1, le=256, description="Most pictures to run at once.")
     decode_threads: int = Field(
         0, ge=0, le=256, description="Threads that decode; 0 for one a core, at most four."
@@ -96,6 +102,11 @@ class FlawlineSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="From which level on the log has events."
     )
+
+    @property
+    def most_of_one_line(self) -> int:
+        """How many pictures of one line may wait."""
+        return self.line_capacity or self.queue_capacity - self.queue_capacity // 8
 
     @field_validator("lines", mode="before")
     @classmethod

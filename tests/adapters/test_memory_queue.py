@@ -12,7 +12,7 @@ from flawline.core.errors import QueueFull
 
 def job(name: str, clock: ManualClock) -> Job:
     now_s = clock.monotonic_s()
-    return Job(name, b"", "default", None, submitted_s=now_s, deadline_s=now_s + 600)
+    return Job(name, b"", "default", None, submitted_s=now_s, deadline_s=now_s + 600, line="press")
 
 
 async def test_depth_and_age_are_those_of_what_waits() -> None:
@@ -61,4 +61,5 @@ async def test_nothing_is_left_behind() -> None:
     await queue.cancel("b")
     await queue.resolve(b, Expired())
     await queue.cancel("c")
-    assert (queue._waiting, queue._outcomes, queue._leased) == ({}, {}, {})
+    assert (len(queue._waiting), queue._waiting._of_line) == (0, {})
+    assert (queue._outcomes, queue._leased) == ({}, {})

@@ -84,6 +84,7 @@ async def test_everyone_gets_the_answer_to_his_own_picture(rig: Rig) -> None:
         ({"min_score": float("nan")}, InvalidRequest, "min_score"),
         ({"deadline_ms": 0}, InvalidRequest, "deadline_ms"),
         ({"deadline_ms": 60_001}, InvalidRequest, "deadline_ms"),
+        ({"priority": "urgent"}, InvalidRequest, "priority"),
         ({"recipe": "lax"}, UnknownRecipe, "known recipes: default"),
     ],
 )
@@ -195,6 +196,18 @@ async def test_a_caller_who_goes_away_takes_his_job_along_and_no_other() -> None
     assert queued.cancelled()
     assert len(rig.engine.batches) == 3
     assert len(rig.telemetry.inspections) == 3
+
+
+async def test_what_waits_at_the_gate_goes_before_what_nobody_waits_for() -> None:
+    async with Rig(max_batch=1) as rig:
+        rig.engine.hold()
+        asking = [rig.ask(numbered(n)) for n in range(2)]  # one runs, one is prepared
+        await settle()
+        asking += [rig.ask(numbered(40), priority="backfill"), rig.ask(numbered(80))]
+        await settle()
+        rig.engine.release()
+        await asyncio.gather(*asking)
+        assert [int(batch.max()) for batch in rig.engine.batches] == [140, 140, 160, 150]
 
 
 async def test_a_full_queue_refuses_at_once() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from pictures import DARK, expected_score, numbered, quarters, truncated
 from rig import STALL_LIMIT_S, Rig
 
 from flawline.application.inspector import Readiness
+from flawline.application.job import Lease
 from flawline.core.errors import BadPicture, NotReady
 from flawline.core.values import Inspection, RawOutput, Verdict
 
@@ -203,6 +204,73 @@ async def test_stopping_does_not_wait_for_a_stuck_engine(rig: Rig) -> None:
     assert {(await task).verdict for task in asking} == {Verdict.UNDEFINED}
 
 
+async def test_draining_finishes_what_is_in_hand_and_takes_no_more(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(0))
+    await rig.engine.started.get()
+    prepared = rig.ask(numbered(1))
+    await settle()
+    draining = asyncio.create_task(rig.worker.drain(limit_s=10))
+    await settle()
+    late = rig.ask(numbered(2))
+    await settle()
+    assert rig.worker.fault() == "draining"
+    assert not draining.done()
+    rig.engine.release()
+    assert await draining is True
+    assert [(await task).verdict for task in (first, prepared)] == [Verdict.NOT_OK] * 2
+    rig.clock.advance(1.0)
+    with pytest.raises(NotReady):
+        await late
+
+
+async def test_what_draining_cannot_finish_is_handed_back_to_other_workers(rig: Rig) -> None:
+    rig.engine.hold()
+    asking = [rig.ask(numbered(n)) for n in range(3)]
+    await rig.engine.started.get()
+    await settle()
+    assert rig.queue.depth == 0
+    draining = asyncio.create_task(rig.worker.drain(limit_s=0.2))
+    await settle()
+    rig.clock.advance(0.2)
+    assert await draining is False
+    await rig.worker.stop()
+    assert rig.queue.depth == 3
+    assert len(await rig.queue.lease(8)) == 3
+    rig.clock.advance(1.0)
+    assert {(await task).verdict for task in asking} == {Verdict.UNDEFINED}
+
+
+async def test_draining_what_was_never_started_is_done_at_once() -> None:
+    assert await Rig().worker.drain(limit_s=1.0) is True
+
+
+async def test_leases_are_extended_while_the_engine_runs_and_not_when_it_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extended: list[int] = []
+
+    async def note(leases: Sequence[Lease]) -> None:
+        extended.append(len(leases))
+
+    async with Rig(extend_every_s=1.0) as rig:
+        monkeypatch.setattr(rig.queue, "extend", note)
+        await settle()
+        rig.clock.advance(1.0)
+        await settle()
+        assert extended == []  # nothing is in hand
+        rig.engine.hold()
+        asking = [rig.ask(numbered(n), deadline_ms=60_000) for n in range(3)]
+        await rig.engine.started.get()
+        await settle()
+        for _ in range(round(STALL_LIMIT_S) + 3):
+            rig.clock.advance(1.0)
+            await settle()
+        assert extended == [3] * round(STALL_LIMIT_S)
+        rig.engine.release()
+        await asyncio.gather(*asking)
+
+
 async def test_stopping_what_was_never_started_is_harmless() -> None:
     await Rig().worker.stop()
 
@@ -293,6 +361,7 @@ async def test_whatever_callers_do_nothing_is_left_behind(rig: Rig) -> None:
     }
     assert rig.worker._rows.free == rig.max_batch
     assert (rig.queue.depth, rig.queue._outcomes, rig.queue._leased) == (0, {}, {})
+    assert not rig.worker._in_hand
     assert rig.clock.open_timers == 0
     assert rig.inspector._open_inspections == 0
     assert not rig.worker._errands

@@ -40,6 +40,7 @@ class Rig:
     max_batch: int = 8
     capacity: int = 256
     large_picture_bytes: int = 1 << 20
+    extend_every_s: float | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
@@ -61,6 +62,7 @@ class Rig:
             threads=WorkerThreads(self.prepare, self.finish),
             policy=BatchPolicy(self.max_batch),
             stall_limit_s=STALL_LIMIT_S,
+            extend_every_s=self.extend_every_s,
         )
         self.inspector = Inspector(
             queue=self.queue,

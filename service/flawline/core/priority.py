@@ -1,0 +1,27 @@
+"""Which work goes first, and what keeps the rest from starving."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Priority(str, Enum):
+    """Classes of work, the most urgent first; the value is the word that callers use."""
+
+    INLINE = "inline"  # a part waits at the gate
+    REINSPECTION = "reinspection"  # a person waits
+    BACKFILL = "backfill"  # nobody waits
+
+
+# One job in eight goes to the lower classes, by turns, however much inline work there is.
+TURNS = 16
+_BY_URGENCY = tuple(Priority)
+_GUARDED = {
+    7: (Priority.REINSPECTION, Priority.BACKFILL, Priority.INLINE),
+    15: (Priority.BACKFILL, Priority.REINSPECTION, Priority.INLINE),
+}
+
+
+def order_at(turn: int) -> tuple[Priority, ...]:
+    """The classes in the order in which the job number `turn` is looked for."""
+    return _GUARDED.get(turn % TURNS, _BY_URGENCY)

@@ -1,0 +1,73 @@
+"""Each JobQueue with what a test needs around it: a way to make jobs, and to let time pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from fakes import ManualClock, settle
+
+from flawline.adapters.memory_queue import MemoryQueue
+from flawline.application.job import Job
+from flawline.application.ports import Clock, JobQueue
+
+CAPACITY = 4
+LINE_CAPACITY = 3
+
+
+class QueueBench:
+    """A queue of CAPACITY, LINE_CAPACITY of one line. Jobs of a bench are of a line of their own."""
+
+    queue: JobQueue
+    clock: Clock
+
+    async def open(self, request: pytest.FixtureRequest) -> None:
+        raise NotImplementedError
+
+    async def let_pass(self, seconds: float) -> None:
+        raise NotImplementedError
+
+    async def settle(self) -> None:
+        """Until everybody waits for something."""
+        raise NotImplementedError
+
+    def job(self, name: str, deadline_in_s: float = 60.0, **options: Any) -> Job:
+        now_s = self.clock.monotonic_s()
+        return Job(
+            job_id=name,
+            picture=name.encode(),
+            recipe="default",
+            min_score=None,
+            submitted_s=now_s,
+            deadline_s=now_s + deadline_in_s,
+            **{"line": f"line-of-{name}", **options},
+        )
+
+    async def submit(self, *names: str, deadline_in_s: float = 60.0) -> None:
+        for name in names:
+            await self.queue.submit(self.job(name, deadline_in_s))
+
+    async def leased(self, max_jobs: int) -> list[str]:
+        return [lease.job.job_id for lease in await self.queue.lease(max_jobs)]
+
+    def same(self, one: Job, other: Job, within_s: float = 0.1) -> bool:
+        """The same job; its moments may have been translated on the way."""
+        times = {"submitted_s": 0.0, "deadline_s": 0.0}
+        return (
+            abs(one.deadline_s - other.deadline_s) < within_s
+            and abs(one.submitted_s - other.submitted_s) < within_s
+            and replace(one, **times) == replace(other, **times)
+        )
+
+
+class MemoryBench(QueueBench):
+    async def open(self, request: pytest.FixtureRequest) -> None:
+        self.clock: ManualClock = ManualClock()
+        self.queue = MemoryQueue(CAPACITY, self.clock, line_capacity=LINE_CAPACITY)
+
+    async def let_pass(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    async def settle(self) -> None:
+        await settle()
