@@ -16,22 +16,32 @@ from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
 from flawspec.errors import FlawspecError
+from mobilemamba.calibrate import CalibrationError, Promise
+from mobilemamba.calibrate import calibrate as find_thresholds
 from mobilemamba.card import model_card
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.config import ConfigError, load_config
-from mobilemamba.dataset import DatasetError, load_coco
+from mobilemamba.dataset import DatasetError, load_clean, load_coco
 from mobilemamba.detector import SIZES, build_detector
+from mobilemamba.evaluate import Detections
 from mobilemamba.export import ExportError
 from mobilemamba.operating_point import at_threshold, match
 from mobilemamba.progress import TrainingDisplay
-from mobilemamba.release import ArtifactReport, evaluate_artifact, release
+from mobilemamba.release import (
+    ArtifactReport,
+    evaluate_artifact,
+    evaluate_samples,
+    release,
+    rewrite,
+)
 from mobilemamba.train import LAST, Trainer, TrainingError
 
 EXPECTED = (
     ConfigError,
     DatasetError,
     CheckpointError,
+    CalibrationError,
     TrainingError,
     ExportError,
     FlawspecError,
@@ -39,6 +49,7 @@ EXPECTED = (
 )
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
+OPEN_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,6 +126,60 @@ def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
         report,
         [(n, m.boxes, p) for n, m, p in zip(manifest.labels.names, matches, points, strict=True)],
     )
+
+
+@commands.command()
+@click.argument("artifact", type=EXISTING_FILE)
+@click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
+@click.option("--clean", type=FOLDER, help="Folder of further pictures without flaws.")
+@click.option(
+    "--escape-rate",
+    type=OPEN_SHARE,
+    required=True,
+    help="Promised share of defective pictures passed.",
+)
+@click.option(
+    "--confidence", type=OPEN_SHARE, default=0.95, show_default=True, help="Of the promise."
+)
+@click.option("--out", type=FOLDER, help="Also write the artifact with these thresholds here.")
+@click.option("--version", help="Version of the artifact that --out writes.")
+def calibrate(
+    artifact: Path,
+    coco: Path,
+    images: Path,
+    clean: Path | None,
+    escape_rate: float,
+    confidence: float,
+    out: Path | None,
+    version: str | None,
+) -> None:
+    """Thresholds for a promised escape rate, from labelled pictures that ARTIFACT was not trained on.
+
+    Prints JSON: thresholds by class, escapes and false rejects with their bounds.
+    """
+    if (out is None) != (version is None):
+        raise click.UsageError("--out and --version belong together")
+    verify(artifact, None)
+    manifest = read_manifest(artifact)
+    dataset = load_coco(coco, images, labels=manifest.labels)
+    more = load_clean(clean) if clean is not None else ()
+    pictures = (*dataset.samples, *more)
+    found = evaluate_samples(artifact, manifest, pictures)
+    by_kind: tuple[list[Detections], list[Detections]] = ([], [])
+    for sample, detections in zip(pictures, found, strict=True):
+        by_kind[len(sample.class_ids) == 0].append(detections)
+    promise = Promise(escape_rate, confidence)
+    result = find_thresholds(*by_kind, manifest.score_thresholds, promise)
+    document = dataclasses.asdict(promise) | dataclasses.asdict(result)
+    document["thresholds"] = dict(zip(manifest.labels.names, result.thresholds, strict=True))
+    if out is not None and version is not None:
+        changed = dataclasses.replace(
+            manifest, score_thresholds=result.thresholds, model_version=version
+        )
+        path, digest = rewrite(artifact, changed, out)
+        document["artifact"] = {"path": str(path), "sha256": digest}
+    click.echo(json.dumps(document, indent=2))
 
 
 @commands.command()

@@ -104,6 +104,31 @@ def load_coco(annotations: Path, images: Path, labels: LabelSet | None = None) -
     return Dataset(chosen, ids, samples, hashlib.sha256(text).hexdigest(), annotations)
 
 
+def load_clean(folder: Path) -> tuple[Sample, ...]:
+    """Every picture of a folder, in order of its name, as one without flaws.
+
+    Raises:
+        DatasetError: with all faults: no folder, no pictures, pictures that cannot be decoded.
+    """
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.is_file())
+    except OSError as error:
+        raise DatasetError(folder, [f"cannot be read: {error.strerror}"]) from error
+    entries = []
+    faults = [] if paths else ["holds no pictures"]
+    for index, path in enumerate(paths):
+        try:
+            grey = decode_grey(path.read_bytes(), DecodeLimits())
+        except (OSError, PictureError) as error:
+            faults.append(f"picture {path.name}: {error}")
+            continue
+        none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+        entries.append(Sample(path.name, index + 1, grey, *none))
+    if faults:
+        raise DatasetError(folder, faults)
+    return tuple(entries)
+
+
 def _read_json(path: Path) -> tuple[Any, bytes]:
     try:
         text = path.read_bytes()

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from flawspec.artifact import SUMS_NAME, sha256_file
@@ -17,11 +18,12 @@ from flawspec.letterbox import Letterbox
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.checkpoint import Progress, load_average
 from mobilemamba.config import RunConfig
-from mobilemamba.dataset import Dataset, load_coco
+from mobilemamba.dataset import Dataset, Sample, load_coco
 from mobilemamba.detector import SIDE_MULTIPLE, build_detector
 from mobilemamba.evaluate import Detections, InputGeometry, Metrics, detect, measure
 from mobilemamba.export import (
     PARITY_BATCHES,
+    ExportError,
     artifact_predictor,
     check_parity,
     textured_pictures,
@@ -94,14 +96,33 @@ def release(
 
 def evaluate_artifact(path: Path, manifest: ArtifactManifest, dataset: Dataset) -> ArtifactReport:
     """Measure a released file as it is, with its own NMS threshold."""
+    detections = evaluate_samples(path, manifest, dataset.samples)
+    return ArtifactReport(measure(dataset, detections), detections)
+
+
+def evaluate_samples(
+    path: Path, manifest: ArtifactManifest, samples: tuple[Sample, ...]
+) -> list[Detections]:
+    """Detections of a released file down to the lowest scores, one entry a sample."""
     geometry = InputGeometry(
         manifest.input_width_px,
         manifest.input_height_px,
         manifest.pad_value,
         manifest.nms_iou_threshold,
     )
-    detections = list(detect(dataset.samples, artifact_predictor(path), geometry))
-    return ArtifactReport(measure(dataset, detections), detections)
+    return list(detect(samples, artifact_predictor(path), geometry))
+
+
+def rewrite(path: Path, manifest: ArtifactManifest, folder: Path) -> tuple[Path, str]:
+    """The graph of the artifact at `path` under another manifest; returns the new file and its sha256.
+
+    Raises:
+        ExportError: the file would overwrite the one it is made from.
+    """
+    target = folder / f"{manifest.model_name}-{manifest.model_version}.onnx"
+    if target.resolve() == path.resolve():
+        raise ExportError(f"{target} exists and is the source; give another version")
+    return target, _write(target, with_manifest(onnx.load(path), manifest))
 
 
 def _geometry(config: RunConfig) -> InputGeometry:

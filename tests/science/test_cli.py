@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flawspec.artifact import read_manifest
 from mobilemamba.cli import main
 
 
@@ -60,6 +61,22 @@ def test_from_pictures_to_a_measured_artifact(
     assert run(monkeypatch, "info", artifact) == 0
     manifest = json.loads(capsys.readouterr().out)
     assert manifest["metrics"]["map50"] == pytest.approx(report["map50"], abs=1e-3)
+
+    promise = [*command, "--escape-rate", "0.5", "--clean", data / "images"]
+    promise[0] = "calibrate"
+    assert run(monkeypatch, *promise, "--out", artifacts) == 2
+    assert "--out and --version belong together" in capsys.readouterr().err
+    assert run(monkeypatch, *promise, "--out", artifacts, "--version", "0.1.0") == 2
+    assert "give another version" in capsys.readouterr().err
+    assert run(monkeypatch, *promise, "--out", artifacts, "--version", "0.1.1") == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["defective"], result["clean"]) == (8, 8)
+    changed = read_manifest(Path(result["artifact"]["path"]))
+    assert (
+        dict(zip(changed.labels.names, changed.score_thresholds, strict=True))
+        == (result["thresholds"])
+    )
+    assert changed.metrics == read_manifest(artifact).metrics
 
     artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
     assert run(monkeypatch, *command) == 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from flawspec.labels import LabelSet
-from mobilemamba.dataset import DatasetError, load_coco
+from mobilemamba.dataset import DatasetError, load_clean, load_coco
 
 
 def edit(folder: Path, change) -> Path:
@@ -121,3 +121,20 @@ def test_boxes_are_clipped_to_the_picture(coco_folder) -> None:
     boxes = load_coco(path, folder / "images").samples[0].boxes_xyxy
     assert boxes.dtype == np.float32
     assert boxes.tolist() == [[0, 50, 39.5, 96]]
+
+
+def test_a_folder_of_clean_pictures(coco_folder, tmp_path: Path) -> None:
+    folder = coco_folder(count=3) / "images"
+    samples = load_clean(folder)
+    assert [s.name for s in samples] == ["0.png", "1.png", "2.png"]
+    assert all(s.boxes_xyxy.shape == (0, 4) and s.grey.shape == (96, 96) for s in samples)
+    (folder / "notes.txt").write_text("hello")
+    (folder / "3.png").write_bytes(b"")
+    with pytest.raises(DatasetError) as caught:
+        load_clean(folder)
+    assert len(caught.value.faults) == 2
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="holds no pictures"):
+        load_clean(tmp_path / "empty")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        load_clean(tmp_path / "none")

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mobilemamba.calibrate import (
+    CalibrationError,
+    Promise,
+    calibrate,
+    least_pictures,
+    upper_bound,
+)
+from mobilemamba.evaluate import Detections
+
+
+def picture(*scored: tuple[int, float]) -> Detections:
+    scores = np.array([s for _, s in scored], dtype=np.float32)
+    ids = np.array([c for c, _ in scored], dtype=np.int64)
+    return Detections(np.zeros((len(scored), 4), np.float32), scores, ids)
+
+
+@pytest.mark.parametrize(
+    ("events", "trials", "confidence", "expected"),
+    [  # each solves P(X <= events) = 1 - confidence
+        (0, 100, 0.95, 1 - 0.05 ** (1 / 100)),
+        (1, 100, 0.95, 0.0466),
+        (5, 50, 0.90, 0.1776),
+        (10, 10, 0.95, 1.0),
+    ],
+)
+def test_exact_binomial_bound(events: int, trials: int, confidence: float, expected: float) -> None:
+    assert upper_bound(events, trials, confidence) == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_bound_covers_as_often_as_it_says() -> None:
+    """Of many experiments with a true rate of 0.07, at least 90 % have the rate below their bound."""
+    rng = np.random.default_rng(0)
+    escapes = rng.binomial(80, 0.07, size=2000)
+    bounds = {int(k): upper_bound(int(k), 80, 0.9) for k in np.unique(escapes)}
+    assert np.mean([bounds[int(k)] >= 0.07 for k in escapes]) >= 0.9
+
+
+def test_least_pictures_is_the_rule_of_three() -> None:
+    assert least_pictures(Promise(0.01, 0.95)) == 299
+    assert least_pictures(Promise(0.05, 0.95)) == 59
+
+
+def test_thresholds_are_the_most_tolerant_that_keep_the_promise() -> None:
+    rng = np.random.default_rng(1)
+    defective = [picture((int(rng.integers(2)), float(s))) for s in rng.uniform(0.2, 0.95, 300)]
+    clean = [picture((0, float(s))) for s in rng.uniform(0.01, 0.4, 100)] + [picture()]
+    promise = Promise(0.05, 0.95)
+    found = calibrate(defective, clean, (0.5, 0.5), promise)
+    limits = np.array(found.thresholds)
+    assert found.escape_bound <= 0.05
+    assert found.escapes == sum((p.scores < limits[p.class_ids]).all() for p in defective)
+    assert found.false_rejects == sum((p.scores >= limits[p.class_ids]).any() for p in clean)
+    assert found.clean == 101
+    assert found.false_rejects / 101 < found.false_reject_bound < 1
+    # one step further would break the promise
+    further = 1 / (1 + np.exp(-(np.log(limits / (1 - limits)) + 0.11)))
+    escapes = sum((p.scores < further[p.class_ids]).all() for p in defective)
+    assert upper_bound(escapes, 300, 0.95) > 0.05
+
+
+def test_classes_keep_their_distance() -> None:
+    defective = [picture((i % 2, 0.9)) for i in range(100)]
+    found = calibrate(defective, [], (0.2, 0.6), Promise(0.05, 0.95))
+    low, high = (math.log(t / (1 - t)) for t in found.thresholds)
+    assert high - low == pytest.approx(math.log(0.6 / 0.4) - math.log(0.2 / 0.8), abs=0.02)
+    assert found.false_reject_bound == 1.0
+
+
+def test_too_few_pictures_are_told_how_many_are_needed() -> None:
+    with pytest.raises(CalibrationError, match="at least 299 are needed"):
+        calibrate([picture((0, 0.9))] * 50, [], (0.5,), Promise(0.01, 0.95))
+
+
+def test_a_model_that_misses_too_much_is_told_what_it_can_promise() -> None:
+    defective = [picture((0, 0.9))] * 90 + [picture()] * 10
+    with pytest.raises(
+        CalibrationError, match=r"10 of 100 defective pictures pass, .* of 0\.1\d\d is"
+    ):
+        calibrate(defective, [], (0.5,), Promise(0.05, 0.95))
