@@ -16,13 +16,14 @@ from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
 from flawspec.errors import FlawspecError
+from mobilemamba.annotations import DatasetError
 from mobilemamba.calibrate import CalibrationError, Promise
 from mobilemamba.calibrate import calibrate as find_thresholds
 from mobilemamba.card import model_card
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.config import ConfigError, load_config
-from mobilemamba.dataset import DatasetError, load_clean, load_coco
+from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
 from mobilemamba.evaluate import Detections
 from mobilemamba.export import ExportError
@@ -101,7 +102,7 @@ def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
     """Measure ARTIFACT on a data set, in ONNX Runtime, exactly as it is served."""
     digest = verify(artifact, None)
     manifest = read_manifest(artifact)
-    dataset = load_coco(coco, images, labels=manifest.labels)
+    dataset = load_dataset(coco, images, labels=manifest.labels)
     report = evaluate_artifact(artifact, manifest, dataset)
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
@@ -162,7 +163,7 @@ def calibrate(
         raise click.UsageError("--out and --version belong together")
     verify(artifact, None)
     manifest = read_manifest(artifact)
-    dataset = load_coco(coco, images, labels=manifest.labels)
+    dataset = load_dataset(coco, images, labels=manifest.labels)
     more = load_clean(clean) if clean is not None else ()
     pictures = (*dataset.samples, *more)
     found = evaluate_samples(artifact, manifest, pictures)

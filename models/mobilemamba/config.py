@@ -31,7 +31,10 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class DataConfig:
-    """A COCO file and its folder of pictures. `$NAME` in a path is taken from the environment."""
+    """Annotations and their folder of pictures; `$NAME` in a path is taken from the environment.
+
+    `annotations` is a COCO JSON file, or a folder of Pascal VOC or YOLO files.
+    """
 
     name: str
     split: str

@@ -1,12 +1,9 @@
-"""COCO data sets: read with every fault reported at once, kept in memory as grey pictures and boxes."""
+"""Data sets: annotations of any of three formats with their pictures, every fault reported at once, kept in memory."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +12,14 @@ from flawspec.boxes import xywh_to_xyxy
 from flawspec.decoding import DecodeLimits, decode_grey
 from flawspec.errors import PictureError
 from flawspec.labels import LabelSet
+from mobilemamba.annotations import AnnotatedBox, AnnotatedPicture, AnnotationSet, DatasetError
+from mobilemamba.formats.coco import read_coco
+from mobilemamba.formats.voc import read_voc
+from mobilemamba.formats.yolo import read_yolo
 
-MOST_FAULTS_SHOWN = 20
-
-
-class DatasetError(Exception):
-    """A data set that cannot be used; `faults` holds one sentence each."""
-
-    def __init__(self, source: Path, faults: list[str]) -> None:
-        self.faults = tuple(faults)
-        shown = "\n".join(f"  - {fault}" for fault in faults[:MOST_FAULTS_SHOWN])
-        more = len(faults) - MOST_FAULTS_SHOWN
-        tail = f"\n  ... and {more} more" if more > 0 else ""
-        super().__init__(f"{source} has {len(faults)} fault(s):\n{shown}{tail}")
+TOLERANCE_PX = (
+    1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class Sample:
 
     Attributes:
         name: file name.
-        image_id: id in the COCO file.
+        image_id: id in the annotations.
         grey: uint8 [H, W].
         boxes_xyxy: float32 [N, 4] in the picture's pixels.
         class_ids: int64 [N], positions in the data set's labels.
@@ -51,57 +43,52 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples with their labels; `category_ids` are the COCO ids in label order, `sha256` names the annotation file."""
+    """Samples with their labels; `sha256` names the annotations."""
 
     labels: LabelSet
-    category_ids: tuple[int, ...]
     samples: tuple[Sample, ...]
     sha256: str
-    source: Path
 
 
-def load_coco(annotations: Path, images: Path, labels: LabelSet | None = None) -> Dataset:
-    """Read a COCO file and all of its pictures.
+def load_dataset(annotations: Path, images: Path, labels: LabelSet | None = None) -> Dataset:
+    """Read annotations and all of their pictures.
 
     Args:
-        annotations: JSON file; boxes [x, y, width, height] in pixels.
+        annotations: a COCO JSON file, or a folder of Pascal VOC (.xml) or YOLO (.txt) files.
         images: folder of the pictures.
-        labels: order of the classes; by default that of the category ids. Names must be the same set.
+        labels: order of the classes; by default that of the annotations. Names must be the same set, except
+            that annotations whose format has no list of classes may lack some.
 
     Raises:
-        DatasetError: with all faults: unreadable file, missing or damaged pictures, sizes that differ,
-            doubled ids, unknown classes or pictures, boxes without area or outside their picture.
+        DatasetError: with all faults: unreadable files, missing or damaged pictures, sizes that differ, doubled ids,
+            unknown classes or pictures, boxes without area or outside their picture.
     """
-    content, text = _read_json(annotations)
-    faults = _structure_faults(content)
+    found = read_annotations(annotations, images)
+    chosen = _labels(annotations, found, labels)
+    faults = list(found.faults)
+    samples = []
+    for picture in found.pictures:
+        grey = _read_picture(picture, images, faults)
+        if grey is not None:
+            samples.append(_sample(picture, grey, chosen, faults))
     if faults:
         raise DatasetError(annotations, faults)
-    names = {c["id"]: c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])}
-    try:
-        chosen = labels or LabelSet(tuple(names.values()))
-    except ValueError as error:
-        raise DatasetError(annotations, [str(error)]) from error
-    if set(chosen.names) != set(names.values()):
-        expected, found = ", ".join(chosen.names), ", ".join(names.values())
-        raise DatasetError(annotations, [f"its classes are {found}; expected {expected}"])
-    position = {category: chosen.id_of(name) for category, name in names.items()}
-    pictures, faults = _read_pictures(content["images"], images)
-    faults += _doubled(content["annotations"], "annotation")
-    boxes: dict[int, list[tuple[list[float], int]]] = {i: [] for i in pictures}
-    for entry in content["annotations"]:
-        fault = _annotation_fault(entry, pictures, content["images"], position)
-        if fault:
-            faults.append(fault)
-        elif not entry.get("iscrowd"):
-            boxes[entry["image_id"]].append((entry["bbox"], position[entry["category_id"]]))
-    if faults:
-        raise DatasetError(annotations, faults)
-    samples = tuple(
-        _sample(image["file_name"], image["id"], pictures[image["id"]], boxes[image["id"]])
-        for image in content["images"]
-    )
-    ids = tuple(next(k for k, name in names.items() if name == label) for label in chosen.names)
-    return Dataset(chosen, ids, samples, hashlib.sha256(text).hexdigest(), annotations)
+    return Dataset(chosen, tuple(samples), found.sha256)
+
+
+def read_annotations(annotations: Path, images: Path) -> AnnotationSet:
+    """Read annotations in whichever format they are, without looking at pixels.
+
+    Raises:
+        DatasetError: see `load_dataset`.
+    """
+    if not annotations.is_dir():
+        return read_coco(annotations)
+    if next(annotations.glob("*.xml"), None) is not None:
+        return read_voc(annotations)
+    if next(annotations.glob("*.txt"), None) is not None:
+        return read_yolo(annotations, images)
+    raise DatasetError(annotations, ["is a folder without .xml (Pascal VOC) or .txt (YOLO) files"])
 
 
 def load_clean(folder: Path) -> tuple[Sample, ...]:
@@ -111,123 +98,85 @@ def load_clean(folder: Path) -> tuple[Sample, ...]:
         DatasetError: with all faults: no folder, no pictures, pictures that cannot be decoded.
     """
     try:
-        paths = sorted(p for p in folder.iterdir() if p.is_file())
+        names = sorted(p.name for p in folder.iterdir() if p.is_file())
     except OSError as error:
         raise DatasetError(folder, [f"cannot be read: {error.strerror}"]) from error
-    entries = []
-    faults = [] if paths else ["holds no pictures"]
-    for index, path in enumerate(paths):
-        try:
-            grey = decode_grey(path.read_bytes(), DecodeLimits())
-        except (OSError, PictureError) as error:
-            faults.append(f"picture {path.name}: {error}")
-            continue
-        none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-        entries.append(Sample(path.name, index + 1, grey, *none))
+    faults = [] if names else ["holds no pictures"]
+    samples = []
+    for index, name in enumerate(names):
+        picture = AnnotatedPicture(name, index + 1, None, ())
+        grey = _read_picture(picture, folder, faults)
+        if grey is not None:
+            none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+            samples.append(Sample(name, index + 1, grey, *none))
     if faults:
         raise DatasetError(folder, faults)
-    return tuple(entries)
+    return tuple(samples)
 
 
-def _read_json(path: Path) -> tuple[Any, bytes]:
+def _labels(source: Path, found: AnnotationSet, labels: LabelSet | None) -> LabelSet:
     try:
-        text = path.read_bytes()
-        return json.loads(text), text
-    except OSError as error:
-        raise DatasetError(path, [f"cannot be read: {error.strerror}"]) from error
+        own = LabelSet(found.class_names)
     except ValueError as error:
-        raise DatasetError(path, [f"is not JSON: {error}"]) from error
+        raise DatasetError(source, [str(error)]) from error
+    if labels is None:
+        return own
+    listed = not source.is_dir() or next(source.glob("*.xml"), None) is None
+    agree = set(own.names) == set(labels.names) if listed else set(own.names) <= set(labels.names)
+    if not agree:
+        expected, given = ", ".join(labels.names), ", ".join(own.names)
+        raise DatasetError(source, [f"its classes are {given}; expected {expected}"])
+    return labels
 
 
-def _structure_faults(content: Any) -> list[str]:
-    if not isinstance(content, dict):
-        return ["is not a COCO file: the top level is not an object"]
-    fields = {
-        "images": ("id", "file_name", "width", "height"),
-        "annotations": ("id", "image_id", "category_id", "bbox"),
-        "categories": ("id", "name"),
-    }
-    faults = []
-    for key, required in fields.items():
-        entries = content.get(key)
-        if not isinstance(entries, list):
-            faults.append(f'has no list "{key}"')
-            continue
-        if key != "annotations" and not entries:
-            faults.append(f'its list "{key}" is empty')
-        for place, entry in enumerate(entries):
-            missing = [f for f in required if not isinstance(entry, dict) or f not in entry]
-            if missing:
-                faults.append(f"{key}[{place}] lacks {', '.join(missing)}")
-    return faults or _doubled(content["images"], "image") + _doubled(
-        content["categories"], "category"
-    )
-
-
-def _doubled(entries: list[dict[str, Any]], word: str) -> list[str]:
-    seen: set[Any] = set()
-    faults = []
-    for entry in entries:
-        if entry["id"] in seen:
-            faults.append(f"{word} id {entry['id']} is given twice")
-        seen.add(entry["id"])
-    return faults
-
-
-def _read_pictures(
-    entries: list[dict[str, Any]], folder: Path
-) -> tuple[dict[int, NDArray[np.uint8]], list[str]]:
-    pictures, faults = {}, []
-    for entry in entries:
-        path = folder / entry["file_name"]
-        try:
-            grey = decode_grey(path.read_bytes(), DecodeLimits())
-        except OSError as error:
-            faults.append(f"picture {path} cannot be read: {error.strerror}")
-            continue
-        except PictureError as error:
-            faults.append(f"picture {path}: {error}")
-            continue
-        size = (entry["width"], entry["height"])
-        if grey.shape != size[::-1]:
-            faults.append(
-                f"picture {path} is {grey.shape[1]}x{grey.shape[0]}, not {size[0]}x{size[1]}"
-            )
-        pictures[entry["id"]] = grey
-    return pictures, faults
-
-
-def _annotation_fault(
-    entry: dict[str, Any],
-    pictures: dict[int, NDArray[np.uint8]],
-    images: list[dict[str, Any]],
-    position: dict[int, int],
-) -> str | None:
-    name = f"annotation {entry['id']}"
-    if entry["category_id"] not in position:
-        return f"{name} has the unknown category id {entry['category_id']}"
-    if entry["image_id"] not in pictures:
-        known = any(image["id"] == entry["image_id"] for image in images)
-        return None if known else f"{name} belongs to the unknown image id {entry['image_id']}"
-    box = entry["bbox"]
-    if not (
-        isinstance(box, list) and len(box) == 4 and all(isinstance(v, (int, float)) for v in box)
-    ):
-        return f"{name}: bbox must be four numbers [x, y, width, height]"
-    x, y, width, height = box
-    if not (width > 0 and height > 0):
-        return f"{name}: box {box} has no area"
-    rows, columns = pictures[entry["image_id"]].shape
-    if not (x >= -1 and y >= -1 and x + width <= columns + 1 and y + height <= rows + 1):
-        return f"{name}: box {box} lies outside its {columns}x{rows} picture"
-    return None
+def _read_picture(
+    picture: AnnotatedPicture, folder: Path, faults: list[str]
+) -> NDArray[np.uint8] | None:
+    path = folder / picture.file_name
+    try:
+        grey = decode_grey(path.read_bytes(), DecodeLimits())
+    except OSError as error:
+        faults.append(f"picture {path} cannot be read: {error.strerror}")
+        return None
+    except PictureError as error:
+        faults.append(f"picture {path}: {error}")
+        return None
+    size = (grey.shape[1], grey.shape[0])
+    if picture.size_px not in (None, size):
+        stated = "x".join(map(str, picture.size_px or ()))
+        faults.append(f"picture {path} is {size[0]}x{size[1]}, not {stated}")
+    return grey
 
 
 def _sample(
-    name: str, image_id: int, grey: NDArray[np.uint8], boxes: list[tuple[list[float], int]]
+    picture: AnnotatedPicture, grey: NDArray[np.uint8], labels: LabelSet, faults: list[str]
 ) -> Sample:
-    xywh = np.array([box for box, _ in boxes], dtype=np.float32).reshape(-1, 4)
-    xyxy = xywh_to_xyxy(xywh)
-    xyxy[:, 0::2] = xyxy[:, 0::2].clip(0, grey.shape[1])
-    xyxy[:, 1::2] = xyxy[:, 1::2].clip(0, grey.shape[0])
-    return Sample(name, image_id, grey, xyxy, np.array([c for _, c in boxes], dtype=np.int64))
+    height, width = grey.shape
+    sound: list[tuple[tuple[float, ...], int]] = []
+    for box in picture.boxes:
+        scale = (width, height, width, height) if box.relative else (1, 1, 1, 1)
+        xywh = tuple(value * factor for value, factor in zip(box.xywh, scale, strict=True))
+        fault = _box_fault(box, xywh, width, height)
+        if fault is None:
+            sound.append((xywh, labels.id_of(box.class_name)))
+        else:
+            faults.append(fault)
+    xyxy = xywh_to_xyxy(np.array([xywh for xywh, _ in sound], dtype=np.float32).reshape(-1, 4))
+    xyxy[:, 0::2] = xyxy[:, 0::2].clip(0, width)
+    xyxy[:, 1::2] = xyxy[:, 1::2].clip(0, height)
+    class_ids = np.array([class_id for _, class_id in sound], dtype=np.int64)
+    return Sample(picture.file_name, picture.image_id, grey, xyxy, class_ids)
+
+
+def _box_fault(box: AnnotatedBox, xywh: tuple[float, ...], width: int, height: int) -> str | None:
+    x, y, box_width, box_height = xywh
+    shown = f"box [{', '.join(f'{value:g}' for value in xywh)}]"
+    if not (box_width > 0 and box_height > 0):
+        return f"{box.where}: {shown} has no area"
+    inside = (
+        x >= -TOLERANCE_PX
+        and y >= -TOLERANCE_PX
+        and x + box_width <= width + TOLERANCE_PX
+        and y + box_height <= height + TOLERANCE_PX
+    )
+    return None if inside else f"{box.where}: {shown} lies outside its {width}x{height} picture"

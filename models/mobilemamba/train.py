@@ -22,7 +22,7 @@ from mobilemamba.checkpoint import (
     save_checkpoint,
 )
 from mobilemamba.config import RunConfig, expand_path
-from mobilemamba.dataset import Dataset, Sample, load_coco
+from mobilemamba.dataset import Dataset, Sample, load_dataset
 from mobilemamba.detector import Detector, build_detector
 from mobilemamba.evaluate import InputGeometry, Metrics, detect, measure, network_predictor
 from mobilemamba.objective import Objective
@@ -65,7 +65,7 @@ def load_data(config: RunConfig) -> tuple[tuple[Sample, ...], Dataset]:
     """
     sets: list[Dataset] = []
     for entry in (*config.train, config.val):
-        sets.append(load_coco(*entry.paths(), labels=sets[0].labels if sets else None))
+        sets.append(load_dataset(*entry.paths(), labels=sets[0].labels if sets else None))
     return tuple(s for dataset in sets[:-1] for s in dataset.samples), sets[-1]
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from flawspec.labels import LabelSet
-from mobilemamba.dataset import DatasetError, load_clean, load_coco
+from mobilemamba.annotations import DatasetError
+from mobilemamba.dataset import load_clean, load_dataset
 
 
 def edit(folder: Path, change) -> Path:
@@ -20,7 +21,7 @@ def edit(folder: Path, change) -> Path:
 
 def test_pictures_boxes_and_labels_are_read(coco_folder) -> None:
     folder = coco_folder(count=3)
-    found = load_coco(folder / "annotations.json", folder / "images")
+    found = load_dataset(folder / "annotations.json", folder / "images")
     assert found.labels == LabelSet(("dark", "bright"))
     assert [s.name for s in found.samples] == ["0.png", "1.png", "2.png"]
     content = json.loads((folder / "annotations.json").read_text())
@@ -34,16 +35,16 @@ def test_pictures_boxes_and_labels_are_read(coco_folder) -> None:
 def test_classes_can_be_put_in_an_artifact_s_order(coco_folder) -> None:
     folder = coco_folder(count=2)
     labels = LabelSet(("bright", "dark"))
-    found = load_coco(folder / "annotations.json", folder / "images", labels)
+    found = load_dataset(folder / "annotations.json", folder / "images", labels)
     assert [s.class_ids.tolist() for s in found.samples] == [[1], [0]]
     with pytest.raises(DatasetError, match="its classes are dark, bright; expected scratch"):
-        load_coco(folder / "annotations.json", folder / "images", LabelSet(("scratch",)))
+        load_dataset(folder / "annotations.json", folder / "images", LabelSet(("scratch",)))
 
 
 def test_crowd_regions_are_left_out_and_a_clean_picture_is_fine(coco_folder) -> None:
     folder = coco_folder(count=2)
     path = edit(folder, lambda c: c["annotations"][0].update(iscrowd=1))
-    found = load_coco(path, folder / "images")
+    found = load_dataset(path, folder / "images")
     assert found.samples[0].boxes_xyxy.shape == (0, 4)
 
 
@@ -64,7 +65,7 @@ def test_every_fault_is_reported_at_once(coco_folder) -> None:
     path = edit(folder, spoil)
     (folder / "images" / "2.png").write_bytes(b"not a picture")
     with pytest.raises(DatasetError) as caught:
-        load_coco(path, folder / "images")
+        load_dataset(path, folder / "images")
     text = str(caught.value)
     for part in (
         "box [10, 10, 0, 5] has no area",
@@ -99,26 +100,26 @@ def test_what_is_no_coco_file_says_why(tmp_path: Path, content: str, message: st
     path = tmp_path / "x.json"
     path.write_text(content)
     with pytest.raises(DatasetError) as caught:
-        load_coco(path, tmp_path)
+        load_dataset(path, tmp_path)
     assert message in str(caught.value)
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"none.json has 1 fault\(s\):\n  - cannot be read"):
-        load_coco(tmp_path / "none.json", tmp_path)
+        load_dataset(tmp_path / "none.json", tmp_path)
 
 
 def test_long_fault_lists_are_cut_but_counted(coco_folder) -> None:
     folder = coco_folder(count=24)
     path = edit(folder, lambda c: [a.update(bbox=[0, 0, -1, 1]) for a in c["annotations"]])
     with pytest.raises(DatasetError, match=r"\.\.\. and 4 more"):
-        load_coco(path, folder / "images")
+        load_dataset(path, folder / "images")
 
 
 def test_boxes_are_clipped_to_the_picture(coco_folder) -> None:
     folder = coco_folder(count=2)
     path = edit(folder, lambda c: c["annotations"][0].update(bbox=[-0.5, 50, 40, 46.5]))
-    boxes = load_coco(path, folder / "images").samples[0].boxes_xyxy
+    boxes = load_dataset(path, folder / "images").samples[0].boxes_xyxy
     assert boxes.dtype == np.float32
     assert boxes.tolist() == [[0, 50, 39.5, 96]]
 

@@ -22,7 +22,7 @@ def dataset(*boxes_per_picture: list[tuple[int, list[float]]], side: int = 200) 
         xyxy = np.array([b for _, b in boxes], dtype=np.float32).reshape(-1, 4)
         ids = np.array([c for c, _ in boxes], dtype=np.int64)
         samples.append(Sample(f"{index}", index + 1, np.zeros((side, side), np.uint8), xyxy, ids))
-    return Dataset(LabelSet(("pit", "scratch")), (0, 1), tuple(samples), "0" * 64, None)
+    return Dataset(LabelSet(("pit", "scratch")), tuple(samples), "0" * 64)
 
 
 def found(*entries: tuple[int, float, list[float]]) -> Detections:

@@ -1,0 +1,63 @@
+"""What every annotation format says: pictures, and boxes with class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MOST_FAULTS_SHOWN = 20
+
+
+class DatasetError(Exception):
+    """A data set that cannot be used; `faults` holds one sentence each."""
+
+    def __init__(self, source: Path, faults: list[str]) -> None:
+        self.faults = tuple(faults)
+        shown = "\n".join(f"  - {fault}" for fault in faults[:MOST_FAULTS_SHOWN])
+        more = len(faults) - MOST_FAULTS_SHOWN
+        tail = f"\n  ... and {more} more" if more > 0 else ""
+        super().__init__(f"{source} has {len(faults)} fault(s):\n{shown}{tail}")
+
+
+@dataclass(frozen=True)
+class AnnotatedBox:
+    """One box as the file gives it, not yet checked against its picture.
+
+    Attributes:
+        where: the place in the file, for error messages.
+        class_name: of the flaw.
+        xywh: x_min, y_min, width, height; pixels, or shares of the picture's sides if `relative`.
+        relative: see `xywh`.
+    """
+
+    where: str
+    class_name: str
+    xywh: tuple[float, float, float, float]
+    relative: bool = False
+
+
+@dataclass(frozen=True)
+class AnnotatedPicture:
+    """One picture as the file names it; `size_px` is (width, height) if the file states it."""
+
+    file_name: str
+    image_id: int
+    size_px: tuple[int, int] | None
+    boxes: tuple[AnnotatedBox, ...]
+
+
+@dataclass(frozen=True)
+class AnnotationSet:
+    """A whole file or folder of annotations.
+
+    Attributes:
+        class_names: in the order of the file's ids, or by name where it has none.
+        pictures: in the file's order.
+        sha256: of the file, or of all files of the folder in order of their names.
+        faults: what is wrong with single entries; those entries are left out.
+    """
+
+    class_names: tuple[str, ...]
+    pictures: tuple[AnnotatedPicture, ...]
+    sha256: str
+    faults: tuple[str, ...]

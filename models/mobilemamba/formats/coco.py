@@ -1,0 +1,113 @@
+"""COCO JSON: lists `images`, `annotations` (bbox [x, y, width, height] in pixels), `categories`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from mobilemamba.annotations import (
+    AnnotatedBox,
+    AnnotatedPicture,
+    AnnotationSet,
+    DatasetError,
+)
+
+FIELDS = {
+    "images": ("id", "file_name", "width", "height"),
+    "annotations": ("id", "image_id", "category_id", "bbox"),
+    "categories": ("id", "name"),
+}
+
+
+def read_coco(path: Path) -> AnnotationSet:
+    """Read a file; regions marked `iscrowd` are left out.
+
+    Raises:
+        DatasetError: it cannot be read, is not JSON, or lacks what COCO files have.
+    """
+    try:
+        text = path.read_bytes()
+        content = json.loads(text)
+    except OSError as error:
+        raise DatasetError(path, [f"cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise DatasetError(path, [f"is not JSON: {error}"]) from error
+    faults = _structure_faults(content)
+    if faults:
+        raise DatasetError(path, faults)
+    names = {c["id"]: c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])}
+    boxes: dict[Any, list[AnnotatedBox]] = {image["id"]: [] for image in content["images"]}
+    faults = _doubled(content["annotations"], "annotation")
+    for entry in content["annotations"]:
+        fault = _fault(entry, names, boxes)
+        if fault is not None:
+            faults.append(fault)
+        elif not entry.get("iscrowd"):
+            where = f"annotation {entry['id']}"
+            box = AnnotatedBox(where, names[entry["category_id"]], tuple(entry["bbox"]))
+            boxes[entry["image_id"]].append(box)
+    pictures = tuple(
+        AnnotatedPicture(i["file_name"], i["id"], (i["width"], i["height"]), tuple(boxes[i["id"]]))
+        for i in content["images"]
+    )
+    digest = hashlib.sha256(text).hexdigest()
+    return AnnotationSet(tuple(names.values()), pictures, digest, tuple(faults))
+
+
+def _structure_faults(content: Any) -> list[str]:
+    if not isinstance(content, dict):
+        return ["is not a COCO file: the top level is not an object"]
+    faults = []
+    for key, required in FIELDS.items():
+        entries = content.get(key)
+        if not isinstance(entries, list):
+            faults.append(f'has no list "{key}"')
+            continue
+        if key != "annotations" and not entries:
+            faults.append(f'its list "{key}" is empty')
+        for place, entry in enumerate(entries):
+            missing = [f for f in required if not isinstance(entry, dict) or f not in entry]
+            if missing:
+                faults.append(f"{key}[{place}] lacks {', '.join(missing)}")
+    if faults:
+        return faults
+    faults = [
+        f"image {image['id']!r}: id, width and height must be whole numbers, file_name a text"
+        for image in content["images"]
+        if not all(type(image[key]) is int for key in ("id", "width", "height"))
+        or not isinstance(image["file_name"], str)
+    ]
+    faults += [
+        f"category {c['id']!r}: id must be a whole number, name a text"
+        for c in content["categories"]
+        if type(c["id"]) is not int or not isinstance(c["name"], str)
+    ]
+    return faults or _doubled(content["images"], "image") + _doubled(
+        content["categories"], "category"
+    )
+
+
+def _doubled(entries: list[dict[str, Any]], word: str) -> list[str]:
+    seen: set[str] = set()
+    faults = []
+    for entry in entries:
+        key = repr(entry["id"])
+        if key in seen:
+            faults.append(f"{word} id {key} is given twice")
+        seen.add(key)
+    return faults
+
+
+def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) -> str | None:
+    name = f"annotation {entry['id']}"
+    if not isinstance(entry["category_id"], int) or entry["category_id"] not in names:
+        return f"{name} has the unknown category id {entry['category_id']}"
+    if not isinstance(entry["image_id"], int) or entry["image_id"] not in boxes:
+        return f"{name} belongs to the unknown image id {entry['image_id']}"
+    box = entry["bbox"]
+    numbers = isinstance(box, list) and all(type(v) in (int, float) for v in box)
+    if not numbers or len(box) != 4:
+        return f"{name}: bbox must be four numbers [x, y, width, height]"
+    return None

@@ -1,0 +1,63 @@
+"""Pascal VOC: a folder with one XML file a picture, boxes as corners in pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from mobilemamba.annotations import (
+    AnnotatedBox,
+    AnnotatedPicture,
+    AnnotationSet,
+    DatasetError,
+)
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+def read_voc(folder: Path) -> AnnotationSet:
+    """Read a folder; classes are in order of their names, corners are taken as they stand.
+
+    Raises:
+        DatasetError: no file could be understood.
+    """
+    digest = hashlib.sha256()
+    pictures, faults = [], []
+    for index, path in enumerate(sorted(folder.glob("*.xml"))):
+        text = path.read_bytes()
+        digest.update(path.name.encode() + b"\0" + text)
+        try:
+            root = fromstring(text, forbid_dtd=True)
+            pictures.append(_picture(root, path, index + 1, faults))
+        except (ParseError, DefusedXmlException, ValueError) as error:
+            faults.append(f"{path.name}: {error}")
+    names = sorted({box.class_name for picture in pictures for box in picture.boxes})
+    if not names:
+        raise DatasetError(folder, [*faults, "no box was found in any of its .xml files"])
+    return AnnotationSet(tuple(names), tuple(pictures), digest.hexdigest(), tuple(faults))
+
+
+def _picture(root: Element, path: Path, image_id: int, faults: list[str]) -> AnnotatedPicture:
+    size = root.find("size")
+    size_px = None
+    if size is not None:
+        size_px = (int(size.findtext("width", "")), int(size.findtext("height", "")))
+    boxes = []
+    for place, entry in enumerate(root.iter("object")):
+        where = f"{path.name}, object {place + 1}"
+        name, frame = entry.findtext("name"), entry.find("bndbox")
+        if not name or frame is None:
+            faults.append(f"{where} lacks name or bndbox")
+            continue
+        try:
+            x0, y0, x1, y1 = (float(frame.findtext(corner, "")) for corner in CORNERS)
+        except ValueError:
+            faults.append(f"{where}: bndbox must hold the numbers {', '.join(CORNERS)}")
+            continue
+        boxes.append(AnnotatedBox(where, name, (x0, y0, x1 - x0, y1 - y0)))
+    file_name = root.findtext("filename") or f"{path.stem}.jpg"
+    return AnnotatedPicture(file_name, image_id, size_px, tuple(boxes))

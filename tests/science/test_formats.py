@@ -1,0 +1,143 @@
+"""Three formats, one door: the same pictures and boxes come out of each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flawspec.labels import LabelSet
+from mobilemamba.annotations import DatasetError
+from mobilemamba.dataset import Dataset, load_dataset
+
+OBJECT = (
+    "<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
+    "<xmax>{x1}</xmax><ymax>{y1}</ymax></bndbox></object>"
+)
+
+
+def entries(folder: Path) -> list[tuple[str, str, list[int]]]:
+    content = json.loads((folder / "annotations.json").read_text())
+    names = {c["id"]: c["name"] for c in content["categories"]}
+    return [
+        (image["file_name"], names[a["category_id"]], a["bbox"])
+        for image, a in zip(content["images"], content["annotations"], strict=True)
+    ]
+
+
+def as_voc(folder: Path) -> Path:
+    out = folder / "voc"
+    out.mkdir()
+    for file_name, name, (x, y, w, h) in entries(folder):
+        found = OBJECT.format(name=name, x0=x, y0=y, x1=x + w, y1=y + h)
+        size = "<size><width>96</width><height>96</height></size>"
+        text = f"<annotation><filename>{file_name}</filename>{size}{found}</annotation>"
+        (out / f"{Path(file_name).stem}.xml").write_text(text)
+    return out
+
+
+def as_yolo(folder: Path) -> Path:
+    out = folder / "yolo"
+    out.mkdir()
+    (folder / "classes.txt").write_text("dark\nbright\n")
+    for file_name, name, (x, y, w, h) in entries(folder):
+        numbers = ((x + w / 2) / 96, (y + h / 2) / 96, w / 96, h / 96)
+        line = f"{('dark', 'bright').index(name)} " + " ".join(f"{v:.8f}" for v in numbers)
+        (out / f"{Path(file_name).stem}.txt").write_text(line + "\n")
+    return out
+
+
+def by_name(dataset: Dataset) -> dict[str, list[tuple[str, list[float]]]]:
+    return {
+        s.name: [
+            (dataset.labels.name_of(int(c)), [round(v, 2) for v in box])
+            for c, box in zip(s.class_ids, s.boxes_xyxy.tolist(), strict=True)
+        ]
+        for s in dataset.samples
+    }
+
+
+@pytest.mark.parametrize("convert", [as_voc, as_yolo])
+def test_every_format_says_the_same(coco_folder, convert) -> None:
+    folder = coco_folder(count=4)
+    expected = load_dataset(folder / "annotations.json", folder / "images")
+    found = load_dataset(convert(folder), folder / "images", labels=expected.labels)
+    assert by_name(found) == by_name(expected)
+    assert found.labels == expected.labels
+    assert len(found.sha256) == 64
+
+
+def test_voc_may_lack_a_class_but_not_bring_another(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    voc = as_voc(folder)
+    labels = LabelSet(("bright", "dark", "dent"))
+    assert load_dataset(voc, folder / "images", labels).labels == labels
+    with pytest.raises(DatasetError, match="its classes are bright, dark; expected dark, dent"):
+        load_dataset(voc, folder / "images", LabelSet(("dark", "dent")))
+
+
+def test_voc_faults_are_reported_at_once(coco_folder) -> None:
+    folder = coco_folder(count=5)
+    voc = as_voc(folder)
+    (voc / "0.xml").write_text("<annotation>")
+    (voc / "1.xml").write_text(
+        '<!DOCTYPE a [<!ENTITY b "c">]><annotation><filename>1.png</filename></annotation>'
+    )
+    (voc / "2.xml").write_text("<annotation><object><name>dark</name></object></annotation>")
+    bad = OBJECT.format(name="dark", x0="left", y0=1, x1=2, y1=3)
+    (voc / "3.xml").write_text(f"<annotation><filename>3.png</filename>{bad}</annotation>")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(voc, folder / "images", LabelSet(("dark", "bright")))
+    text = str(caught.value)
+    for part in (
+        "0.xml: no element found",
+        "1.xml: ",
+        "2.xml, object 1 lacks name or bndbox",
+        "3.xml, object 1: bndbox must hold the numbers xmin, ymin, xmax, ymax",
+        "2.jpg cannot be read",
+    ):
+        assert part in text
+
+
+def test_yolo_faults_are_reported_at_once(coco_folder) -> None:
+    folder = coco_folder(count=4)
+    yolo = as_yolo(folder)
+    (yolo / "0.txt").write_text("0 0.5 0.5 0.2\n\n9 0.5 0.5 0.2 0.2\n0 0.5 0.5 3 0.2\n")
+    (yolo / "stray.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(yolo, folder / "images")
+    text = str(caught.value)
+    for part in (
+        "0.txt, line 1 must be: class x_centre y_centre width height",
+        "0.txt, line 3 has the unknown class 9",
+        "0.txt, line 4: box",
+        "stray.txt belongs to no picture",
+    ):
+        assert part in text
+    assert len(caught.value.faults) == 4
+
+
+def test_a_yolo_picture_without_a_file_is_clean(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    yolo = as_yolo(folder)
+    (yolo / "1.txt").unlink()
+    found = by_name(load_dataset(yolo, folder / "images"))
+    assert found["1.png"] == []
+    assert len(found["0.png"]) == 1
+
+
+def test_folders_that_hold_no_data_set(coco_folder, tmp_path: Path) -> None:
+    folder = coco_folder(count=2)
+    with pytest.raises(DatasetError, match=r"is a folder without \.xml"):
+        load_dataset(folder / "images", folder / "images")
+    yolo = as_yolo(folder)
+    (folder / "classes.txt").unlink()
+    with pytest.raises(DatasetError, match=r"there is no classes\.txt"):
+        load_dataset(yolo, folder / "images")
+    (folder / "classes.txt").write_text("dark\n")
+    with pytest.raises(DatasetError, match="there are no pictures in"):
+        load_dataset(yolo, tmp_path / "none")
+    (tmp_path / "a.xml").write_text("<annotation/>")
+    with pytest.raises(DatasetError, match="no box was found"):
+        load_dataset(tmp_path, folder / "images")
