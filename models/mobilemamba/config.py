@@ -33,21 +33,23 @@ class ConfigError(Exception):
 class DataConfig:
     """Annotations and their folder of pictures; `$NAME` in a path is taken from the environment.
 
-    `annotations` is a COCO JSON file, or a folder of Pascal VOC or YOLO files.
+    `annotations` is a COCO JSON file, or a folder of Pascal VOC or YOLO files; without it no picture of
+    the folder has a flaw.
     """
 
     name: str
     split: str
-    annotations: str
     images: str
+    annotations: str = ""
 
-    def paths(self) -> tuple[Path, Path]:
-        """Annotation file and folder, variables filled in.
+    def paths(self) -> tuple[Path | None, Path]:
+        """Annotations (None for clean pictures) and folder, variables filled in.
 
         Raises:
             ConfigError: a variable is not set.
         """
-        return expand_path(self.annotations), expand_path(self.images)
+        annotations = expand_path(self.annotations) if self.annotations else None
+        return annotations, expand_path(self.images)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,11 +51,12 @@ class Dataset:
     sha256: str
 
 
-def load_dataset(annotations: Path, images: Path, labels: LabelSet | None = None) -> Dataset:
+def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None = None) -> Dataset:
     """Read annotations and all of their pictures.
 
     Args:
-        annotations: a COCO JSON file, or a folder of Pascal VOC (.xml) or YOLO (.txt) files.
+        annotations: a COCO JSON file, or a folder of Pascal VOC (.xml) or YOLO (.txt) files; None for a folder of
+            pictures without flaws, which needs `labels`.
         images: folder of the pictures.
         labels: order of the classes; by default that of the annotations. Names must be the same set, except
             that annotations whose format has no list of classes may lack some.
@@ -63,17 +65,23 @@ def load_dataset(annotations: Path, images: Path, labels: LabelSet | None = None
         DatasetError: with all faults: unreadable files, missing or damaged pictures, sizes that differ, doubled ids,
             unknown classes or pictures, boxes without area or outside their picture.
     """
+    if annotations is None:
+        if labels is None:
+            raise DatasetError(images, ["clean pictures cannot come first: they have no classes"])
+        samples = load_clean(images)
+        listing = "".join(f"{s.name} {hashlib.sha256(s.grey).hexdigest()}\n" for s in samples)
+        return Dataset(labels, samples, hashlib.sha256(listing.encode()).hexdigest())
     found = read_annotations(annotations, images)
     chosen = _labels(annotations, found, labels)
     faults = list(found.faults)
-    samples = []
+    read = []
     for picture in found.pictures:
         grey = _read_picture(picture, images, faults)
         if grey is not None:
-            samples.append(_sample(picture, grey, chosen, faults))
+            read.append(_sample(picture, grey, chosen, faults))
     if faults:
         raise DatasetError(annotations, faults)
-    return Dataset(chosen, tuple(samples), found.sha256)
+    return Dataset(chosen, tuple(read), found.sha256)
 
 
 def read_annotations(annotations: Path, images: Path) -> AnnotationSet:

@@ -18,7 +18,7 @@ from flawspec.letterbox import Letterbox
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.checkpoint import Progress, load_average
 from mobilemamba.config import RunConfig
-from mobilemamba.dataset import Dataset, Sample, load_dataset
+from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.detector import SIDE_MULTIPLE, build_detector
 from mobilemamba.evaluate import Detections, InputGeometry, Metrics, detect, measure
 from mobilemamba.export import (
@@ -31,6 +31,7 @@ from mobilemamba.export import (
     with_manifest,
 )
 from mobilemamba.operating_point import OperatingPoint, best_f1, match
+from mobilemamba.sets import load_sets
 from mobilemamba.wrapper import ArtifactNetwork
 
 NMS_IOU = 0.6
@@ -67,8 +68,7 @@ def release(
     Raises:
         ConfigError, DatasetError, CheckpointError, ExportError: nothing is written then.
     """
-    training = [load_dataset(*entry.paths()) for entry in config.train]
-    val = load_dataset(*config.val.paths(), labels=training[0].labels)
+    *training, val = load_sets(config)
     detector = build_detector(config.model.size, len(val.labels.names))
     progress = load_average(checkpoint, detector)
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()

@@ -22,11 +22,11 @@ from mobilemamba.checkpoint import (
     save_checkpoint,
 )
 from mobilemamba.config import RunConfig, expand_path
-from mobilemamba.dataset import Dataset, Sample, load_dataset
 from mobilemamba.detector import Detector, build_detector
 from mobilemamba.evaluate import InputGeometry, Metrics, detect, measure, network_predictor
 from mobilemamba.objective import Objective
 from mobilemamba.schedule import learning_rate
+from mobilemamba.sets import load_sets
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
 EVALUATION_NMS_IOU = 0.6
@@ -57,18 +57,6 @@ class Observer:
     on_epoch: Callable[[EpochReport], None]
 
 
-def load_data(config: RunConfig) -> tuple[tuple[Sample, ...], Dataset]:
-    """All training samples together, and the validation set; every set has the classes of the first.
-
-    Raises:
-        ConfigError, DatasetError: see there.
-    """
-    sets: list[Dataset] = []
-    for entry in (*config.train, config.val):
-        sets.append(load_dataset(*entry.paths(), labels=sets[0].labels if sets else None))
-    return tuple(s for dataset in sets[:-1] for s in dataset.samples), sets[-1]
-
-
 class Trainer:
     """One run in one folder: `last.safetensors` after every epoch, `best.safetensors` by mAP50 on the validation set.
 
@@ -87,7 +75,8 @@ class Trainer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.config, self.folder, self.device, self._clock = config, folder, device, clock
-        self.samples, self.val = load_data(config)
+        *training, self.val = load_sets(config)
+        self.samples = tuple(sample for dataset in training for sample in dataset.samples)
         torch.manual_seed(config.seed)
         detector = build_detector(config.model.size, len(self.val.labels.names))
         if config.model.start:

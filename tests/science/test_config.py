@@ -67,7 +67,7 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 
 def test_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = DataConfig("a", "b", "$FLAWS/x.json", "${FLAWS}/images")
+    entry = DataConfig("a", "b", "${FLAWS}/images", "$FLAWS/x.json")
     monkeypatch.delenv("FLAWS", raising=False)
     with pytest.raises(ConfigError, match="set the environment variable FLAWS to a folder"):
         entry.paths()

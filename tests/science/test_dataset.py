@@ -139,3 +139,15 @@ def test_a_folder_of_clean_pictures(coco_folder, tmp_path: Path) -> None:
         load_clean(tmp_path / "empty")
     with pytest.raises(DatasetError, match="cannot be read"):
         load_clean(tmp_path / "none")
+
+
+def test_clean_pictures_as_a_training_set(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    labels = LabelSet(("dark", "bright"))
+    found = load_dataset(None, folder / "images", labels)
+    assert [len(s.class_ids) for s in found.samples] == [0, 0, 0]
+    assert found.labels == labels
+    (folder / "images" / "0.png").rename(folder / "images" / "9.png")
+    assert load_dataset(None, folder / "images", labels).sha256 != found.sha256
+    with pytest.raises(DatasetError, match="clean pictures cannot come first"):
+        load_dataset(None, folder / "images")
