@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import uuid
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes import ManualClock, settle
+from redis_process import RedisProcess
 
 from flawline.adapters.memory_queue import MemoryQueue
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.system_clock import SystemClock
 from flawline.application.job import Job
 from flawline.application.ports import Clock, JobQueue
 
@@ -51,7 +56,7 @@ class QueueBench:
     async def leased(self, max_jobs: int) -> list[str]:
         return [lease.job.job_id for lease in await self.queue.lease(max_jobs)]
 
-    def same(self, one: Job, other: Job, within_s: float = 0.1) -> bool:
+    def same(self, one: Job, other: Job, within_s: float = 5.0) -> bool:
         """The same job; its moments may have been translated on the way."""
         times = {"submitted_s": 0.0, "deadline_s": 0.0}
         return (
@@ -71,3 +76,28 @@ class MemoryBench(QueueBench):
 
     async def settle(self) -> None:
         await settle()
+
+
+class RedisBench(QueueBench):
+    """On a server of the tests' own; only time itself lets time pass there."""
+
+    def __init__(self) -> None:
+        self.clock: SystemClock = SystemClock()
+
+    async def open(self, request: pytest.FixtureRequest) -> None:
+        redis: RedisProcess = request.getfixturevalue("redis")
+        self.options = RedisQueueOptions(
+            url=redis.url,
+            capacity=CAPACITY,
+            line_capacity=LINE_CAPACITY,
+            namespace=f"test-{uuid.uuid4().hex[:8]}",
+            inline_picture_bytes=100,
+        )
+        self.queue = RedisQueue(self.options, self.clock)
+        self.queue.start()
+
+    async def let_pass(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def settle(self) -> None:
+        await asyncio.sleep(0.05)

@@ -1,0 +1,153 @@
+"""The connection to Redis: short time limits, one place for retries, and whether it works."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,  # noqa: A004 - redis-py's own, which is not the builtin
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - as above
+)
+
+from flawline.adapters.redis_queue.keys import Keys
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["Backoff", "Link", "OutOfMemoryError", "RedisError", "Server", "end"]
+
+BLOCK_S = 1.0
+"""How long a read waits at the server. The socket's limit must be longer, or it ends the read."""
+_BLOCK_MARGIN_S = 3.0
+_CONNECT_S = 1.0
+_COMMAND_CONNECTIONS = 32
+_HEALTH_CHECK_S = 15
+_CANCEL_AGAIN_S = 0.1
+_OUT_OF_MEMORY_FLAG = "#!lua flags=allow-oom\n"
+
+
+class Link:
+    """Whether the server answered last time; a change is logged once."""
+
+    def __init__(self) -> None:
+        self._up: bool | None = None
+
+    @property
+    def up(self) -> bool:
+        """False before the first answer too."""
+        return self._up is True
+
+    def worked(self) -> None:
+        """An answer came."""
+        if self._up is False:
+            logger.warning("redis_back")
+        self._up = True
+
+    def failed(self, error: Exception) -> None:
+        """No answer came."""
+        if self._up is not False:
+            logger.warning("redis_unreachable error=%s", error)
+        self._up = False
+
+
+class Backoff:
+    """Longer pauses after each failure in a row, with jitter, so that many do not come at once."""
+
+    def __init__(self, first_s: float = 0.02, most_s: float = 0.5) -> None:
+        self._first_s = first_s
+        self._most_s = most_s
+        self._next_s = first_s
+
+    def next_s(self) -> float:
+        """How long to pause now."""
+        pause_s = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        self._next_s = min(self._next_s * 2, self._most_s)
+        return pause_s
+
+    def reset(self) -> None:
+        """It worked."""
+        self._next_s = self._first_s
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks until they have ended: a cancellation can get lost inside redis-py."""
+    while open_tasks := [task for task in tasks if not task.done()]:
+        for task in open_tasks:
+            task.cancel()
+        await asyncio.wait(open_tasks, timeout=_CANCEL_AGAIN_S)
+
+
+class Server:
+    """One Redis, spoken to in scripts; `url` may be redis://, rediss:// or unix://.
+
+    command_timeout_s bounds each command but the blocking reads.
+    """
+
+    def __init__(self, url: str, keys: Keys, command_timeout_s: float) -> None:
+        self.link = Link()
+        # A lost connection is tried again at once: every script may run twice. A timeout is not:
+        # a server that does not answer would be waited for several times.
+        again = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, (ConnectionError,))
+        self.commands = _client(url, command_timeout_s, again, max_connections=_COMMAND_CONNECTIONS)
+        self.blocking = _client(url, BLOCK_S + _BLOCK_MARGIN_S, Retry(NoBackoff(), 0))
+        self._prelude = keys.lua() + _source("common")
+        self._scripts: dict[str, Any] = {}
+
+    async def run(self, name: str, *arguments: str | bytes | int) -> Any:
+        """The reply of a script; makes streams and group where they are missing."""
+        try:
+            reply = await self._run(name, arguments)
+        except ResponseError as error:
+            if "NOGROUP" not in str(error) and "no such key" not in str(error):
+                raise
+            await self._run("setup", ())
+            reply = await self._run(name, arguments)
+        except (ConnectionError, TimeoutError, BusyLoadingError) as error:
+            self.link.failed(error)
+            raise
+        self.link.worked()
+        return reply
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.commands.aclose()
+        await self.blocking.aclose()
+
+    async def _run(self, name: str, arguments: Sequence[str | bytes | int]) -> Any:
+        if name not in self._scripts:
+            # Saving an outcome and giving back memory must work when memory has run out.
+            flag = "" if name == "submit" else _OUT_OF_MEMORY_FLAG
+            text = flag + self._prelude + _source(name)
+            self._scripts[name] = self.commands.register_script(text)
+        return await self._scripts[name](args=arguments)
+
+
+def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | None = None) -> Redis:
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections or 1024,
+        timeout=timeout_s,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(timeout_s, _CONNECT_S),
+        socket_keepalive=True,
+        health_check_interval=_HEALTH_CHECK_S,
+        retry=retry,
+        protocol=2,
+        client_name="flawline",
+    )
+    return Redis.from_pool(pool)  # which closes it too
+
+
+def _source(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text("utf-8")

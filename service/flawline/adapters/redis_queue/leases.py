@@ -1,0 +1,197 @@
+"""The worker's end of the queue: take, extend, hand back, resolve."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
+from flawline.adapters.redis_queue.keys import CLASSES, Keys
+from flawline.adapters.redis_queue.wire import meta_from, outcome_to_wire
+from flawline.application.failures import new_error_id
+from flawline.application.job import Expired, Failed, Job, Lease
+from flawline.application.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Leases:
+    """What one worker process holds, under its own name in the group.
+
+    A receipt is `class/entry/number`, the number so that a job which comes twice is told apart.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        keys: Keys,
+        clock: Clock,
+        count: Callable[[str, int], None],
+        *,
+        consumer: str,
+        lease_s: float,
+        max_deliveries: int,
+    ) -> None:
+        self._server = server
+        self._keys = keys
+        self._clock = clock
+        self._count = count
+        self._consumer = consumer
+        self._lease_ms = round(lease_s * 1000)
+        self._max_deliveries = max_deliveries
+        # Jobs of the dead announce themselves by no bell: look for them in time.
+        self._block_ms = round(min(BLOCK_S, lease_s / 2) * 1000)
+        self._turn = 0
+        self._numbers = itertools.count(1)
+        self._bells: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[Any]] = set()
+        self._used = False
+        self._closed = False
+
+    async def take(self, max_jobs: int) -> Sequence[Lease]:
+        """Wait until there are jobs, and take up to so many; none once closed."""
+        backoff = Backoff()
+        while not self._closed:
+            try:
+                leases, rung = await self._undisturbed(max_jobs)
+                if leases:
+                    return leases
+                await self._wait_for_bell(rung)
+            except RedisError as error:  # noqa: PERF203 - an outage ends no loop
+                self._server.link.failed(error)
+                await asyncio.sleep(backoff.next_s())
+            else:
+                backoff.reset()
+        return []
+
+    async def extend(self, leases: Sequence[Lease]) -> None:
+        """Those that are still ours last anew."""
+        places = [part for lease in leases for part in _place_of(lease)]
+        await self._server.run("extend", self._consumer, *places)
+
+    async def release(self, lease: Lease) -> None:
+        """The next one who looks takes it."""
+        place = _place_of(lease)
+        if await self._server.run("release", self._consumer, *place, self._lease_ms):
+            self._count("released", 1)
+
+    async def resolve(self, lease: Lease, outcome: str, dead_because: str) -> None:
+        """Save, acknowledge, delete; a reason also keeps the job as a dead letter."""
+        job = lease.job
+        place = _place_of(lease)
+        done = await self._server.run(
+            "resolve", *place, job.job_id, job.line, outcome, dead_because
+        )
+        self._count("resolved" if done else "resolved_elsewhere", 1)
+        if done and dead_because:
+            self._count("dead_letter", 1)
+
+    async def close(self) -> None:
+        """Wake those who wait for work, and leave the group."""
+        self._closed = True
+        await end(*self._bells)
+        await asyncio.sleep(0)  # whoever was cancelled just now learns of it, and hands back
+        while errands := set(self._errands):
+            await asyncio.wait(errands)
+            await asyncio.sleep(0)
+        if self._used:
+            with suppress(RedisError):
+                await self._server.run("retire", self._consumer)
+
+    async def _undisturbed(self, max_jobs: int) -> tuple[list[Lease], bytes]:
+        """Take; when the caller goes away meanwhile, hand back what was taken."""
+        taking = self._errand(self._take_now(max_jobs))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            self._errand(self._hand_back(taking))
+            raise
+
+    async def _hand_back(self, taking: asyncio.Task[tuple[list[Lease], bytes]]) -> None:
+        with suppress(RedisError):
+            leases, _ = await taking
+            for lease in leases:
+                await self.release(lease)
+
+    async def _take_now(self, max_jobs: int) -> tuple[list[Lease], bytes]:
+        self._used = True
+        error_id = new_error_id()
+        jobs, rung, (reclaimed, expired, unwanted), dead = await self._server.run(
+            "take",
+            self._consumer,
+            max_jobs,
+            self._lease_ms,
+            self._max_deliveries,
+            self._turn,
+            outcome_to_wire(Expired()),
+            outcome_to_wire(Failed(error_id)),
+        )
+        self._turn += len(jobs)
+        for job_id in dead:
+            logger.error("dead_letter job_id=%s error_id=%s", job_id.decode(), error_id)
+        counts = {
+            "leased": len(jobs),
+            "reclaimed": reclaimed,
+            "expired": expired,
+            "cancelled": unwanted,
+            "dead_letter": len(dead),
+        }
+        for event, count in counts.items():
+            self._count(event, count)
+        leases = [await self._lease_of(job) for job in jobs]
+        return [lease for lease in leases if lease is not None], rung
+
+    async def _lease_of(self, fields: Sequence[Any]) -> Lease | None:
+        """None when the picture is gone, which happens a good while after the deadline."""
+        number, entry_id, job_id, line, remaining_ms, age_ms, meta, picture = fields
+        now_s = self._clock.monotonic_s()
+        if not picture:
+            picture = await self._server.commands.get(self._keys.picture(job_id.decode()))
+        job = Job(
+            job_id=job_id.decode(),
+            picture=picture or b"",
+            line=line.decode(),
+            priority=CLASSES[number - 1],
+            submitted_s=now_s - age_ms / 1000,
+            deadline_s=now_s + remaining_ms / 1000,
+            **meta_from(meta),
+        )
+        lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}")
+        if picture is None:
+            await self.resolve(lease, outcome_to_wire(Expired()), "")
+            return None
+        return lease
+
+    async def _wait_for_bell(self, rung: bytes) -> None:
+        """Until a job was added after that ring; not longer than one blocking read."""
+        waiting: asyncio.Task[None] = asyncio.create_task(self._hear(rung))
+        self._bells.add(waiting)
+        try:
+            # Not awaited itself: closing cancels it, which must not look like our own end.
+            await asyncio.wait({waiting})
+        finally:
+            waiting.cancel()
+            waiting.add_done_callback(self._bells.discard)
+        if not waiting.cancelled():
+            waiting.result()
+
+    async def _hear(self, rung: bytes) -> None:
+        await self._server.blocking.xread({self._keys.bell: rung}, block=self._block_ms)
+
+    def _errand(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Runs to its end whoever is cancelled meanwhile; closing waits for it."""
+        task = asyncio.create_task(work)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
+        return task
+
+
+def _place_of(lease: Lease) -> tuple[str, str]:
+    number, entry_id, _ = lease.receipt.split("/")
+    return number, entry_id

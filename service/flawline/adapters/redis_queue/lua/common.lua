@@ -1,0 +1,66 @@
+-- What several scripts share. A script is atomic: nobody sees a job between two places.
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
+
+local function fields_of(flat)
+  local fields = {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+local function ring()
+  redis.call('XADD', BELL, 'MAXLEN', '=', 1, '*', 'ring', 1)
+end
+
+local function wait(id, line, since_ms)
+  redis.call('ZADD', WAITING, since_ms, id)
+  redis.call('ZADD', line_key(line), since_ms, id)
+end
+
+local function wait_no_more(id, line)
+  redis.call('ZREM', WAITING, id)
+  redis.call('ZREM', line_key(line), id)
+end
+
+-- Acknowledged is deleted: the stream holds what waits and what is leased, and nothing else.
+local function forget(stream, entry_id, id, line)
+  redis.call('XACK', stream, GROUP, entry_id)
+  redis.call('XDEL', stream, entry_id)
+  redis.call('DEL', picture_key(id))
+  wait_no_more(id, line)
+end
+
+-- The outcome goes to all who want it, once: `wanted` is gone afterwards.
+local function finish(stream, entry_id, id, line, outcome)
+  local listeners = redis.call('SMEMBERS', wanted_key(id))
+  forget(stream, entry_id, id, line)
+  for _, replies in ipairs(listeners) do
+    redis.call('XADD', replies, 'MAXLEN', '~', MOST_REPLIES, '*', 'id', id, 'outcome', outcome)
+    redis.call('PEXPIRE', replies, REPLIES_LIFE_MS)
+  end
+  redis.call('DEL', wanted_key(id))
+end
+
+-- Keeps the whole job, its picture too, where a person can look at it.
+local function bury(flat, reason, deliveries, now)
+  local fields, letter = fields_of(flat), {}
+  for i = 1, #flat do letter[i] = flat[i] end
+  if not fields.picture then
+    local picture = redis.call('GET', picture_key(fields.id))
+    if picture then
+      letter[#letter + 1] = 'picture'
+      letter[#letter + 1] = picture
+    end
+  end
+  for _, extra in ipairs({'reason', reason, 'deliveries', deliveries, 'buried_ms', now}) do
+    letter[#letter + 1] = extra
+  end
+  redis.call('XADD', DEAD, 'MAXLEN', '~', MOST_DEAD_LETTERS, '*', unpack(letter))
+end
+
+local function waiting_for_nobody(fields)
+  return redis.call('EXISTS', wanted_key(fields.id)) == 0
+end

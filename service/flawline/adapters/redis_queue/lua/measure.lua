@@ -1,0 +1,8 @@
+-- Returns {jobs that wait, age of the oldest in ms, leased, dead letters}.
+local oldest = redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES')
+local leased = 0
+for _, stream in ipairs(STREAMS) do
+  leased = leased + redis.call('XPENDING', stream, GROUP)[1]
+end
+local age_ms = oldest[2] and (now_ms() - tonumber(oldest[2])) or 0
+return {redis.call('ZCARD', WAITING), age_ms, leased, redis.call('XLEN', DEAD)}

@@ -1,0 +1,17 @@
+-- ARGV: consumer, class, entry id, lease_ms. Made to look long idle, so that the next one claims it;
+-- that it was delivered here does not count.
+local consumer, entry_id, lease_ms = ARGV[1], ARGV[3], tonumber(ARGV[4])
+local stream = STREAMS[tonumber(ARGV[2])]
+local pending = redis.call('XPENDING', stream, GROUP, entry_id, entry_id, 1)[1]
+if not pending or pending[2] ~= consumer then return 0 end
+local entry = redis.call('XRANGE', stream, entry_id, entry_id)[1]
+local fields = fields_of(entry[2])
+if waiting_for_nobody(fields) then
+  forget(stream, entry_id, fields.id, fields.line)
+  return 0
+end
+redis.call('XCLAIM', stream, GROUP, consumer, 0, entry_id, 'IDLE', lease_ms + 1,
+  'RETRYCOUNT', math.max(0, tonumber(pending[4]) - 1), 'JUSTID')
+wait(fields.id, fields.line, tonumber(fields.submitted_ms))
+ring()
+return 1

@@ -1,0 +1,61 @@
+-- ARGV: consumer, how many, lease_ms, max_deliveries, turn, expired outcome, outcome of a dead letter
+-- Returns {jobs, last ring of the bell, counts, ids of dead letters}.
+local consumer, most, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local max_deliveries, turn = tonumber(ARGV[4]), tonumber(ARGV[5])
+local expired_outcome, dead_outcome = ARGV[6], ARGV[7]
+local now = now_ms()
+local taken, dead = {}, {}
+local reclaimed, expired, unwanted = 0, 0, 0
+
+local function consider(class, entry_id, flat, deliveries)
+  local stream, fields = STREAMS[class], fields_of(flat)
+  local id, line = fields.id, fields.line
+  if waiting_for_nobody(fields) then
+    forget(stream, entry_id, id, line)
+    unwanted = unwanted + 1
+  elseif deliveries > max_deliveries then
+    bury(flat, 'its workers died', deliveries - 1, now)
+    finish(stream, entry_id, id, line, dead_outcome)
+    dead[#dead + 1] = id
+  elseif tonumber(fields.deadline_ms) <= now then
+    finish(stream, entry_id, id, line, expired_outcome)
+    expired = expired + 1
+  else
+    wait_no_more(id, line)
+    taken[#taken + 1] = {class, entry_id, id, line, tonumber(fields.deadline_ms) - now,
+      now - tonumber(fields.submitted_ms), fields.meta, fields.picture or ''}
+  end
+end
+
+-- First what dead workers held: it has waited longest.
+for class, stream in ipairs(STREAMS) do
+  if #taken < most then
+    local claimed = redis.call('XAUTOCLAIM', stream, GROUP, consumer, lease_ms, '0-0',
+      'COUNT', most - #taken)[2]
+    for _, entry in ipairs(claimed) do
+      local pending = redis.call('XPENDING', stream, GROUP, entry[1], entry[1], 1)[1]
+      consider(class, entry[1], entry[2], tonumber(pending[4]))
+      reclaimed = reclaimed + 1
+    end
+  end
+end
+
+local function read_one()
+  for _, class in ipairs(ORDERS[(turn % #ORDERS) + 1]) do
+    local reply = redis.call('XREADGROUP', 'GROUP', GROUP, consumer, 'COUNT', 1,
+      'STREAMS', STREAMS[class], '>')
+    if reply then
+      local before, entry = #taken, reply[1][2][1]
+      consider(class, entry[1], entry[2], 1)
+      if #taken > before then turn = turn + 1 end
+      return true
+    end
+  end
+  return false
+end
+
+local looked_at = 0
+while #taken < most and looked_at < most + 256 and read_one() do looked_at = looked_at + 1 end
+
+local rung = redis.call('XREVRANGE', BELL, '+', '-', 'COUNT', 1)[1]
+return {taken, rung and rung[1] or '0-0', {reclaimed, expired, unwanted}, dead}

@@ -1,0 +1,237 @@
+"""The JobQueue that several processes share, on Redis Streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import os
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flawline.adapters.redis_queue.connection import (
+    Backoff,
+    OutOfMemoryError,
+    RedisError,
+    Server,
+    end,
+)
+from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
+from flawline.adapters.redis_queue.leases import Leases
+from flawline.adapters.redis_queue.replies import Replies
+from flawline.adapters.redis_queue.wire import meta_of, outcome_to_wire
+from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
+from flawline.application.ports import Clock
+from flawline.core.drain import UNMEASURED_RETRY_S, retry_after_s
+from flawline.core.errors import LineFull, NotReady, QueueFull
+
+logger = logging.getLogger(__name__)
+
+_MEASURE_EVERY_S = 1.0
+_OUTAGE_RETRY_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RedisQueueOptions:
+    """What can be chosen.
+
+    capacity, line_capacity: how many jobs may wait, and of one line. lease_s: a worker that does
+    not extend its lease for so long has lost it; longer than the longest batch, or extended.
+    max_deliveries: a job that was lent so often and never resolved kills its workers. Pictures of
+    more than `inline_picture_bytes` lie under a key of their own. command_timeout_s: how long a
+    server that does not answer is waited for.
+    """
+
+    url: str
+    capacity: int
+    line_capacity: int
+    namespace: str = "flawline"
+    lease_s: float = 5.0
+    max_deliveries: int = 3
+    inline_picture_bytes: int = 64 * 1024
+    command_timeout_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How the queue stands, for metrics. Jobs that wait, that are lent, and dead letters."""
+
+    depth: int = 0
+    oldest_age_s: float = 0.0
+    leased: int = 0
+    dead_letters: int = 0
+
+
+def _count_nothing(event: str, count: int) -> None:
+    del event, count
+
+
+class RedisQueue:
+    """Both ends of the queue; a process uses one, or as a test both.
+
+    count: told what happened to jobs, in the words of `flawline_queue_events_total`.
+    """
+
+    def __init__(
+        self,
+        options: RedisQueueOptions,
+        clock: Clock,
+        count: Callable[[str, int], None] = _count_nothing,
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        keys = Keys(options.namespace)
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._keys = keys
+        self._server = Server(options.url, keys, options.command_timeout_s)
+        self._replies = Replies(self._server, keys.replies(self.name))
+        self._leases = Leases(
+            self._server,
+            keys,
+            clock,
+            count,
+            consumer=self.name,
+            lease_s=options.lease_s,
+            max_deliveries=options.max_deliveries,
+        )
+        self._lines: dict[str, str] = {}
+        self._watcher: asyncio.Task[None] | None = None
+        self._closed = False
+        self.state = QueueState()
+
+    def start(self) -> None:
+        """Begin to watch whether the server answers, and how the queue stands."""
+        self._watcher = asyncio.create_task(self._watch(), name="flawline redis")
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the server answered last time; it is asked every second."""
+        return self._server.link.up
+
+    async def submit(self, job: Job) -> None:
+        """Accept a job. Raises QueueFull, LineFull or NotReady."""
+        if self._closed:
+            raise NotReady("draining", UNMEASURED_RETRY_S)
+        self._replies.expect(job.job_id)
+        self._lines[job.job_id] = job.line
+        try:
+            await self._submit(job)
+        except OutOfMemoryError as error:
+            self._forget(job.job_id)
+            raise NotReady("queue_out_of_memory", _OUTAGE_RETRY_S) from error
+        except RedisError as error:
+            self._forget(job.job_id)
+            raise NotReady("queue_unavailable", _OUTAGE_RETRY_S) from error
+        except QueueFull:
+            self._forget(job.job_id)
+            raise
+
+    async def result(self, job_id: str) -> JobOutcome:
+        """Wait for the outcome of an accepted job, and forget it. Raises KeyError if unknown."""
+        outcome = await self._replies.outcome(job_id)
+        self._lines.pop(job_id, None)
+        return outcome
+
+    async def cancel(self, job_id: str) -> None:
+        """Drop the job, or its outcome; harmless when it is not known, or the server is away."""
+        line = self._lines.get(job_id)
+        self._forget(job_id)
+        if line is not None:
+            with suppress(RedisError):
+                await self._server.run("cancel", job_id, line, self._replies.key)
+
+    async def lease(self, max_jobs: int) -> Sequence[Lease]:
+        """Wait for work, then take up to `max_jobs` jobs; none once closed.
+
+        An outage is waited for: a worker outlives its server.
+        """
+        return await self._leases.take(max_jobs)
+
+    async def extend(self, leases: Sequence[Lease]) -> None:
+        """Make them last `lease_s` from now; those that were lost stay lost."""
+        with suppress(RedisError):
+            await self._leases.extend(leases)
+
+    async def release(self, lease: Lease) -> None:
+        """Hand it back to be taken at once. During an outage: once the lease has run out."""
+        with suppress(RedisError):
+            await self._leases.release(lease)
+
+    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
+        """Save and acknowledge in one step; a job that failed is kept as a dead letter too.
+
+        Tried until it works, or until the deadline, when nobody waits for the outcome any more:
+        the next one to take the job will find it expired.
+        """
+        backoff = Backoff()
+        reason = (
+            f"processing failed, error id {outcome.error_id}" if isinstance(outcome, Failed) else ""
+        )
+        while True:
+            try:
+                await self._leases.resolve(lease, outcome_to_wire(outcome), reason)
+            except RedisError as error:  # noqa: PERF203 - an outage ends no loop
+                if self._clock.monotonic_s() > lease.job.deadline_s:
+                    logger.warning("outcome_lost job_id=%s error=%s", lease.job.job_id, error)
+                    return
+                await asyncio.sleep(backoff.next_s())
+            else:
+                return
+
+    async def close(self) -> None:
+        """End all waiting and all connections; jobs that wait stay for other processes."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._watcher is not None:
+            await end(self._watcher)
+        await self._leases.close()
+        unanswered = await self._replies.close()
+        with suppress(RedisError):
+            for job_id in unanswered:  # in turn: the first failure ends it
+                await self._server.run("cancel", job_id, self._lines[job_id], self._replies.key)
+        await self._server.close()
+
+    async def _submit(self, job: Job) -> None:
+        options, server = self._options, self._server
+        remaining_ms = max(1, math.ceil((job.deadline_s - self._clock.monotonic_s()) * 1000))
+        picture = job.picture
+        if len(picture) > options.inline_picture_bytes:
+            life_ms = remaining_ms + round(GRACE_S * 1000)
+            await server.commands.set(self._keys.picture(job.job_id), picture, px=life_ms)
+            picture = b""
+        status, *numbers = await server.run(
+            "submit",
+            job.job_id,
+            CLASSES.index(job.priority) + 1,
+            job.line,
+            remaining_ms,
+            meta_of(job),
+            picture,
+            options.capacity,
+            options.line_capacity,
+            self._replies.key,
+            outcome_to_wire(Expired()),
+            self.name,
+        )
+        if status == b"accepted":
+            return
+        if len(job.picture) > options.inline_picture_bytes:
+            await server.commands.unlink(self._keys.picture(job.job_id))
+        waiting, outcomes, elapsed_ms = numbers
+        pause_s = retry_after_s(waiting, outcomes, elapsed_ms / 1000)
+        raise LineFull(job.line, pause_s) if status == b"line_full" else QueueFull(pause_s)
+
+    def _forget(self, job_id: str) -> None:
+        self._replies.forget(job_id)
+        self._lines.pop(job_id, None)
+
+    async def _watch(self) -> None:
+        while True:
+            with suppress(RedisError):
+                depth, age_ms, leased, dead = await self._server.run("measure")
+                self.state = QueueState(depth, age_ms / 1000, leased, dead)
+            await asyncio.sleep(_MEASURE_EVERY_S)

@@ -1,0 +1,74 @@
+"""Jobs and outcomes as they travel: JSON, and the picture's bytes beside it. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from flawline.application.job import (
+    Abandoned,
+    Expired,
+    Failed,
+    Job,
+    JobOutcome,
+    Judged,
+    PictureRefused,
+)
+from flawline.core.values import (
+    Box,
+    Detection,
+    ModelRef,
+    Reason,
+    RecipeRef,
+    StageTimes,
+    Verdict,
+)
+
+_KINDS = {
+    "judged": Judged,
+    "refused": PictureRefused,
+    "failed": Failed,
+    "expired": Expired,
+    "abandoned": Abandoned,
+}
+_KIND_OF = {kind: name for name, kind in _KINDS.items()}
+
+
+def meta_of(job: Job) -> str:
+    """What a worker needs beside the fields that the scripts read."""
+    return json.dumps(
+        {"recipe": job.recipe, "min_score": job.min_score, "traceparent": job.traceparent}
+    )
+
+
+def meta_from(text: bytes) -> dict[str, Any]:
+    """The arguments of a Job that `meta_of` wrote."""
+    meta = json.loads(text)
+    return {name: meta[name] for name in ("recipe", "min_score", "traceparent")}
+
+
+def outcome_to_wire(outcome: JobOutcome) -> str:
+    """One JSON object; `kind` says which outcome it is."""
+    return json.dumps({"kind": _KIND_OF[type(outcome)], **asdict(outcome)})
+
+
+def outcome_from_wire(text: bytes) -> JobOutcome:
+    """The outcome that `outcome_to_wire` wrote."""
+    fields = json.loads(text)
+    kind = _KINDS[fields.pop("kind")]
+    return _judged(fields) if kind is Judged else kind(**fields)
+
+
+def _judged(fields: dict[str, Any]) -> Judged:
+    return Judged(
+        verdict=Verdict(fields["verdict"]),
+        reasons=tuple(Reason(**reason) for reason in fields["reasons"]),
+        detections=tuple(
+            Detection(found["label"], found["score"], Box(**found["box"]))
+            for found in fields["detections"]
+        ),
+        recipe=RecipeRef(**fields["recipe"]),
+        model=ModelRef(**fields["model"]),
+        times=StageTimes(**fields["times"]),
+    )

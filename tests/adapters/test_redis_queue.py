@@ -1,0 +1,416 @@
+"""What only a queue between processes has: dead workers, a server that goes, keys to clean up."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis_process import RedisProcess
+
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.redis_queue.wire import outcome_from_wire, outcome_to_wire
+from flawline.adapters.system_clock import SystemClock
+from flawline.application.job import (
+    Abandoned,
+    Expired,
+    Failed,
+    Job,
+    JobOutcome,
+    Judged,
+    PictureRefused,
+)
+from flawline.core.errors import NotReady, QueueFull
+from flawline.core.priority import Priority
+from flawline.core.values import (
+    Box,
+    Detection,
+    ModelRef,
+    Reason,
+    RecipeRef,
+    StageTimes,
+    Verdict,
+)
+
+JUDGED = Judged(
+    verdict=Verdict.NOT_OK,
+    reasons=(Reason("defect", "1 pit, über 0.5"),),
+    detections=(Detection("pit", 0.75, Box(1.5, 2.0, 3.25, 4.0)),),
+    recipe=RecipeRef("default", "1"),
+    model=ModelRef("tiny", "1.2.3", "ab" * 32),
+    times=StageTimes(1.0, 2.0, 3.0, 4.0, 5.0),
+)
+CLOCK = SystemClock()
+Maker = Callable[..., RedisQueue]
+
+
+def job(name: str, deadline_in_s: float = 60.0, **options: object) -> Job:
+    now_s = CLOCK.monotonic_s()
+    fields = {"picture": name.encode(), "line": "press", "min_score": 0.25} | options
+    return Job(
+        name, recipe="default", submitted_s=now_s, deadline_s=now_s + deadline_in_s, **fields
+    )
+
+
+@pytest.fixture
+def namespace() -> str:
+    return f"test-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def client(redis: RedisProcess) -> AsyncIterator[Redis]:
+    client = Redis.from_url(redis.url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def make(redis: RedisProcess, namespace: str) -> AsyncIterator[Maker]:
+    """Makes queues of one namespace, as so many processes have."""
+    made: list[RedisQueue] = []
+
+    def make(**options: object) -> RedisQueue:
+        chosen = {"url": redis.url, "capacity": 8, "line_capacity": 8, "namespace": namespace}
+        counts: dict[str, int] = {}
+
+        def count(event: str, times: int) -> None:
+            counts[event] = counts.get(event, 0) + times
+
+        queue = RedisQueue(RedisQueueOptions(**(chosen | options)), CLOCK, count)
+        queue.counts = counts
+        made.append(queue)
+        return queue
+
+    yield make
+    for queue in made:
+        await queue.close()
+
+
+async def keys_left(client: Redis, namespace: str) -> set[str]:
+    """All keys of the queue but empty streams and the bell."""
+    left = set()
+    for key in [key.decode() async for key in client.scan_iter(f"{namespace}:*")]:
+        empty = await client.type(key) == b"stream" and await client.xlen(key) == 0
+        if not empty and not key.endswith((":bell", ":resolved")):
+            left.add(key.removeprefix(f"{namespace}:"))
+    return left
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass within 5 s")
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [JUDGED, PictureRefused("corrupt_picture", "It ends."), Failed("1a2b"), Expired(), Abandoned()],
+)
+def test_every_outcome_comes_back_as_it_went(outcome: JobOutcome) -> None:
+    assert outcome_from_wire(outcome_to_wire(outcome).encode()) == outcome
+
+
+async def test_a_job_goes_through_another_process_and_leaves_nothing(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api, worker = make(inline_picture_bytes=10), make()
+    large = job("large", picture=bytes(range(256)) * 8, traceparent="00-ab-cd-01")
+    small = job("small", priority=Priority.BACKFILL)
+    for submitted in (large, small):
+        await api.submit(submitted)
+    leases = await worker.lease(8)
+    for lease, submitted in zip(leases, (large, small), strict=True):
+        moments = {"submitted_s": submitted.submitted_s, "deadline_s": submitted.deadline_s}
+        assert lease.job.deadline_s == pytest.approx(submitted.deadline_s, abs=5)
+        assert replace(lease.job, **moments) == submitted
+        await worker.resolve(lease, JUDGED)
+    assert [await api.result("large"), await api.result("small")] == [JUDGED, JUDGED]
+    assert await keys_left(client, namespace) == set()
+
+
+async def test_what_a_dead_worker_held_goes_to_another_and_its_late_outcome_is_nobodys(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api, dying, heir = make(), make(lease_s=0.1), make(lease_s=0.1)
+    await api.submit(job("a"))
+    (lost,) = await dying.lease(1)
+    (lease,) = await heir.lease(1)  # waits until the lease has run out
+    assert lease.job.job_id == "a"
+    assert heir.counts["reclaimed"] == 1
+    await heir.resolve(lease, JUDGED)
+    await dying.resolve(lost, Failed("too late"))
+    assert await api.result("a") == JUDGED
+    assert dying.counts["resolved_elsewhere"] == 1
+    assert await keys_left(client, namespace) == set()
+
+
+async def test_an_extended_lease_is_kept(make: Maker) -> None:
+    api, busy, idle = make(), make(lease_s=0.4), make(lease_s=0.4)
+    await api.submit(job("a"))
+    leases = await busy.lease(1)
+    waiting = asyncio.create_task(idle.lease(1))
+    for _ in range(8):
+        await asyncio.sleep(0.1)
+        await busy.extend(leases)
+    assert not waiting.done()
+    await busy.resolve(leases[0], JUDGED)
+    assert await api.result("a") == JUDGED
+    waiting.cancel()
+
+
+async def test_who_lost_a_lease_can_neither_extend_nor_hand_it_back(make: Maker) -> None:
+    api, frozen, heir = make(), make(lease_s=0.1), make(lease_s=0.1)
+    await api.submit(job("a"))
+    leases = await frozen.lease(1)
+    (lease,) = await heir.lease(1)
+    await frozen.extend(leases)
+    await frozen.release(leases[0])
+    assert "released" not in frozen.counts
+    await heir.resolve(lease, JUDGED)
+    assert await api.result("a") == JUDGED
+
+
+async def test_a_job_that_kills_its_workers_is_buried_after_so_many(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api = make(inline_picture_bytes=2)
+    await api.submit(job("poison"))
+    for _ in range(3):
+        dying = make(lease_s=0.05, max_deliveries=3)
+        assert len(await dying.lease(1)) == 1
+    await api.submit(job("b"))
+    last = make(lease_s=0.05, max_deliveries=3)
+    await asyncio.sleep(0.06)
+    assert [lease.job.job_id for lease in await last.lease(8)] == ["b"]
+    assert last.counts["dead_letter"] == 1
+    outcome = await api.result("poison")
+    assert isinstance(outcome, Failed)
+    ((_, letter),) = await client.xrange(f"{namespace}:dead")
+    assert (letter[b"id"], letter[b"picture"]) == (b"poison", b"poison")
+    assert (letter[b"reason"], letter[b"deliveries"]) == (b"its workers died", b"3")
+
+
+async def test_handing_back_does_not_count_as_a_delivery(make: Maker) -> None:
+    api, worker = make(), make(max_deliveries=1)
+    await api.submit(job("a"))
+    for _ in range(5):
+        (lease,) = await worker.lease(1)
+        await worker.release(lease)
+    (lease,) = await worker.lease(1)
+    await worker.resolve(lease, JUDGED)
+    assert await api.result("a") == JUDGED
+
+
+async def test_a_failed_job_is_answered_and_kept_as_a_dead_letter(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    queue = make()
+    await queue.submit(job("a"))
+    (lease,) = await queue.lease(1)
+    await queue.resolve(lease, Failed("1a2b3c"))
+    assert await queue.result("a") == Failed("1a2b3c")
+    ((_, letter),) = await client.xrange(f"{namespace}:dead")
+    assert letter[b"reason"] == b"processing failed, error id 1a2b3c"
+    assert await keys_left(client, namespace) == {"dead"}
+
+
+async def test_without_workers_the_stream_stays_bounded(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api = make(capacity=2, line_capacity=2)
+    for number in range(1200):
+        await api.submit(job(f"{number}"))
+        await api.cancel(f"{number}")
+    assert await client.xlen(f"{namespace}:jobs:inline") < 1100
+
+
+async def test_a_large_picture_that_is_refused_leaves_nothing(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api = make(capacity=1, inline_picture_bytes=2)
+    await api.submit(job("a"))
+    with pytest.raises(QueueFull):
+        await api.submit(job("b"))
+    assert "picture:b" not in await keys_left(client, namespace)
+    await api.cancel("a")
+    assert "picture:a" not in await keys_left(client, namespace)
+
+
+async def test_a_picture_that_is_gone_is_too_late(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    queue = make(inline_picture_bytes=2)
+    await queue.submit(job("gone"))
+    await client.delete(f"{namespace}:picture:gone")
+    leasing = asyncio.create_task(queue.lease(1))
+    assert await queue.result("gone") == Expired()
+    leasing.cancel()
+
+
+async def test_a_worker_that_goes_while_it_takes_hands_back(make: Maker) -> None:
+    api, worker = make(), make()
+    await api.submit(job("a"))
+    leasing = asyncio.create_task(worker.lease(1))
+    await asyncio.sleep(0)  # it has asked, and has no answer yet
+    leasing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leasing
+    await worker.close()
+    (lease,) = await make().lease(1)
+    assert lease.job.job_id == "a"
+
+
+async def test_a_server_that_lost_everything_is_furnished_again(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api, worker = make(), make()
+    leasing = asyncio.create_task(worker.lease(1))
+    await asyncio.sleep(0.05)
+    await client.script_flush()
+    for key in [key async for key in client.scan_iter(f"{namespace}:*")]:
+        await client.delete(key)
+    await api.submit(job("a"))
+    (lease,) = await leasing
+    await worker.resolve(lease, JUDGED)
+    assert await api.result("a") == JUDGED
+
+
+async def test_workers_leave_the_group_and_never_with_jobs(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api, idle, holding = make(), make(), make()
+    await api.submit(job("a"))
+    await holding.lease(1)
+    leasing = asyncio.create_task(idle.lease(1))
+    await asyncio.sleep(0.05)
+    for queue in (idle, holding):
+        await queue.close()
+    assert await leasing == []
+    names = [c["name"] for c in await client.xinfo_consumers(f"{namespace}:jobs:inline", "workers")]
+    assert names == [holding.name.encode()]
+
+
+async def test_who_waits_at_the_close_is_told_and_his_job_dropped(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api, worker = make(), make()
+    await api.submit(job("a"))
+    waiting = asyncio.create_task(api.result("a"))
+    await asyncio.sleep(0)
+    await api.close()
+    assert await waiting == Abandoned()
+    with pytest.raises(NotReady):
+        await api.submit(job("b"))
+    leasing = asyncio.create_task(worker.lease(1))
+    await until(lambda: worker.counts.get("cancelled") == 1)
+    leasing.cancel()
+    assert await keys_left(client, namespace) == set()
+
+
+async def test_the_state_is_measured(make: Maker) -> None:
+    queue = make()
+    await queue.submit(job("a"))
+    await queue.submit(job("b"))
+    await queue.lease(1)
+    await asyncio.sleep(0.05)
+    queue.start()
+    await until(lambda: queue.state.depth == 1)
+    assert (queue.state.leased, queue.state.dead_letters) == (1, 0)
+    assert 0.04 < queue.state.oldest_age_s < 5
+    assert queue.reachable
+
+
+async def test_a_server_out_of_memory_refuses_and_still_finishes(tmp_path: Path) -> None:
+    server = RedisProcess(tmp_path, maxmemory="8mb", maxmemory_policy="noeviction")
+    options = RedisQueueOptions(server.url, capacity=1000, line_capacity=1000)
+    queue = RedisQueue(options, CLOCK)
+    accepted = []
+    try:
+        refusal = None
+        while refusal is None:
+            name = f"{len(accepted)}"
+            size = 50_000 if len(accepted) % 2 else 100_000  # within an entry, and outside
+            try:
+                await queue.submit(job(name, picture=bytes(size)))
+                accepted.append(name)
+            except NotReady as error:
+                refusal = error
+        assert refusal.reason == "queue_out_of_memory"
+        assert len(accepted) > 5
+        for _ in accepted:
+            (lease,) = await queue.lease(1)
+            await queue.resolve(lease, JUDGED)
+        assert {await queue.result(name) for name in accepted} == {JUDGED}
+        await queue.submit(job("again"))
+    finally:
+        await queue.close()
+        server.kill()
+
+
+async def test_an_outage_is_told_at_once_and_outlived(tmp_path: Path) -> None:
+    server = RedisProcess(tmp_path, appendonly="yes")
+    options = RedisQueueOptions(server.url, capacity=8, line_capacity=8)
+    api, worker = RedisQueue(options, CLOCK), RedisQueue(options, CLOCK)
+    try:
+        api.start()
+        for name in "ab":
+            await api.submit(job(name))
+        (held,) = await worker.lease(1)
+        waiting = asyncio.create_task(worker.lease(8))
+        server.kill()
+        resolving = asyncio.create_task(worker.resolve(held, JUDGED))
+        with pytest.raises(NotReady) as caught:
+            await api.submit(job("c"))
+        assert caught.value.reason == "queue_unavailable"
+        assert not api.reachable
+        await worker.extend([held])
+        await worker.release(held)
+        server.start()
+        await resolving
+        assert await api.result("a") == JUDGED
+        leases = await waiting
+        if not leases or leases[0].job.job_id != "b":
+            raise AssertionError(leases)
+        await worker.resolve(leases[0], JUDGED)
+        assert await api.result("b") == JUDGED
+        await until(lambda: api.reachable)
+    finally:
+        await api.close()
+        await worker.close()
+        server.kill()
+
+
+async def test_an_outcome_that_nobody_waits_for_any_more_is_not_tried_for_ever(
+    tmp_path: Path,
+) -> None:
+    server = RedisProcess(tmp_path)
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    await queue.submit(job("a", deadline_in_s=0.3))
+    (lease,) = await queue.lease(1)
+    server.kill()
+    await queue.resolve(lease, JUDGED)
+    await queue.close()
+
+
+async def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    server = RedisProcess(tmp_path)
+    options = RedisQueueOptions(server.url, capacity=8, line_capacity=8, command_timeout_s=0.2)
+    queue = RedisQueue(options, CLOCK)
+    try:
+        await queue.submit(job("a"))
+        server.freeze()
+        with pytest.raises(NotReady):
+            await asyncio.wait_for(queue.submit(job("b")), 2)
+        server.thaw()
+        await queue.submit(job("c"))
+        names = {lease.job.job_id for lease in await queue.lease(8)}
+        assert {"a", "c"} <= names <= {"a", "b", "c"}
+    finally:
+        await queue.close()
+        server.kill()
