@@ -133,6 +133,24 @@ def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
 @click.argument("artifact", type=EXISTING_FILE)
 @click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
+@click.option("--out", type=FOLDER, required=True, help="Folder for report.html and its pictures.")
+def report(artifact: Path, coco: Path, images: Path, out: Path) -> None:
+    """A page about ARTIFACT on a data set: curves, confusion, scores, and its worst mistakes as pictures."""
+    from mobilemamba.report import (
+        write_report,
+    )  # draws with matplotlib, which takes a second to import
+
+    verify(artifact, None)
+    manifest = read_manifest(artifact)
+    dataset = load_dataset(coco, images, labels=manifest.labels)
+    found = evaluate_artifact(artifact, manifest, dataset)
+    click.echo(write_report(out, manifest, dataset, found, coco.name))
+
+
+@commands.command()
+@click.argument("artifact", type=EXISTING_FILE)
+@click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
+@click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
 @click.option("--clean", type=FOLDER, help="Folder of further pictures without flaws.")
 @click.option(
     "--escape-rate",

@@ -91,8 +91,9 @@ def test_inspecting_without_a_server(tmp_path: Path) -> None:
 def test_from_drawn_frames_to_a_served_model(tmp_path: Path) -> None:
     (tmp_path / "models").symlink_to(ROOT / "models")
     outputs = [run(line, tmp_path) for line in commands("Train")]
-    assert len(outputs) == 6
+    assert len(outputs) == 7
     assert "mAP50" in outputs[4]
+    assert (tmp_path / "runs/quickstart/report/report.html").exists()
 
 
 def test_no_command_is_left_out() -> None:

@@ -1,0 +1,71 @@
+"""Figures of a report, as matplotlib figures that no window and no global state knows of."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mobilemamba.operating_point import ClassMatches, OperatingPoint
+
+DASHES = ("-", "--", "-.", ":")  # colour is not the only sign
+
+
+def precision_recall_figure(
+    names: tuple[str, ...], matches: tuple[ClassMatches, ...], points: tuple[OperatingPoint, ...]
+) -> Figure:
+    """A curve a class at IoU 0.5, and a dot where the artifact's threshold lies."""
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    axes = figure.add_subplot(xlabel="recall", ylabel="precision", xlim=(0, 1.01), ylim=(0, 1.01))
+    for i, (name, found, point) in enumerate(zip(names, matches, points, strict=True)):
+        if found.boxes == 0:
+            continue
+        hits = found.hits.cumsum()
+        recall = hits / found.boxes
+        precision = hits / np.arange(1, len(hits) + 1)
+        colour, dash = f"C{i}", DASHES[i % len(DASHES)]
+        axes.plot(recall, precision, dash, color=colour, label=f"{name} ({found.boxes})")
+        axes.plot(point.recall, point.precision, "o", color=colour, markeredgecolor="black")
+    axes.grid(alpha=0.3)
+    axes.legend(title="class (boxes)", fontsize=8)
+    axes.set_title("Precision and recall at IoU 0.5; dots: the released thresholds")
+    return figure
+
+
+def confusion_figure(names: tuple[str, ...], table: NDArray[np.int64]) -> Figure:
+    """Counts, shaded by the share of their row."""
+    labels = (*names, "nothing")
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    figure = Figure(
+        figsize=(1.5 + 0.75 * len(labels), 1.2 + 0.65 * len(labels)), layout="constrained"
+    )
+    axes = figure.add_subplot(xlabel="reported", ylabel="true")
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    for (row, column), count in np.ndenumerate(table):
+        if count:
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    axes.set_title("What was taken for what")
+    return figure
+
+
+def score_figure(
+    names: tuple[str, ...], matches: tuple[ClassMatches, ...], points: tuple[OperatingPoint, ...]
+) -> Figure:
+    """Scores of hits and of false alarms for each class, with the released threshold."""
+    rows = -(-len(names) // 3)
+    figure = Figure(figsize=(10, 2.4 * rows), layout="constrained")
+    bins = np.linspace(0, 1, 26)
+    for i, (name, found, point) in enumerate(zip(names, matches, points, strict=True)):
+        axes = figure.add_subplot(rows, 3, i + 1, title=name, yscale="log")
+        axes.hist(found.scores[found.hits], bins, alpha=0.7, label="hits")
+        misfires = found.scores[~found.hits]
+        axes.hist(misfires, bins, histtype="step", hatch="///", label="false alarms")
+        axes.set_ylim(bottom=0.5)
+        axes.axvline(point.threshold, color="black", linestyle="--", label="threshold")
+        if i == 0:
+            axes.legend(fontsize=8)
+    figure.suptitle("Scores")
+    return figure

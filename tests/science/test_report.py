@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flawspec.labels import LabelSet
+from mobilemamba.confusion import find_mistakes
+from mobilemamba.dataset import Dataset, Sample
+from mobilemamba.evaluate import Detections, measure
+from mobilemamba.release import ArtifactReport
+from mobilemamba.report import sheet, write_report
+
+PIT, SCRATCH = 0, 1
+LEFT, RIGHT, LOW = [10.0, 10, 40, 40], [60.0, 10, 90, 40], [20.0, 60, 80, 90]
+
+
+class Manifest:
+    """As much of an artifact's manifest as a report reads."""
+
+    model_name, model_version = "toy <1>", "0.0.1"
+    labels = LabelSet(("pit", "scratch"))
+    score_thresholds = (0.5, 0.5)
+
+
+def sample(name: str, *boxes: tuple[int, list[float]]) -> Sample:
+    grey = np.full((100, 100), 90, np.uint8)
+    xyxy = np.array([b for _, b in boxes], np.float32).reshape(-1, 4)
+    return Sample(name, int(name), grey, xyxy, np.array([c for c, _ in boxes], np.int64))
+
+
+def found(*entries: tuple[int, float, list[float]]) -> Detections:
+    return Detections(
+        np.array([b for _, _, b in entries], np.float32).reshape(-1, 4),
+        np.array([s for _, s, _ in entries], np.float32),
+        np.array([c for c, _, _ in entries], np.int64),
+    )
+
+
+def example() -> tuple[Dataset, list[Detections]]:
+    samples = (
+        sample("1", (PIT, LEFT), (SCRATCH, RIGHT)),
+        sample("2", (PIT, LEFT), (PIT, RIGHT)),
+        sample("3"),
+    )
+    detections = [
+        found((PIT, 0.9, LEFT), (PIT, 0.8, RIGHT)),  # a hit, and a scratch taken for a pit
+        found(
+            (PIT, 0.7, LOW), (PIT, 0.4, LEFT)
+        ),  # a false alarm, one miss below threshold, one unseen
+        found((SCRATCH, 0.95, LOW)),
+    ]
+    return Dataset(Manifest.labels, samples, "0" * 64), detections
+
+
+def test_what_was_taken_for_what() -> None:
+    mistakes = find_mistakes(*example(), Manifest.score_thresholds)
+    assert mistakes.table.tolist() == [[1, 0, 2], [1, 0, 0], [1, 1, 0]]
+    assert [(m.sample.name, round(m.score, 2)) for m in mistakes.misses] == [("2", 0.0), ("2", 0.4)]
+    assert mistakes.misses[0].box_xyxy.tolist() == RIGHT
+    assert [(m.sample.name, m.class_id) for m in mistakes.false_alarms] == [("3", 1), ("2", 0)]
+
+
+def test_the_page_and_its_pictures(tmp_path: Path) -> None:
+    dataset, detections = example()
+    report = ArtifactReport(measure(dataset, detections), detections)
+    page = write_report(tmp_path / "page", Manifest, dataset, report, "val & more")
+    text = page.read_text()
+    assert "toy &lt;1&gt; 0.0.1" in text
+    assert "val &amp; more" in text
+    assert "Worst misses (2 in all)" in text
+    pictures = {p.name for p in page.parent.glob("*.png")}
+    assert len(pictures) == 5
+    assert all(f'src="{name}"' in text for name in pictures)
+    for name in pictures:
+        with Image.open(page.parent / name) as picture:
+            assert np.asarray(picture.convert("L")).std() > 1, f"{name} is blank"
+
+
+def test_a_sheet_without_mistakes_is_an_empty_page() -> None:
+    assert np.asarray(sheet((), ("pit",), "#ff0000")).min() == 255
