@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
@@ -53,12 +54,36 @@ def decode_grey(data: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
     divided by 257 and rounded, 16 bit colour keeps its high bytes. Raises PictureError.
     """
     picture = open_picture(data, limits)
-    image = _loaded(picture)
+    image = _strict_jpeg(data) if _is_plain_jpeg(picture) else _loaded(picture)
     if picture.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[picture.orientation])
     if picture.has_16_bit_grey:
         return _eight_bit(np.asarray(image), inverted=picture.white_is_zero)
     return np.asarray(image if image.mode == "L" else image.convert("L"))
+
+
+def _is_plain_jpeg(picture: OpenPicture) -> bool:
+    return picture.format == "JPEG" and picture.image.mode in ("L", "RGB")
+
+
+def _strict_jpeg(data: bytes) -> Image.Image:
+    """The luma of a grey or colour JPEG, none of it guessed.
+
+    libjpeg mends damage on its own account and only warns: a picture that broke off would come out with
+    grey rows, and could be called OK. Pillow hides those warnings; simplejpeg makes them errors.
+    """
+    try:
+        luma = simplejpeg.decode_jpeg(data, "GRAY", strict=True)
+    except ValueError as error:
+        raise _damaged_pixels("JPEG") from error
+    return Image.fromarray(luma[:, :, 0])
+
+
+def _damaged_pixels(name: str) -> CorruptPicture:
+    return CorruptPicture(
+        f"The {name} is damaged or cut short: its header is sound, its pixels are not. "
+        "Send the whole file again."
+    )
 
 
 def _loaded(picture: OpenPicture) -> Image.Image:
@@ -71,10 +96,7 @@ def _loaded(picture: OpenPicture) -> Image.Image:
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise nearly anything on garbage
-        raise CorruptPicture(
-            f"The {picture.format} is damaged or cut short: its header is sound, its pixels are "
-            "not. Send the whole file again."
-        ) from error
+        raise _damaged_pixels(picture.format) from error
     return image
 
 

@@ -79,7 +79,9 @@ def _is_integer(value: object) -> TypeGuard[int]:
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return (_is_integer(value) or isinstance(value, float)) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return _is_integer(value) and abs(value) < 1 << 63  # a longer one has no float
 
 
 def _is_share(value: object) -> TypeGuard[float]:

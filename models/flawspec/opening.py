@@ -26,6 +26,7 @@ from flawspec.errors import (
     TooManyPixels,
     UnsupportedPicture,
 )
+from flawspec.png_chunks import without_compressed_extras
 from flawspec.tiff_header import (
     BITS_PER_SAMPLE,
     HEIGHT,
@@ -37,7 +38,7 @@ from flawspec.tiff_header import (
     read_tiff_header,
 )
 
-_HIGHEST_MAX_PIXELS = 89_000_000
+HIGHEST_MAX_PIXELS = 89_000_000
 """Above about this Pillow warns of TIFF files on its own account."""
 _HEADER_READS = 20_000
 _PIXEL_READS = 200_000
@@ -66,8 +67,8 @@ class DecodeLimits:
     def __post_init__(self) -> None:
         if self.max_bytes < 1 or self.min_side_px < 1:
             raise ValueError("max_bytes and min_side_px must be at least 1")
-        if not 1 <= self.max_pixels <= _HIGHEST_MAX_PIXELS:
-            raise ValueError(f"max_pixels must be from 1 to {_HIGHEST_MAX_PIXELS}")
+        if not 1 <= self.max_pixels <= HIGHEST_MAX_PIXELS:
+            raise ValueError(f"max_pixels must be from 1 to {HIGHEST_MAX_PIXELS}")
 
 
 class _JpegFile(JpegImageFile):
@@ -152,7 +153,7 @@ def open_picture(data: bytes, limits: DecodeLimits) -> OpenPicture:
         )
     kind = _format_of(data)
     tiff = _tiff_header(data) if kind.name == "TIFF" else None
-    stream = _BoundedReader(data)
+    stream = _BoundedReader(_without_extras(data) if kind.name == "PNG" else data)
     image = _opened(kind, stream)
     orientation = tiff.firsts.get(ORIENTATION, 1) if tiff else _exif_orientation(image)
     stored = _stored_tiff_size(tiff, image) if tiff else image.size
@@ -196,6 +197,13 @@ def _tiff_header(data: bytes) -> TiffHeader:
             f"This TIFF has more than {_MAX_TIFF_LIST} strips or tiles; store it in larger ones."
         )
     return header
+
+
+def _without_extras(data: bytes) -> bytes:
+    try:
+        return without_compressed_extras(data)
+    except ValueError as error:
+        raise _damaged("PNG") from error
 
 
 def _opened(kind: _Format, stream: _BoundedReader) -> ImageFile.ImageFile:

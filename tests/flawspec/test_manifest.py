@@ -196,3 +196,9 @@ def test_what_writes_a_manifest_obeys_the_same_rules() -> None:
     with pytest.raises(InvalidManifest) as caught:
         manifest(pad_value=999, score_thresholds=(0.1,), metrics={"map50": math.nan})
     assert len(caught.value.faults) == 3
+
+
+def test_a_number_too_long_for_a_float_is_a_fault_and_no_crash() -> None:
+    text = json.dumps(json.loads(manifest().to_json()) | {"normalisation_mean": 10**400})
+    with pytest.raises(InvalidManifest, match="normalisation_mean"):
+        ArtifactManifest.from_json(text)

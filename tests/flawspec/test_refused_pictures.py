@@ -232,8 +232,50 @@ def test_a_tiff_with_two_widths_never_shows_a_smaller_one_than_it_has(tag: int) 
 def test_pixels_in_absurdly_many_pieces_are_refused() -> None:
     pixels = zlib.compress(np.random.default_rng(0).bytes(400 * 401), 0)
     pieces = b"".join(chunk(b"IDAT", pixels[i : i + 1]) for i in range(len(pixels)))
-    with pytest.raises(errors.CorruptPicture, match="its pixels are not"):
+    with pytest.raises(errors.CorruptPicture, match="damaged or cut short"):
         decode_grey(png(400, 400, pieces), LIMITS)
+
+
+def damaged_jpegs() -> list[bytes]:
+    """Damage that libjpeg mends with a warning: the header is sound, the end mark is there."""
+    data = encoded(Image.fromarray(np.tile(GREY, (3, 3))), "JPEG", quality=90)
+    start = data.index(b"\xff\xda") + 20
+    rng = np.random.default_rng(1)
+    zeroed = [
+        data[:at] + bytes(256) + data[at + 256 :]
+        for at in rng.integers(start, len(data) - 300, 20).tolist()
+    ]
+    half = (start + len(data)) // 2
+    ended_early = data[:half] + b"\xff\xd9"
+    ended_inside = data[:half] + b"\xff\xd9" + data[half + 2 :]
+    return [*zeroed, ended_early, ended_inside]
+
+
+@pytest.mark.parametrize("data", damaged_jpegs())
+def test_a_jpeg_is_never_mended(data: bytes) -> None:
+    """A picture with invented pixels could be called OK though nobody saw that steel."""
+    assert probe(data, LIMITS).width_px == 192
+    with pytest.raises(errors.CorruptPicture, match="its pixels are not"):
+        decode_grey(data, LIMITS)
+
+
+def test_colour_profiles_and_texts_are_passed_over_without_inflating_them() -> None:
+    bomb = zlib.compress(bytes(1 << 20), 9)
+    extras = [
+        chunk(b"iCCP", b"profile\0\0" + bomb),
+        chunk(b"zTXt", b"text\0\0" + bomb),
+        chunk(b"iTXt", b"text\0\1\0\0\0" + bomb),
+    ] * 500
+    pixels = zlib.compress(b"".join(b"\0" + bytes(row) for row in GREY))
+    sound = [chunk(b"IDAT", pixels)]
+    data = png(64, 64, *extras, *sound, *extras)
+    tracemalloc.start()
+    try:
+        assert np.array_equal(decode_grey(data, LIMITS), GREY)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(data)
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(decode_grey(data, LIMITS), decode_grey(png(64, 64, *sound), LIMITS))
 
 
 def test_a_header_that_lies_about_its_size_costs_no_memory() -> None:
