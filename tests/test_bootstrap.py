@@ -199,7 +199,7 @@ async def test_a_signal_ends_serving_with_zero(
     tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Told("ready ")
-    monkeypatch.setattr("flawline.bootstrap.logger", told)
+    monkeypatch.setattr("flawline.bootstrap.serving.logger", told)
     serving = asyncio.create_task(serve(settings_of(tmp_path)))
     await told.heard.wait()
     os.kill(os.getpid(), number)

@@ -18,6 +18,8 @@ from flawline.application.request import LINE_NAME_RULE, is_line_name
 PREFIX = "FLAWLINE_"
 _SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*)")
 
+_SECRET = {"queue"}  # an address may hold a password, and faults are printed
+
 
 class SettingsError(Exception):
     """Settings that cannot be used; `faults` has one sentence for each."""
@@ -74,6 +76,38 @@ class FlawlineSettings(BaseSettings):
     max_pixels: int = Field(
         50_000_000, ge=256, le=1_000_000_000, description="Largest picture, in pixels."
     )
+    queue: str = Field(
+        "memory",
+        description="Where jobs wait: `memory` of this process, or a Redis that workers share, "
+        "redis://, rediss:// or unix://.",
+    )
+    queue_namespace: str = Field(
+        "flawline",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Begins every key in Redis, so that several installations share a server.",
+    )
+    queue_timeout_s: float = Field(
+        1.0, gt=0, le=60, description="How long a Redis that does not answer is waited for."
+    )
+    queue_fallback: Literal["refuse", "local"] = Field(
+        "refuse",
+        description="Without Redis: `refuse` answers 503, `local` inspects in the api's process.",
+    )
+    lease_s: float = Field(
+        5.0,
+        ge=0.1,
+        le=600,
+        description="A worker that is silent for so long has lost its jobs to others.",
+    )
+    max_deliveries: int = Field(
+        3, ge=1, le=100, description="A job that so many workers died on becomes a dead letter."
+    )
+    inline_picture_bytes: int = Field(
+        65_536,
+        ge=0,
+        le=1_000_000,
+        description="Larger pictures lie in Redis under a key of their own, which expires.",
+    )
     queue_capacity: int = Field(
         256, ge=1, le=100_000, description="How many accepted pictures may wait."
     )
@@ -89,6 +123,12 @@ class FlawlineSettings(BaseSettings):
     )
     engine_threads: int = Field(
         0, ge=0, le=256, description="Threads that the engine computes with; 0 for one a core."
+    )
+    concurrency: int = Field(
+        1, ge=1, le=64, description="How many engines a worker process runs side by side."
+    )
+    metrics_port: int = Field(
+        9090, ge=0, le=65535, description="Where a worker shows its metrics; 0 takes a free port."
     )
     engine_stall_s: float = Field(
         5.0,
@@ -107,6 +147,13 @@ class FlawlineSettings(BaseSettings):
     def most_of_one_line(self) -> int:
         """How many pictures of one line may wait."""
         return self.line_capacity or self.queue_capacity - self.queue_capacity // 8
+
+    @field_validator("queue")
+    @classmethod
+    def _know_the_queue(cls, queue: str) -> str:
+        if queue != "memory" and not queue.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be memory, or begin with redis://, rediss:// or unix://")
+        return queue
 
     @field_validator("lines", mode="before")
     @classmethod
@@ -180,6 +227,8 @@ def _hint(name: str, known: Sequence[str]) -> str:
 def _sentence(fault: Mapping[str, Any]) -> str:
     name = str(fault["loc"][0]) if fault["loc"] else "settings"
     message = str(fault["msg"]).removeprefix("Value error, ")
+    if name in _SECRET:
+        return f"{name} ({PREFIX}{name.upper()}): {message}"
     return f"{name} ({PREFIX}{name.upper()}): {message}; it is {fault['input']!r}"
 
 

@@ -162,6 +162,22 @@ def test_the_text_is_well_formed_and_every_metric_is_explained(
     assert all(family.documentation for family in families)
 
 
+def test_the_shared_queue_shows_once_it_is_watched(
+    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+) -> None:
+    value = registry.get_sample_value
+    telemetry.queue_event("leased", 2)
+    assert value("flawline_queue_events_total", {"event": "leased"}) is None
+    telemetry.watch_shared_queue(lambda: 3, lambda: 1, lambda: 0)
+    telemetry.watch_fallback(lambda: 1)
+    telemetry.queue_event("leased", 2)
+    assert value("flawline_queue_events_total", {"event": "leased"}) == 2
+    assert value("flawline_queue_leased") == 3
+    assert value("flawline_queue_dead_letters") == 1
+    assert value("flawline_queue_reachable") == 0
+    assert value("flawline_queue_fallback_active") == 1
+
+
 def test_two_services_in_one_process_do_not_meet() -> None:
     PrometheusTelemetry(CollectorRegistry(), [])
     PrometheusTelemetry(CollectorRegistry(), [])

@@ -319,7 +319,7 @@ async def test_the_state_is_measured(make: Maker) -> None:
     await queue.submit(job("b"))
     await queue.lease(1)
     await asyncio.sleep(0.05)
-    queue.start()
+    await queue.start()
     await until(lambda: queue.state.depth == 1)
     assert (queue.state.leased, queue.state.dead_letters) == (1, 0)
     assert 0.04 < queue.state.oldest_age_s < 5
@@ -358,7 +358,7 @@ async def test_an_outage_is_told_at_once_and_outlived(tmp_path: Path) -> None:
     options = RedisQueueOptions(server.url, capacity=8, line_capacity=8)
     api, worker = RedisQueue(options, CLOCK), RedisQueue(options, CLOCK)
     try:
-        api.start()
+        await api.start()
         for name in "ab":
             await api.submit(job(name))
         (held,) = await worker.lease(1)

@@ -339,6 +339,9 @@ async def test_probes(client: httpx.AsyncClient, inspector: ScriptedInspector) -
     assert (await client.get("/healthz/live")).json() == {"live": True}
     ready = await client.get("/healthz/ready")
     assert (ready.status_code, ready.json()) == (200, {"ready": True})
+    inspector.ready = Readiness(ready=True, degraded="queue_unavailable")
+    ready = await client.get("/healthz/ready")
+    assert ready.json() == {"ready": True, "degraded": "queue_unavailable"}
     inspector.ready = Readiness(ready=False, reason="draining")
     assert (await client.get("/healthz/live")).status_code == 200
     not_ready = await client.get("/healthz/ready")

@@ -285,6 +285,11 @@ async def test_what_can_be_asked_about_the_service(rig: Rig) -> None:
     assert InspectionRequest(b"").deadline_ms is None
 
 
+async def test_what_is_wrong_although_work_is_taken_is_said(rig: Rig) -> None:
+    rig.inspector._degraded = lambda: "queue_unavailable"
+    assert rig.inspector.readiness() == Readiness(ready=True, degraded="queue_unavailable")
+
+
 async def test_what_a_protocol_refuses_itself_is_counted_too(rig: Rig) -> None:
     rig.inspector.refused("unsupported_media_type")
     assert rig.telemetry.rejections == ["unsupported_media_type"]

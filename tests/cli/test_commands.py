@@ -100,6 +100,28 @@ def test_leaving_loopback_needs_insecure(artifact: Path) -> None:
     assert "--insecure" in result.stderr
 
 
+def test_a_worker_needs_a_queue_that_it_can_share(artifact: Path) -> None:
+    result = run("worker")
+    assert result.exit_code == 2
+    assert "--queue" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_queue_that_is_none_is_refused_without_its_password(artifact: Path, command: str) -> None:
+    result = run(command, "--queue", "amqp://user:geheim@host")
+    assert result.exit_code == 2
+    assert "redis://" in result.stderr
+    assert "geheim" not in result.stderr
+
+
+def test_a_workers_taken_port_is_named(artifact: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        result = run("worker", "--queue", "redis://127.0.0.1:1", "--metrics-port", port)
+    assert result.exit_code == 2
+    assert f"FLAWLINE_METRICS_PORT) {port} on 127.0.0.1 is taken" in result.stderr
+
+
 def test_serve_refuses_a_port_out_of_range(artifact: Path) -> None:
     result = run("serve", "--port", "70000")
     assert result.exit_code == 2
@@ -171,7 +193,7 @@ def test_help_and_version_work_without_settings() -> None:
     for arguments in (["--help"], ["-h"], ["serve", "--help"], ["--version"]):
         assert run(*arguments).exit_code == 0
     listed = run("--help").stdout
-    assert all(name in listed for name in ("check", "demo", "inspect", "sample", "serve"))
+    assert all(name in listed for name in ("check", "demo", "inspect", "sample", "serve", "worker"))
     assert run("no-such-command").exit_code == 2
 
 

@@ -94,7 +94,7 @@ class RedisBench(QueueBench):
             inline_picture_bytes=100,
         )
         self.queue = RedisQueue(self.options, self.clock)
-        self.queue.start()
+        await self.queue.start()
 
     async def let_pass(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

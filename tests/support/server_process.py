@@ -1,4 +1,4 @@
-"""`flawline serve` as a process of its own, on free ports."""
+"""`flawline serve` and `flawline worker` as processes of their own, on free ports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 STARTS_WITHIN_S = 30
 STOPS_WITHIN_S = 30
-_READY = re.compile(r"ready .*rest=http://127\.0\.0\.1:(\d+) grpc=127\.0\.0\.1:(\d+)")
 
 
 def flawline_environment(**settings: str) -> dict[str, str]:
@@ -35,45 +35,53 @@ def run_flawline(*arguments: str | Path, **settings: str) -> subprocess.Complete
     )
 
 
-class ServerProcess:
+class FlawlineProcess:
     """Started on creation; `log` holds what it wrote to standard error so far."""
 
-    def __init__(self, artifact: Path, **settings: str) -> None:
+    def __init__(self, command: Sequence[str], ready: str, **settings: str) -> None:
         self.log = ""
-        self._ports: tuple[int, int] | None = None
+        self._ready_line = re.compile(ready)
+        self._said: re.Match[str] | None = None
         self._told = threading.Event()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "flawline", "serve", "--port", "0", "--grpc-port", "0"],
-            env=flawline_environment(artifact=str(artifact), **settings),
+            [sys.executable, *command],
+            env=flawline_environment(**settings),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._told.wait(STARTS_WITHIN_S) or self._ports is None:
+
+    def ready(self) -> re.Match[str]:
+        """Wait until it has said so."""
+        if not self._told.wait(STARTS_WITHIN_S) or self._said is None:
             self.kill()
-            raise AssertionError(f"the server did not start:\n{self.log}")
-        self.rest_port, self.grpc_port = self._ports
-        self.url = f"http://127.0.0.1:{self.rest_port}"
-        self.grpc_target = f"127.0.0.1:{self.grpc_port}"
+            raise AssertionError(f"the process did not start:\n{self.log}")
+        return self._said
 
     def _read(self) -> None:
         for line in self._process.stderr:
             self.log += line
-            ready = _READY.search(line)
-            if ready:
-                self._ports = (int(ready[1]), int(ready[2]))
+            if self._said is None and (said := self._ready_line.search(line)):
+                self._said = said
                 self._told.set()
         self._told.set()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def runs(self) -> bool:
         return self._process.poll() is None
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def terminate(self) -> None:
         """Tell it to stop, as an orchestrator would."""
-        self._process.send_signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
 
     def exit_code(self) -> int:
         """Wait until it has ended."""
@@ -85,3 +93,40 @@ class ServerProcess:
     def kill(self) -> None:
         self._process.kill()
         self.exit_code()
+
+
+class ServerProcess(FlawlineProcess):
+    """`flawline serve`, ready."""
+
+    def __init__(self, artifact: Path, **settings: str) -> None:
+        super().__init__(
+            ["-m", "flawline", "serve", "--port", "0", "--grpc-port", "0"],
+            r"ready .*rest=http://127\.0\.0\.1:(\d+) grpc=127\.0\.0\.1:(\d+)",
+            artifact=str(artifact),
+            **settings,
+        )
+        said = self.ready()
+        self.rest_port, self.grpc_port = int(said[1]), int(said[2])
+        self.url = f"http://127.0.0.1:{self.rest_port}"
+        self.grpc_target = f"127.0.0.1:{self.grpc_port}"
+
+
+class WorkerProcess(FlawlineProcess):
+    """`flawline worker` on a shared queue; call `ready` before relying on it.
+
+    engine: words for engine_stand_in.py, None for the real engine alone.
+    """
+
+    def __init__(self, artifact: Path, *, engine: str | None = None, **settings: str) -> None:
+        script = str(Path(__file__).with_name("engine_stand_in.py"))
+        command = ["-m", "flawline"] if engine is None else [script, engine]
+        super().__init__(
+            [*command, "worker", "--metrics-port", "0"],
+            r"ready worker=(\S+) .*metrics=(http://127\.0\.0\.1:\d+)",
+            artifact=str(artifact),
+            **{"engine_threads": "1", "decode_threads": "1", **settings},
+        )
+
+    @property
+    def metrics_url(self) -> str:
+        return f"{self.ready()[2]}/metrics"

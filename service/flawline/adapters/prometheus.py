@@ -56,6 +56,8 @@ class PrometheusTelemetry:
             registry=registry,
         )
 
+        self._queue_events: Counter | None = None
+
     def inspected(self, inspection: Inspection) -> None:
         """Count the verdict and the defects, and note how long it took."""
         line = inspection.line if inspection.line in self._lines else OTHER_LINE
@@ -113,3 +115,36 @@ class PrometheusTelemetry:
             "How long the oldest waiting picture has waited.",
             registry=self._registry,
         ).set_function(oldest_age_s)
+
+    def queue_event(self, event: str, count: int) -> None:
+        """Count what happened to jobs of the shared queue, once that is watched."""
+        if self._queue_events is not None:
+            self._queue_events.labels(event).inc(count)
+
+    def watch_shared_queue(
+        self,
+        leased: Callable[[], float],
+        dead_letters: Callable[[], float],
+        reachable: Callable[[], float],
+    ) -> None:
+        """Ask the shared queue for its state whenever the metrics are read."""
+        self._queue_events = Counter(
+            "flawline_queue_events",
+            "Jobs of the shared queue, by what happened to them.",
+            ("event",),
+            registry=self._registry,
+        )
+        for name, says, read in (
+            ("flawline_queue_leased", "Pictures that workers hold.", leased),
+            ("flawline_queue_dead_letters", "Jobs kept because they failed.", dead_letters),
+            ("flawline_queue_reachable", "1 while the shared queue answers.", reachable),
+        ):
+            Gauge(name, says, registry=self._registry).set_function(read)
+
+    def watch_fallback(self, active: Callable[[], float]) -> None:
+        """1 while pictures are inspected here, because the shared queue is away."""
+        Gauge(
+            "flawline_queue_fallback_active",
+            "1 while the api inspects by itself, because the shared queue is away.",
+            registry=self._registry,
+        ).set_function(active)

@@ -13,7 +13,7 @@ from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.order import Order, inspection_of
-from flawline.application.ports import Clock, JobQueue, Telemetry
+from flawline.application.ports import Clock, JobIntake, Telemetry
 from flawline.application.request import (
     InspectionRequest,
     checked_deadline_ms,
@@ -46,10 +46,14 @@ class InspectorLimits:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether new work is taken, and if not why: the words of `flawline.core.errors.NotReady`."""
+    """Whether new work is taken, and if not why: the words of `flawline.core.errors.NotReady`.
+
+    degraded: what is wrong although work is taken, in the same words.
+    """
 
     ready: bool
     reason: str | None = None
+    degraded: str | None = None
 
 
 class Inspector:
@@ -57,12 +61,14 @@ class Inspector:
 
     `fault` says what is wrong with the workers, None when nothing is. `intake` runs header probe
     and hash of large pictures. New work is refused until `open`, and again from `drain` on.
+    `degraded` says what is wrong although work can be taken. `served` says what inspects, where
+    that is not `model` in this process.
     """
 
     def __init__(
         self,
         *,
-        queue: JobQueue,
+        queue: JobIntake,
         clock: Clock,
         telemetry: Telemetry,
         recipes: RecipeBook,
@@ -70,6 +76,8 @@ class Inspector:
         limits: InspectorLimits,
         intake: Executor,
         fault: Callable[[], str | None],
+        degraded: Callable[[], str | None] = lambda: None,
+        served: Callable[[], tuple[ModelInfo, ...]] | None = None,
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -79,6 +87,8 @@ class Inspector:
         self._limits = limits
         self._intake = intake
         self._fault = fault
+        self._degraded = degraded
+        self._served = served or (lambda: (model,))
         self._closed_because: str | None = "starting"
         self._open_inspections = 0
         self._idle = asyncio.Event()
@@ -103,13 +113,13 @@ class Inspector:
         return self._recipes.names
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """The models that inspect here."""
-        return (self._model,)
+        """The models that inspect."""
+        return self._served()
 
     def readiness(self) -> Readiness:
         """Whether new work is taken at this moment."""
         reason = self._closed_because or self._fault()
-        return Readiness(ready=reason is None, reason=reason)
+        return Readiness(ready=reason is None, reason=reason, degraded=self._degraded())
 
     def refused(self, code: str) -> None:
         """Count a request that a protocol refused before it became one of ours."""

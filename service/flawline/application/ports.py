@@ -49,8 +49,8 @@ class InferenceEngine(Protocol):
         ...
 
 
-class JobQueue(Protocol):
-    """Holds accepted work until a worker takes it, and brings the outcome to the one who waits."""
+class JobIntake(Protocol):
+    """The end of a queue where work is handed in, and its outcome fetched."""
 
     async def submit(self, job: Job) -> None:
         """Accept a job, or raise QueueFull, LineFull or NotReady at once."""
@@ -66,6 +66,10 @@ class JobQueue(Protocol):
     async def cancel(self, job_id: str) -> None:
         """Nobody wants the outcome any more: drop the job, or its outcome if it runs already."""
         ...
+
+
+class JobSource(Protocol):
+    """The end of a queue where workers take work."""
 
     async def lease(self, max_jobs: int) -> Sequence[Lease]:
         """Wait for work, then take 1 to `max_jobs` jobs; none once it is closed.
@@ -87,6 +91,10 @@ class JobQueue(Protocol):
     async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
         """Save the outcome, then end the lease; the first outcome of a job stands."""
         ...
+
+
+class JobQueue(JobIntake, JobSource, Protocol):
+    """Holds accepted work until a worker takes it, and brings the outcome to the one who waits."""
 
     async def close(self) -> None:
         """Wake every waiting `lease`; who still waits for a result learns that there is none."""

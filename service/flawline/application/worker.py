@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.failures import new_error_id
 from flawline.application.job import Expired, Failed, JobOutcome, Lease, PictureRefused
-from flawline.application.ports import Clock, InferenceEngine, JobQueue, Telemetry
+from flawline.application.ports import Clock, InferenceEngine, JobSource, Telemetry
 from flawline.application.stages import Prepared, Stages, TooLate
 from flawline.core.batching import BatchPolicy, halves
 from flawline.core.postprocess import require_rows
@@ -48,7 +48,7 @@ class BatchWorker:
     def __init__(
         self,
         *,
-        queue: JobQueue,
+        queue: JobSource,
         engine: InferenceEngine,
         stages: Stages,
         clock: Clock,

@@ -12,7 +12,7 @@ import click
 
 import flawline
 
-_COMMANDS = ("check", "demo", "inspect", "sample", "serve")
+_COMMANDS = ("check", "demo", "inspect", "sample", "serve", "worker")
 _UNEXPECTED_EXIT_CODE = 2
 
 

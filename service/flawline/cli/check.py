@@ -49,7 +49,9 @@ def _check_settings() -> FlawlineSettings:
         raise _FailedCheckError from error
     listening = f"REST {settings.host}:{settings.port}, gRPC {settings.host}:{settings.grpc_port}"
     lines = f"lines {', '.join(settings.lines) or 'not declared'}"
-    _print_mark(True, "settings", f"{listening}; {lines}; deadline {settings.deadline_ms} ms")
+    queue = "in memory" if settings.queue == "memory" else "shared"
+    says = f"{listening}; {lines}; deadline {settings.deadline_ms} ms; queue {queue}"
+    _print_mark(True, "settings", says)
     return settings
 
 
@@ -89,7 +91,7 @@ def _check_self_test(settings: FlawlineSettings) -> None:
 async def _inspect_generated(settings: FlawlineSettings) -> Inspection:
     deadline_ms = min(_SELF_TEST_DEADLINE_MS, settings.max_deadline_ms)
     picture = await asyncio.to_thread(_generated_picture)
-    service = build_service(settings)
+    service = build_service(settings.model_copy(update={"queue": "memory"}))
     async with AsyncExitStack() as stopping:
         stopping.push_async_callback(service.stop)
         await service.start()

@@ -41,7 +41,7 @@ _FOLDER = "inspected"
 @click.option("--grpc-port", type=int, help="gRPC port; 0 takes a free one.  [default: 8081]")
 def command(once: bool, port: int | None, grpc_port: int | None) -> None:
     """Draw a frame of steel with flaws, serve on loopback, and inspect the frame over REST."""
-    settings = settings_from(host=_HOST, port=port, grpc_port=grpc_port)
+    settings = settings_from(queue="memory", host=_HOST, port=port, grpc_port=grpc_port)
     set_up_logs("warning")
     frame = generate_frame(_SEED, flaws=_FLAWS)
     buffer = io.BytesIO()

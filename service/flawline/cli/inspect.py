@@ -62,6 +62,7 @@ def command(
             f"looked for files ending in {', '.join(sorted(SUFFIXES))}."
         )
     settings = settings_from(
+        queue="memory",
         deadline_ms=round(_PATIENCE_S * 1000),
         max_deadline_ms=round(_PATIENCE_S * 1000),
         engine_stall_s=_PATIENCE_S,

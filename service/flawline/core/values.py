@@ -127,7 +127,10 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What callers may know of a loaded artifact, in the words of its manifest."""
+    """What callers may know of a loaded artifact, in the words of its manifest.
+
+    workers: how many processes inspect with it; None where this process does.
+    """
 
     name: str
     version: str
@@ -140,6 +143,7 @@ class ModelInfo:
     metrics_split: str
     license_note: str
     created_at: str
+    workers: int | None = None
 
     @property
     def ref(self) -> ModelRef:

@@ -52,11 +52,6 @@ class Keys:
         """The dead letters."""
         return f"{self.namespace}:dead"
 
-    @property
-    def workers(self) -> str:
-        """What the workers announced."""
-        return f"{self.namespace}:workers"
-
     def jobs(self, priority: Priority) -> str:
         """The stream of one class."""
         return f"{self.namespace}:jobs:{priority.value}"
@@ -81,6 +76,7 @@ class Keys:
             f"local STREAMS = {{{streams}}}\n"
             f"local ORDERS = {{{orders}}}\n"
             f"local BELL, DEAD = '{self.bell}', '{self.dead}'\n"
+            f"local WORKERS, ANNOUNCEMENT_LIFE_MS = '{self.namespace}:workers', {_ms(ANNOUNCEMENT_LIFE_S)}\n"
             f"local WAITING = '{self.namespace}:waiting'\n"
             f"local RESOLVED = '{self.namespace}:resolved'\n"
             f"local function line_key(line) return '{self.namespace}:line:' .. line end\n"

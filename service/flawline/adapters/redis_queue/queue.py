@@ -22,15 +22,21 @@ from flawline.adapters.redis_queue.connection import (
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
 from flawline.adapters.redis_queue.leases import Leases
 from flawline.adapters.redis_queue.replies import Replies
-from flawline.adapters.redis_queue.wire import meta_of, outcome_to_wire
+from flawline.adapters.redis_queue.wire import (
+    announcement_from_wire,
+    announcement_to_wire,
+    meta_of,
+    outcome_to_wire,
+)
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
 from flawline.core.drain import UNMEASURED_RETRY_S, retry_after_s
 from flawline.core.errors import LineFull, NotReady, QueueFull
+from flawline.core.values import ModelInfo
 
 logger = logging.getLogger(__name__)
 
-_MEASURE_EVERY_S = 1.0
+_LOOK_EVERY_S = 1.0
 _OUTAGE_RETRY_S = 2.0
 
 
@@ -72,7 +78,8 @@ def _count_nothing(event: str, count: int) -> None:
 class RedisQueue:
     """Both ends of the queue; a process uses one, or as a test both.
 
-    count: told what happened to jobs, in the words of `flawline_queue_events_total`.
+    count: told what happened to jobs, in the words of `flawline_queue_events_total`. `state` and
+    `announced` (the models that workers inspect with) are anew every second.
     """
 
     def __init__(
@@ -100,10 +107,18 @@ class RedisQueue:
         self._lines: dict[str, str] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._closed = False
+        self._announcement: str | None = None
         self.state = QueueState()
+        self.announced: tuple[ModelInfo, ...] = ()
 
-    def start(self) -> None:
-        """Begin to watch whether the server answers, and how the queue stands."""
+    async def start(self, announce: ModelInfo | None = None) -> None:
+        """Begin to watch whether the server answers, and how the queue stands.
+
+        announce: the model that this process inspects with, told to the others while it does.
+        """
+        if announce is not None:
+            self._announcement = announcement_to_wire(self.name, announce)
+        await self._look()
         self._watcher = asyncio.create_task(self._watch(), name="flawline redis")
 
     @property
@@ -188,6 +203,9 @@ class RedisQueue:
         self._closed = True
         if self._watcher is not None:
             await end(self._watcher)
+        if self._announcement is not None:
+            with suppress(RedisError):
+                await self._server.run("announce", self._announcement, 0)
         await self._leases.close()
         unanswered = await self._replies.close()
         with suppress(RedisError):
@@ -231,7 +249,13 @@ class RedisQueue:
 
     async def _watch(self) -> None:
         while True:
-            with suppress(RedisError):
-                depth, age_ms, leased, dead = await self._server.run("measure")
-                self.state = QueueState(depth, age_ms / 1000, leased, dead)
-            await asyncio.sleep(_MEASURE_EVERY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await self._look()
+
+    async def _look(self) -> None:
+        with suppress(RedisError):
+            if self._announcement is not None:
+                await self._server.run("announce", self._announcement, 1)
+            depth, age_ms, leased, dead, announced = await self._server.run("measure")
+            self.state = QueueState(depth, age_ms / 1000, leased, dead)
+            self.announced = tuple(map(announcement_from_wire, announced))

@@ -18,6 +18,7 @@ from flawline.application.job import (
 from flawline.core.values import (
     Box,
     Detection,
+    ModelInfo,
     ModelRef,
     Reason,
     RecipeRef,
@@ -72,3 +73,14 @@ def _judged(fields: dict[str, Any]) -> Judged:
         model=ModelRef(**fields["model"]),
         times=StageTimes(**fields["times"]),
     )
+
+
+def announcement_to_wire(worker: str, model: ModelInfo) -> str:
+    """What a worker says of itself; the same each time."""
+    return json.dumps({"worker": worker, "model": asdict(model)}, sort_keys=True)
+
+
+def announcement_from_wire(text: bytes) -> ModelInfo:
+    """The model that a worker serves."""
+    fields = json.loads(text)["model"]
+    return ModelInfo(**fields | {"labels": tuple(fields["labels"])})

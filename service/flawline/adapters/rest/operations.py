@@ -32,6 +32,7 @@ class OperationRoutes:
             self.ready,
             summary="Are pictures accepted",
             response_model=ReadyAnswer,
+            response_model_exclude_none=True,
             responses=READY_RESPONSES,
         )
         add(
@@ -56,7 +57,7 @@ class OperationRoutes:
         """503 while starting, draining, or without a working engine: send pictures elsewhere."""
         readiness = self._inspector.readiness()
         if readiness.ready:
-            return ReadyAnswer(ready=True)
+            return ReadyAnswer(ready=True, degraded=readiness.degraded)
         error = NotReady(readiness.reason or "unknown", _PROBE_RETRY_S)
         return inspection_error_response(request, error)
 

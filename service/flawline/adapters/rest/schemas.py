@@ -202,6 +202,10 @@ class LoadedModelAnswer(BaseModel):
     metrics_split: str
     license_note: str
     created_at: str
+    workers: int | None = Field(
+        default=None,
+        description="How many worker processes inspect with it; null where the api itself does.",
+    )
 
     @classmethod
     def of(cls, info: ModelInfo) -> LoadedModelAnswer:
@@ -217,6 +221,7 @@ class LoadedModelAnswer(BaseModel):
             metrics_split=info.metrics_split,
             license_note=info.license_note,
             created_at=info.created_at,
+            workers=info.workers,
         )
 
 
@@ -236,6 +241,11 @@ class ReadyAnswer(BaseModel):
     """Pictures are accepted."""
 
     ready: bool
+    degraded: str | None = Field(
+        default=None,
+        description="What is wrong although pictures are accepted: `queue_unavailable` while the "
+        "api inspects by itself.",
+    )
 
 
 class FieldFault(BaseModel):

@@ -1,0 +1,19 @@
+"""Where concrete classes meet: settings in, running parts out.
+
+Starting and stopping stand here in their order, and nowhere else.
+"""
+
+from flawline.bootstrap.parts import StartupError
+from flawline.bootstrap.service import Service, build_service
+from flawline.bootstrap.serving import Running, running, serve
+from flawline.bootstrap.working import work
+
+__all__ = [
+    "Running",
+    "Service",
+    "StartupError",
+    "build_service",
+    "running",
+    "serve",
+    "work",
+]

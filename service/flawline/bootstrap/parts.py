@@ -1,0 +1,193 @@
+"""The parts that a server and a worker have in common, made from settings."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from flawline.adapters.artifact_file import ArtifactFile
+from flawline.adapters.onnx_engine import OnnxEngine
+from flawline.adapters.prometheus import PrometheusTelemetry
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.system_clock import SystemClock
+from flawline.application.ports import JobSource
+from flawline.application.request import DEFAULT_LINE
+from flawline.application.stages import Stages
+from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.core.batching import BatchPolicy
+from flawline.core.pipeline import InspectionPipeline
+from flawline.core.recipe import RecipeBook, default_recipe
+from flawline.core.values import ModelInfo
+from flawline.settings import FlawlineSettings
+from flawspec.decoding import DecodeLimits
+from flawspec.errors import ArtifactError
+
+_MOST_DECODE_THREADS = 4
+# Three chances to extend before a lease runs out.
+_EXTENSIONS_PER_LEASE = 3
+
+
+class StartupError(Exception):
+    """The service cannot start; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """Threads by purpose, so that none waits behind another's work."""
+
+    prepare: ThreadPoolExecutor
+    finish: ThreadPoolExecutor
+    intake: ThreadPoolExecutor
+
+    @classmethod
+    def of(cls, decode_threads: int) -> Pools:
+        """decode_threads: 0 for one a core, at most four."""
+        many = decode_threads or min(os.cpu_count() or 1, _MOST_DECODE_THREADS)
+        return cls(_pool(many, "prepare"), _pool(1, "finish"), _pool(1, "intake"))
+
+    def close(self) -> None:
+        """End them; what has not begun is dropped."""
+        for pool in (self.prepare, self.finish, self.intake):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What everything else is made from."""
+
+    settings: FlawlineSettings
+    artifact: ArtifactFile
+    model: ModelInfo
+    recipes: RecipeBook
+    limits: DecodeLimits
+    clock: SystemClock
+    registry: CollectorRegistry
+    telemetry: PrometheusTelemetry
+    pools: Pools
+
+    @classmethod
+    def of(cls, settings: FlawlineSettings) -> Base:
+        """Find the artifact and read its manifest. Raises StartupError."""
+        try:
+            artifact = ArtifactFile.find(settings.artifact, settings.artifact_sha256)
+        except ArtifactError as error:
+            raise StartupError(str(error)) from error
+        registry, model = CollectorRegistry(), artifact.info()
+        recipes = RecipeBook((default_recipe(artifact.manifest),))
+        ProcessCollector(registry=registry)
+        telemetry = PrometheusTelemetry(registry, {*settings.lines, DEFAULT_LINE})
+        telemetry.show_model(model)
+        telemetry.expect(recipes.names, model.labels)
+        return cls(
+            settings=settings,
+            artifact=artifact,
+            model=model,
+            recipes=recipes,
+            limits=DecodeLimits(max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels),
+            clock=SystemClock(),
+            registry=registry,
+            telemetry=telemetry,
+            pools=Pools.of(settings.decode_threads),
+        )
+
+    def engine(self) -> OnnxEngine:
+        """One more engine for the artifact."""
+        settings, artifact = self.settings, self.artifact
+        return OnnxEngine(
+            artifact.path,
+            artifact.sha256,
+            artifact.manifest,
+            max_batch=settings.max_batch,
+            threads=settings.engine_threads,
+        )
+
+    def worker(
+        self, queue: JobSource, engine: OnnxEngine, *, lease_s: float | None = None
+    ) -> BatchWorker:
+        """Feeds that engine; lease_s: when leases of that queue run out, None for never."""
+        pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
+        return BatchWorker(
+            queue=queue,
+            engine=engine,
+            stages=Stages(pipeline, self.recipes, self.model.ref, self.clock),
+            clock=self.clock,
+            telemetry=self.telemetry,
+            threads=WorkerThreads(self.pools.prepare, self.pools.finish),
+            policy=BatchPolicy(self.settings.max_batch),
+            stall_limit_s=self.settings.engine_stall_s,
+            extend_every_s=None if lease_s is None else lease_s / _EXTENSIONS_PER_LEASE,
+        )
+
+    def shared_queue(self) -> RedisQueue:
+        """The queue in Redis, with its metrics."""
+        settings = self.settings
+        options = RedisQueueOptions(
+            url=settings.queue,
+            capacity=settings.queue_capacity,
+            line_capacity=settings.most_of_one_line,
+            namespace=settings.queue_namespace,
+            lease_s=settings.lease_s,
+            max_deliveries=settings.max_deliveries,
+            inline_picture_bytes=settings.inline_picture_bytes,
+            command_timeout_s=settings.queue_timeout_s,
+        )
+        try:
+            queue = RedisQueue(options, self.clock, self.telemetry.queue_event)
+        except ValueError as error:
+            raise StartupError(f"queue (FLAWLINE_QUEUE) cannot be used: {error}.") from error
+        self.telemetry.watch_queue(lambda: queue.state.depth, lambda: queue.state.oldest_age_s)
+        self.telemetry.watch_shared_queue(
+            lambda: queue.state.leased,
+            lambda: queue.state.dead_letters,
+            lambda: float(queue.reachable),
+        )
+        return queue
+
+
+async def started(engine: OnnxEngine) -> None:
+    """Load the model and run it once. Raises StartupError."""
+    try:
+        await engine.start()
+    except ArtifactError as error:
+        raise StartupError(str(error)) from error
+
+
+async def listening(
+    start: Callable[[str, int], Awaitable[int]], host: str, port: int, setting: str
+) -> int:
+    """The port taken. Raises StartupError, which names the setting."""
+    try:
+        return await start(host, port)
+    except OSError as error:
+        name = f"{setting} (FLAWLINE_{setting.upper()})"
+        if error.errno == errno.EADDRINUSE:
+            why = f"{name} {port} on {host} is taken: stop what listens there, or choose another."
+        else:
+            why = f"{name} {port} on {host} cannot be listened on: {error.strerror or error}."
+        raise StartupError(why) from error
+
+
+@asynccontextmanager
+async def told_to_stop() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set; before and after, they do what they did."""
+    loop, told = asyncio.get_running_loop(), asyncio.Event()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, told.set)
+    try:
+        yield told
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _pool(threads: int, purpose: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"flawline-{purpose}")

@@ -1,0 +1,155 @@
+"""What inspects behind the protocols: embedded, or one api among several on a shared queue."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from prometheus_client import CollectorRegistry
+
+from flawline.adapters.memory_queue import MemoryQueue
+from flawline.adapters.onnx_engine import OnnxEngine
+from flawline.adapters.redis_queue import RedisQueue
+from flawline.application.fallback import FallbackQueue
+from flawline.application.inspector import Inspector, InspectorLimits
+from flawline.application.ports import JobIntake
+from flawline.application.worker import BatchWorker
+from flawline.bootstrap.parts import Base, Pools, started
+from flawline.core.values import ModelInfo
+from flawline.settings import FlawlineSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalParts:
+    """What inspects in this process."""
+
+    queue: MemoryQueue
+    engine: OnnxEngine
+    worker: BatchWorker
+
+    async def start(self) -> None:
+        await started(self.engine)
+        self.worker.start()
+
+    async def stop(self) -> None:
+        await self.worker.stop()
+        await self.queue.close()
+        self.engine.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything that inspects, without the protocols; `start` it once, then `stop` it."""
+
+    inspector: Inspector
+    telemetry_registry: CollectorRegistry
+    model: ModelInfo
+    _local: _LocalParts | None
+    _shared: RedisQueue | None
+    _pools: Pools
+    _drain_timeout_s: float
+
+    async def start(self) -> None:
+        """Load the model if it is run here, run it once, then take work. Raises StartupError."""
+        if self._local is not None:
+            await self._local.start()
+        if self._shared is not None:
+            await self._shared.start()
+        self.inspector.open()
+
+    async def stop(self) -> None:
+        """Finish what was accepted, in bounded time, and end the threads."""
+        if not await self.inspector.drain(self._drain_timeout_s):
+            logger.warning("drain_timeout limit_s=%g", self._drain_timeout_s)
+        if self._local is not None:
+            await self._local.stop()
+        if self._shared is not None:
+            await self._shared.close()
+        self._pools.close()
+
+
+def build_service(settings: FlawlineSettings) -> Service:
+    """Put the parts together; nothing runs yet. Raises StartupError."""
+    base = Base.of(settings)
+    if settings.queue == "memory":
+        local = _local_parts(base)
+        base.telemetry.watch_queue(lambda: local.queue.depth, lambda: local.queue.oldest_age_s)
+        inspector = _inspector(base, local.queue, fault=local.worker.fault)
+        return _service(base, inspector, local, None)
+    shared = base.shared_queue()
+    if settings.queue_fallback == "refuse":
+        inspector = _inspector(base, shared, fault=lambda: _outage(shared), shared=shared)
+        return _service(base, inspector, None, shared)
+    local = _local_parts(base)
+    queue = FallbackQueue(shared, local.queue, base.clock, lambda: shared.reachable)
+    inspector = _inspector(
+        base,
+        queue,
+        fault=lambda: None if shared.reachable else local.worker.fault(),
+        degraded=lambda: _outage(shared),
+        shared=shared,
+    )
+    base.telemetry.watch_fallback(lambda: float(not shared.reachable))
+    return _service(base, inspector, local, shared)
+
+
+def _outage(shared: RedisQueue) -> str | None:
+    return None if shared.reachable else "queue_unavailable"
+
+
+def _local_parts(base: Base) -> _LocalParts:
+    settings = base.settings
+    queue = MemoryQueue(
+        settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
+    )
+    engine = base.engine()
+    return _LocalParts(queue, engine, base.worker(queue, engine))
+
+
+def _inspector(
+    base: Base,
+    queue: JobIntake,
+    *,
+    fault: Callable[[], str | None],
+    degraded: Callable[[], str | None] = lambda: None,
+    shared: RedisQueue | None = None,
+) -> Inspector:
+    settings = base.settings
+    return Inspector(
+        queue=queue,
+        clock=base.clock,
+        telemetry=base.telemetry,
+        recipes=base.recipes,
+        model=base.model,
+        limits=InspectorLimits(base.limits, settings.deadline_ms, settings.max_deadline_ms),
+        intake=base.pools.intake,
+        fault=fault,
+        degraded=degraded,
+        served=None if shared is None else lambda: _served(base.model, shared.announced),
+    )
+
+
+def _served(own: ModelInfo, announced: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
+    """The model of the api's manifest, then others that workers serve; with how many serve each."""
+    models = {own.sha256: replace(own, workers=0)}
+    for info in announced:
+        known = models.get(info.sha256, replace(info, workers=0))
+        models[info.sha256] = replace(known, workers=(known.workers or 0) + 1)
+    return tuple(models.values())
+
+
+def _service(
+    base: Base, inspector: Inspector, local: _LocalParts | None, shared: RedisQueue | None
+) -> Service:
+    return Service(
+        inspector,
+        base.registry,
+        base.model,
+        local,
+        shared,
+        base.pools,
+        base.settings.drain_timeout_s,
+    )

@@ -1,0 +1,91 @@
+"""The service behind its protocols, as a process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from prometheus_client import disable_created_metrics
+
+from flawline.adapters.grpc_api import GrpcServer
+from flawline.adapters.http_server import HttpServer
+from flawline.adapters.logs import set_up_logs
+from flawline.adapters.rest import create_app
+from flawline.bootstrap.parts import listening, told_to_stop
+from flawline.bootstrap.service import Service, build_service
+from flawline.settings import FlawlineSettings
+
+logger = logging.getLogger(__name__)
+
+# gRPC itself answers larger messages with RESOURCE_EXHAUSTED, which reads as "busy, try again": a
+# picture that is too large is to reach us, and be refused as a bad one.
+_MESSAGE_ROOM = 2
+_MESSAGE_OVERHEAD_BYTES = 64 * 1024
+# Once all accepted inspections are answered, only those who read answers slowly are waited for.
+_HANG_UP_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that listens."""
+
+    service: Service
+    rest_port: int
+    grpc_port: int
+
+
+@asynccontextmanager
+async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
+    """The service behind REST and gRPC, listening and ready; leaving stops it. Raises StartupError.
+
+    It listens before the model is loaded, so that a taken port shows at once and probes are
+    answered.
+    """
+    service = build_service(settings)
+    app = create_app(
+        service.inspector,
+        service.telemetry_registry,
+        max_body_bytes=settings.max_body_bytes,
+        body_timeout_s=settings.body_timeout_s,
+    )
+    http = HttpServer(app, _HANG_UP_S)
+    grpc = GrpcServer(
+        service.inspector,
+        max_message_bytes=_MESSAGE_ROOM * settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES,
+        default_deadline_ms=settings.deadline_ms,
+    )
+    # The stack unwinds from its end: not serving, drain and stop the service, then hang up.
+    async with AsyncExitStack() as stopping:
+        stopping.push_async_callback(http.stop)
+        rest_port = await listening(http.start, settings.host, settings.port, "port")
+        stopping.push_async_callback(grpc.stop, _HANG_UP_S)
+        grpc_port = await listening(grpc.start, settings.host, settings.grpc_port, "grpc_port")
+        stopping.push_async_callback(service.stop)
+        await service.start()
+        stopping.callback(grpc.announce_not_serving)
+        yield Running(service, rest_port, grpc_port)
+
+
+async def serve(settings: FlawlineSettings) -> int:
+    """Serve until SIGTERM or SIGINT, then stop in bounded time and return the exit code.
+
+    Raises StartupError.
+    """
+    set_up_logs(settings.log_level)
+    # They double the number of series, and nobody asks for them. It holds for the whole process, so it stands here.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    async with told_to_stop() as told, running(settings) as parts:
+        logger.info(
+            "ready model=%s rest=http://%s:%d grpc=%s:%d",
+            parts.service.model.version,
+            settings.host,
+            parts.rest_port,
+            settings.host,
+            parts.grpc_port,
+        )
+        await told.wait()
+        logger.info("stopping: finishing what was accepted")
+    logger.info("stopped")
+    return 0

@@ -1,0 +1,85 @@
+"""A worker process: engines fed from a shared queue, and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from prometheus_client import disable_created_metrics
+
+from flawline.adapters.logs import set_up_logs
+from flawline.adapters.metrics_server import MetricsServer
+from flawline.application.worker import BatchWorker
+from flawline.bootstrap.parts import Base, StartupError, listening, started, told_to_stop
+from flawline.settings import FlawlineSettings
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 1.0
+_FAILED_EXIT_CODE = 1
+
+
+async def work(settings: FlawlineSettings) -> int:
+    """Take jobs until SIGTERM or SIGINT, then finish those in hand, hand back the rest, and end.
+
+    Returns the exit code: 1 when a worker failed, so that the process is started anew. Raises
+    StartupError.
+    """
+    if settings.queue == "memory":
+        raise StartupError(
+            "A worker needs a queue that it shares: set FLAWLINE_QUEUE (--queue) to redis://..."
+        )
+    set_up_logs(settings.log_level)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # as in `serve`
+    base = Base.of(settings)
+    queue = base.shared_queue()
+    engines = [base.engine() for _ in range(settings.concurrency)]
+    workers = [base.worker(queue, engine, lease_s=settings.lease_s) for engine in engines]
+    metrics = MetricsServer(base.registry)
+    # The stack unwinds from its end: finish and hand back, leave the queue, then end the threads.
+    async with told_to_stop() as told, AsyncExitStack() as stopping:
+        stopping.callback(base.pools.close)
+        stopping.callback(metrics.stop)
+        port = await listening(metrics.start, settings.host, settings.metrics_port, "metrics_port")
+        for engine in engines:
+            stopping.callback(engine.close)
+            await started(engine)
+        stopping.push_async_callback(queue.close)
+        await queue.start(announce=base.model)
+        stopping.push_async_callback(_finish, workers, settings.drain_timeout_s)
+        for worker in workers:
+            worker.start()
+        logger.info(
+            "ready worker=%s model=%s metrics=http://%s:%d",
+            queue.name,
+            base.model.version,
+            settings.host,
+            port,
+        )
+        failed = await _until_told(told, workers)
+        logger.info("stopping: finishing what is in hand")
+    logger.info("stopped")
+    return _FAILED_EXIT_CODE if failed else 0
+
+
+async def _until_told(told: asyncio.Event, workers: Sequence[BatchWorker]) -> bool:
+    """Whether a worker failed before we were told to stop."""
+    while not told.is_set():
+        if any(worker.fault() == "worker_failed" for worker in workers):
+            logger.error("worker_failed")
+            return True
+        try:
+            await asyncio.wait_for(told.wait(), _LOOK_EVERY_S)
+        except asyncio.TimeoutError:
+            continue
+    return False
+
+
+async def _finish(workers: Sequence[BatchWorker], limit_s: float) -> None:
+    done = await asyncio.gather(*(worker.drain(limit_s) for worker in workers))
+    if not all(done):
+        logger.warning("drain_timeout limit_s=%g: the rest is handed back", limit_s)
+    for worker in workers:
+        await worker.stop()

@@ -1,0 +1,188 @@
+"""An api and workers as processes around a Redis: one service, seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from pictures import expected_score, numbered, truncated
+from prometheus_client.parser import text_string_to_metric_families
+from redis_process import RedisProcess
+from server_process import ServerProcess, WorkerProcess
+
+from flawline.rpc.v1 import inspection_pb2 as pb
+from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
+
+PATIENT = {"deadline_ms": 30_000}
+
+
+@pytest.fixture(scope="module")
+def shared(redis: RedisProcess) -> dict[str, str]:
+    return {"queue": redis.url, "queue_namespace": f"e2e-{uuid.uuid4().hex[:8]}"}
+
+
+@pytest.fixture(scope="module")
+def api(artifact: Path, shared: dict[str, str]) -> Iterator[ServerProcess]:
+    api = ServerProcess(artifact, **shared)
+    yield api
+    api.terminate()
+    assert api.exit_code() == 0, api.log
+    assert "Traceback" not in api.log
+
+
+@pytest.fixture(scope="module")
+def worker(artifact: Path, shared: dict[str, str], api: ServerProcess) -> Iterator[WorkerProcess]:
+    worker = WorkerProcess(artifact, concurrency="2", **shared)
+    worker.ready()
+    yield worker
+    worker.terminate()
+    assert worker.exit_code() == 0, worker.log
+    assert "Traceback" not in worker.log
+
+
+def test_without_a_worker_the_api_is_ready_and_the_deadline_holds(api: ServerProcess) -> None:
+    assert httpx.get(f"{api.url}/healthz/ready").json() == {"ready": True}
+    (model,) = httpx.get(f"{api.url}/v1/models").json()["models"]
+    assert model["workers"] == 0
+    answer = httpx.post(f"{api.url}/v1/inspections?deadline_ms=200", content=numbered(0))
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline")
+
+
+async def test_everyone_gets_the_answer_to_his_own_picture(
+    api: ServerProcess, worker: WorkerProcess
+) -> None:
+    async with (
+        httpx.AsyncClient(base_url=api.url, timeout=60) as client,
+        grpc.aio.insecure_channel(api.grpc_target) as channel,
+    ):
+        stub = pb_grpc.InspectionServiceStub(channel)
+
+        async def by_rest(number: int) -> tuple[str, float]:
+            query = {**PATIENT, "part_id": str(number)}
+            response = await client.post("/v1/inspections", params=query, content=numbered(number))
+            assert response.status_code == 200, response.text
+            return response.json()["part_id"], response.json()["detections"][0]["score"]
+
+        async def by_grpc(number: int) -> tuple[str, float]:
+            request = pb.InspectRequest(picture=numbered(number), part_id=str(number), **PATIENT)
+            inspection = (await stub.Inspect(request)).inspection
+            return inspection.part_id, inspection.detections[0].score
+
+        asks = [by_rest(n) if n % 2 else by_grpc(n) for n in range(100)]
+        answers = await asyncio.gather(*asks)
+        for number, (part_id, score) in enumerate(answers):
+            assert part_id == str(number)
+            assert score == pytest.approx(expected_score(number), abs=2e-4)
+
+
+def test_a_damaged_picture_is_the_callers_fault_here_too(
+    api: ServerProcess, worker: WorkerProcess
+) -> None:
+    answer = httpx.post(f"{api.url}/v1/inspections", content=truncated(), timeout=20)
+    assert (answer.status_code, answer.json()["code"]) == (422, "corrupt_picture")
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to pass within 10 s")
+
+
+def samples(url: str) -> dict[str, float]:
+    families = text_string_to_metric_families(httpx.get(url).text)
+    return {
+        "/".join([sample.name, *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_models_and_metrics_show_the_workers(api: ServerProcess, worker: WorkerProcess) -> None:
+    def served() -> int:
+        (model,) = httpx.get(f"{api.url}/v1/models").json()["models"]
+        return model["workers"]
+
+    until(lambda: served() == 1)
+    httpx.post(f"{api.url}/v1/inspections?deadline_ms=30000", content=numbered(1), timeout=40)
+    of_worker, of_api = samples(worker.metrics_url), samples(f"{api.url}/metrics")
+    assert of_worker["flawline_queue_events_total/leased"] > 0
+    assert of_worker["flawline_queue_events_total/resolved"] > 0
+    assert of_worker["flawline_batch_size_count"] > 0
+    assert of_api["flawline_queue_reachable"] == 1
+    assert of_api["flawline_queue_depth"] == 0
+
+
+async def test_a_worker_told_to_stop_finishes_and_hands_back_the_rest(
+    artifact: Path, redis: RedisProcess
+) -> None:
+    shared = {"queue": redis.url, "queue_namespace": f"e2e-{uuid.uuid4().hex[:8]}"}
+    api = ServerProcess(artifact, **shared)
+    slow = WorkerProcess(artifact, engine="slow=0.2", max_batch="2", **shared)
+    slow.ready()
+    async with httpx.AsyncClient(base_url=api.url, timeout=60) as client:
+        asking = [
+            asyncio.create_task(
+                client.post("/v1/inspections", params=PATIENT, content=numbered(number))
+            )
+            for number in range(20)
+        ]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        slow.terminate()
+        assert await asyncio.to_thread(slow.exit_code) == 0, slow.log
+        assert not all(task.done() for task in asking)
+        heir = WorkerProcess(artifact, **shared)
+        answers = await asyncio.gather(*asking)
+    for number, answer in enumerate(answers):
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["detections"][0]["score"]
+        assert found == pytest.approx(expected_score(number), abs=2e-4)
+    for process in (heir, api):
+        process.terminate()
+        assert process.exit_code() == 0, process.log
+
+
+def test_fallback_local_goes_on_without_redis_and_comes_back(
+    artifact: Path, tmp_path: Path
+) -> None:
+    server = RedisProcess(tmp_path)
+    shared = {"queue": server.url, "queue_fallback": "local", "queue_timeout_s": "0.2"}
+    api = ServerProcess(artifact, **shared)
+    ready = f"{api.url}/healthz/ready"
+    server.kill()
+    answer = httpx.post(f"{api.url}/v1/inspections?deadline_ms=20000", content=numbered(3))
+    assert answer.json()["detections"][0]["score"] == pytest.approx(expected_score(3), abs=2e-4)
+    assert httpx.get(ready).json() == {"ready": True, "degraded": "queue_unavailable"}
+    assert samples(f"{api.url}/metrics")["flawline_queue_fallback_active"] == 1
+    server.start()
+    until(lambda: httpx.get(ready).json() == {"ready": True})
+    assert samples(f"{api.url}/metrics")["flawline_queue_fallback_active"] == 0
+    worker = WorkerProcess(artifact, **shared)
+    worker.ready()
+    answer = httpx.post(f"{api.url}/v1/inspections?deadline_ms=20000", content=numbered(5))
+    assert answer.status_code == 200
+    assert samples(worker.metrics_url)["flawline_queue_events_total/resolved"] == 1
+    for process in (worker, api):
+        process.terminate()
+        assert process.exit_code() == 0, process.log
+    server.kill()
+
+
+def test_fallback_refuse_answers_503_and_comes_back(artifact: Path, tmp_path: Path) -> None:
+    server = RedisProcess(tmp_path)
+    api = ServerProcess(artifact, queue=server.url, queue_timeout_s="0.2")
+    server.kill()
+    answer = httpx.post(f"{api.url}/v1/inspections", content=numbered(3))
+    assert answer.status_code == 503
+    assert (answer.json()["reason"], answer.json()["verdict"]) == ("queue_unavailable", "Undefined")
+    assert int(answer.headers["retry-after"]) > 0
+    assert httpx.get(f"{api.url}/healthz/ready").status_code == 503
+    api.terminate()
+    assert api.exit_code() == 0, api.log
