@@ -108,6 +108,16 @@ def test_a_file_named_twice_is_inspected_once_and_annotated_ones_never(pictures:
 
 
 @pytest.mark.usefixtures("artifact")
+def test_an_original_is_never_overwritten(pictures: Path) -> None:
+    picture = pictures / "a.png"
+    before = picture.read_bytes()
+    for out in (pictures, pictures / "deeper" / ".."):
+        result = run("inspect", picture, "--out", out)
+        assert result.exit_code == 2
+        assert f"would overwrite the picture {out / 'a.png'}" in result.stderr
+    assert picture.read_bytes() == before
+
+
 def test_an_out_folder_that_cannot_be_written_is_named(pictures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     result = run("inspect", pictures, "--out", tmp_path / "file" / "out")

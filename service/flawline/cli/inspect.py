@@ -61,7 +61,11 @@ def command(
             f"There is no picture in {', '.join(map(str, paths))}; "
             f"looked for files ending in {', '.join(sorted(SUFFIXES))}."
         )
+    if out is not None:
+        _keep_originals(files, out)
+    # No line reaches this process: what only a server may not do is allowed here.
     settings = settings_from(
+        host="127.0.0.1",
         queue="memory",
         deadline_ms=round(_PATIENCE_S * 1000),
         max_deadline_ms=round(_PATIENCE_S * 1000),
@@ -72,6 +76,17 @@ def command(
     with startup_explained():
         run(session.inspect(files))
     sys.exit(0 if session.tally.all_evaluated else 1)
+
+
+def _keep_originals(files: list[PictureFile], out: Path) -> None:
+    originals = {file.path.resolve() for file in files}
+    for file in files:
+        target = out / file.copy
+        if target.resolve() in originals:
+            raise Fault(
+                f"The annotated copy of {file.path} would overwrite the picture {target}. "
+                "Choose another folder with --out."
+            )
 
 
 class _Session:
