@@ -7,6 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from flawline.settings import FlawlineSettings, SettingsError, load_settings
+from flawspec.decoding import DecodeLimits
+from flawspec.opening import HIGHEST_MAX_PIXELS
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - so that it is refused
 
@@ -136,3 +138,15 @@ def test_settings_do_not_change_and_know_no_other_field() -> None:
 
 def test_every_setting_is_explained() -> None:
     assert all(field.description for field in FlawlineSettings.model_fields.values())
+
+
+def test_the_level_of_the_log_may_be_written_in_capitals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAWLINE_LOG_LEVEL", "INFO")
+    assert load_settings().log_level == "info"
+
+
+def test_no_pixel_limit_can_be_set_that_decoding_would_refuse() -> None:
+    most = load_settings(max_pixels=HIGHEST_MAX_PIXELS).max_pixels
+    assert DecodeLimits(max_pixels=most).max_pixels == most
+    with pytest.raises(SettingsError, match="FLAWLINE_MAX_PIXELS"):
+        load_settings(max_pixels=HIGHEST_MAX_PIXELS + 1)

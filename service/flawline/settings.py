@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
+from flawspec.opening import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
 _SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*)")
@@ -74,7 +75,7 @@ class FlawlineSettings(BaseSettings):
         30.0, gt=0, le=600, description="How long the body of a request may take to arrive."
     )
     max_pixels: int = Field(
-        50_000_000, ge=256, le=1_000_000_000, description="Largest picture, in pixels."
+        50_000_000, ge=256, le=HIGHEST_MAX_PIXELS, description="Largest picture, in pixels."
     )
     queue: str = Field(
         "memory",
@@ -154,6 +155,11 @@ class FlawlineSettings(BaseSettings):
         if queue != "memory" and not queue.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must be memory, or begin with redis://, rediss:// or unix://")
         return queue
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _lower(cls, log_level: object) -> object:
+        return log_level.lower() if isinstance(log_level, str) else log_level
 
     @field_validator("lines", mode="before")
     @classmethod

@@ -20,3 +20,9 @@ def test_every_error_has_a_code_and_a_sentence(
 ) -> None:
     assert error.code == code
     assert words in str(error)
+
+
+def test_a_long_name_is_not_echoed_whole() -> None:
+    error = errors.UnknownRecipe("x" * 100_000, ("default",))
+    assert len(str(error)) < 200
+    assert len(error.name) < 100

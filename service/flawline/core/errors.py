@@ -21,6 +21,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+_SHOWN_CHARACTERS = 64
+
+
 class InspectionError(Exception):
     """The request was not accepted. The text says what is wrong, and nothing internal."""
 
@@ -43,8 +46,10 @@ class UnknownRecipe(InspectionError):
     code = "unknown_recipe"
 
     def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"There is no recipe named {name!r}; known recipes: {', '.join(known)}.")
-        self.name = name
+        # cut, because a caller's megabyte would not fit into the headers that carry errors
+        shown = name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}..."
+        super().__init__(f"There is no recipe named {shown!r}; known recipes: {', '.join(known)}.")
+        self.name = shown
         self.known = tuple(known)
 
 
