@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 _SHOWN_CHARACTERS = 64
 
 
