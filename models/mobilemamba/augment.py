@@ -156,7 +156,18 @@ def _warp(
     size_hw: tuple[int, int],
     pad_value: int,
 ) -> NDArray[np.uint8]:
-    """Draw ``linear @ p + offset``; Pillow wants the inverse, output to picture."""
+    """Draw ``linear @ p + offset``; Pillow wants the inverse, output to picture.
+
+    A picture that becomes smaller is shrunk first with the filter of the letterbox: the warp itself takes
+    single pixels, and would show training a noise that serving never sees.
+    """
+    zoom = abs(float(np.linalg.det(linear))) ** 0.5
+    if zoom < 1:
+        rows, columns = grey.shape
+        size = (max(1, round(columns * zoom)), max(1, round(rows * zoom)))
+        shrunk = Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR)
+        linear = linear @ np.diag([columns / size[0], rows / size[1]])
+        grey = np.asarray(shrunk)
     inverse = np.linalg.inv(linear)
     back = -inverse @ offset
     coefficients = (*inverse[0], back[0], *inverse[1], back[1])

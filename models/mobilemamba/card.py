@@ -2,58 +2,66 @@
 
 from __future__ import annotations
 
-from mobilemamba.config import RunConfig
-from mobilemamba.release import Release
+from pathlib import Path
+
+from mobilemamba.release import Release, ReleaseRequest
 
 
-def model_card(release: Release, config: RunConfig, config_name: str) -> str:
+def model_card(release: Release, request: ReleaseRequest, config_file: Path) -> str:
     """The text of ``<artifact>.md``."""
     return "\n".join(
         (
-            *_head(release, config),
-            *_data(release, config),
+            *_head(release, request),
+            *_data(release, request),
             *_figures(release),
-            *_remake(release, config_name),
+            *_remake(release, request, config_file),
             "",
         )
     )
 
 
-def _head(release: Release, config: RunConfig) -> list[str]:
+def _head(release: Release, request: ReleaseRequest) -> list[str]:
     manifest = release.manifest
     parity = f"differ by {release.parity:.1e} at most (batch 1, 3, 8; real and generated pictures)"
-    epoch = f"epoch {release.progress.epoch} of {config.training.epochs} (best mAP50 on validation)"
+    made = (
+        f"{manifest.created_at}, from {request.checkpoint.name} after epoch "
+        f"{release.progress.epoch} of {request.config.training.epochs}"
+    )
     return [
         f"# {manifest.model_name} {manifest.model_version}",
         "",
-        f"A MobileMamba detector (`{config.model.size}`) for metal surfaces: grey picture in, boxes of flaws out.",
+        f"A MobileMamba detector (`{request.config.model.size}`) for metal surfaces: grey picture in, "
+        "boxes of flaws out.",
         "",
         "| | |",
         "|---|---|",
         f"| file | `{release.artifact.name}`, {release.artifact.stat().st_size / 1e6:.1f} MB |",
         f"| sha256 | `{release.sha256}` |",
         f"| classes | {', '.join(manifest.labels.names)} |",
-        f"| input | {manifest.input_width_px}x{manifest.input_height_px} px, 1 channel, uint8; normalised inside |",
-        f"| output | boxes in input pixels and scores; NMS (IoU {manifest.nms_iou_threshold:g}) outside |",
-        f"| PyTorch to ONNX Runtime | {parity} |",
-        f"| made | {manifest.created_at}, from {epoch} |",
-        f"| licence | {manifest.license_note or 'none stated'} |",
+        f"| input | {manifest.input_width_px}x{manifest.input_height_px} px, 1 channel, uint8; "
+        "normalised inside |",
+        "| output | boxes in input pixels and scores; "
+        f"NMS (IoU {manifest.nms_iou_threshold:g}) outside |",
+        f"| PyTorch and ONNX Runtime | {parity} |",
+        f"| made | {made} |",
+        f"| licence | {manifest.license_note} |",
         "",
     ]
 
 
-def _data(release: Release, config: RunConfig) -> list[str]:
+def _data(release: Release, request: ReleaseRequest) -> list[str]:
     rows = [
         f"| train | {d.name} | {d.split} | {d.pictures} | `{d.sha256[:16]}` |"
         for d in release.manifest.training_data
     ]
+    val, entry = release.val, request.config.val
     return [
         "## Data",
         "",
-        "| use | set | split | pictures | annotations sha256 |",
+        "| use | set | split | pictures | sha256 of the annotations |",
         "|---|---|---|---|---|",
         *rows,
-        f"| validation | {config.val.name} | {config.val.split} | | |",
+        f"| validation | {entry.name} | {entry.split} | {len(val.samples)} | `{val.sha256[:16]}` |",
         "",
     ]
 
@@ -69,13 +77,20 @@ def _figures(release: Release) -> list[str]:
         f"small (< 32² px) {m.map50_small:.3f}, medium (< 96²) {m.map50_medium:.3f}, "
         f"large {m.map50_large:.3f}"
     )
+    alarms = (
+        f"At these thresholds {release.false_alarms} of {release.clean} clean pictures are reported."
+        if release.clean
+        else "There were no clean pictures to count false alarms on."
+    )
     return [
         f"## Figures on {release.manifest.metrics_split}",
         "",
-        "Measured on the released file in ONNX Runtime. The checkpoint and the thresholds (best F1 for",
-        "each class) were chosen on this same split, so expect a little less on new pictures.",
+        "Measured on the released file in ONNX Runtime. Checkpoint and thresholds (best F1 for each",
+        "class, clean pictures counted in) were chosen on these pictures, so expect a little less on",
+        "new ones.",
         "",
         f"mAP50 **{m.map50:.3f}**, mAP50-95 {m.map50_95:.3f}; mAP50 by box area: {by_size}.",
+        alarms,
         "",
         "| class | AP50 | suggested threshold | precision | recall (IoU 0.5) |",
         "|---|---|---|---|---|",
@@ -84,19 +99,19 @@ def _figures(release: Release) -> list[str]:
     ]
 
 
-def _remake(release: Release, config_name: str) -> list[str]:
+def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> list[str]:
     run = f"runs/{release.manifest.model_name}"
-    artifact = f"models/artifacts/{release.artifact.name}"
-    data = "--coco $DATA/neu-det/val.json --images $DATA/neu-det/images"
+    folder, val = request.folder.as_posix(), request.config.val
+    measure = f"--coco '{val.annotations}' --images '{val.images}'".replace("'", '"')
+    clean = " --clean CLEAN" if release.clean else ""
     return [
         "## Make it again",
         "",
-        "`$DATA` is the folder that holds the data sets, `$GENERATED` one for generated frames (the",
-        "configuration says with which command they were written).",
+        f"`{config_file.as_posix()}` says which folders its variables stand for.",
         "",
         "```sh",
-        f"mobilemamba train {config_name} --out {run}",
-        f"mobilemamba export {config_name} {run}/best.safetensors --out models/artifacts",
-        f"mobilemamba evaluate {artifact} {data} --json",
+        f"mobilemamba train {config_file.as_posix()} --out {run}",
+        f"mobilemamba export {config_file.as_posix()} {run}/{request.checkpoint.name} --out {folder}{clean}",
+        f"mobilemamba evaluate {folder}/{release.artifact.name} {measure} --json",
         "```",
     ]

@@ -31,6 +31,7 @@ from mobilemamba.operating_point import at_threshold, match
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.release import (
     ArtifactReport,
+    ReleaseRequest,
     evaluate_artifact,
     evaluate_samples,
     release,
@@ -66,12 +67,15 @@ def commands() -> None:
 def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     """Train as CONFIG (TOML) says; Ctrl-C keeps the last finished epoch, --resume goes on from it."""
     run = load_config(config)
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    chosen = _device(device)
     if not resume and (out / LAST).exists():
         raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
     trainer = Trainer(run, out, chosen)
     if resume:
         trainer.resume(out / LAST)
+        if trainer.progress.epoch >= run.training.epochs:
+            click.echo(f"{out} has all of its {run.training.epochs} epochs already; nothing to do")
+            return
     with TrainingDisplay(Console(), run.training.epochs) as display:
         trainer.run(display.observer())
 
@@ -82,11 +86,18 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
 @click.option(
     "--out", type=FOLDER, required=True, help="Folder of artifacts; SHA256SUMS there is kept."
 )
-def export(config: Path, checkpoint: Path, out: Path) -> None:
+@click.option(
+    "--clean",
+    type=FOLDER,
+    help="Folder of clean pictures, which the thresholds should leave alone.",
+)
+def export(config: Path, checkpoint: Path, out: Path, clean: Path | None) -> None:
     """Make an artifact with its model card from CHECKPOINT, trained as CONFIG says."""
     run = load_config(config)
-    made = release(run, checkpoint, out, datetime.now(timezone.utc), click.echo)
-    made.artifact.with_suffix(".md").write_text(model_card(made, run, config.as_posix()), "utf-8")
+    pictures = load_clean(clean) if clean is not None else ()
+    request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc))
+    made = release(request, click.echo)
+    made.artifact.with_suffix(".md").write_text(model_card(made, request, config), "utf-8")
     click.echo(
         f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
         f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
@@ -225,6 +236,18 @@ def info(artifact: Path | None, timed: bool) -> None:
             )
         table.add_row(*row)
     Console().print(table)
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.BadParameter(
+            f"{name} cannot be used here: {reason}", param_hint="--device"
+        ) from error
+    return device
 
 
 def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -> None:

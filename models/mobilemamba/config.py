@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mobilemamba.augment import AugmentConfig
-from mobilemamba.detector import SIDE_MULTIPLE
+from mobilemamba.detector import SIDE_MULTIPLE, SIZES
 from mobilemamba.losses.contrastive import ContrastConfig
 from mobilemamba.losses.detection import DetectionWeights
 
@@ -23,6 +23,11 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+
+IDENTIFIER = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}"
+)  # what a manifest takes as name or version
 
 
 class ConfigError(Exception):
@@ -176,6 +181,14 @@ def _range_faults(run: RunConfig) -> list[str]:
     t, i = run.training, run.input
     probabilities = ("mosaic", "flip_horizontal", "flip_vertical", "transpose", "least_visible")
     checks = {
+        "seed must not be negative": run.seed >= 0,
+        f"model.size must be one of {', '.join(SIZES)}": run.model.size in SIZES,
+        f"model.name and model.version must match {IDENTIFIER.pattern}": all(
+            IDENTIFIER.fullmatch(text) for text in (run.model.name, run.model.version)
+        ),
+        "model.license_note must say on what terms the weights may be used": bool(
+            run.model.license_note.strip()
+        ),
         "at least one [[train]] data set is needed": len(run.train) > 0,
         f"input.width_px must be a positive multiple of {SIDE_MULTIPLE}": i.width_px > 0
         and i.width_px % SIDE_MULTIPLE == 0,
@@ -186,6 +199,10 @@ def _range_faults(run: RunConfig) -> list[str]:
         "training.epochs must be positive": t.epochs > 0,
         "training.batch_size must be positive": t.batch_size > 0,
         "training.learning_rate must be positive": t.learning_rate > 0,
+        "training.warmup_epochs must not be negative": t.warmup_epochs >= 0,
+        "training.weight_decay must not be negative": t.weight_decay >= 0,
+        "training.clip_norm must be positive": t.clip_norm > 0,
+        "training.final_share must be 0 to 1": 0 <= t.final_share <= 1,
         "training.evaluate_every must be positive": t.evaluate_every > 0,
         "training.average_decay must be below 1 and not negative": 0 <= t.average_decay < 1,
         "augment.scale must be two positive numbers, the smaller first": 0

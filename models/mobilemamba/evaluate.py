@@ -20,6 +20,9 @@ from mobilemamba.dataset import Dataset, Sample
 
 LOWEST_SCORE = 0.001  # AP integrates over all scores
 MAX_DETECTIONS = 100  # a picture, as COCO counts
+NMS_IOU_THRESHOLD = (
+    0.5  # of new artifacts, in training as in service; each artifact carries its own
+)
 
 RawOutput = tuple[NDArray[np.float32], NDArray[np.float32]]
 """boxes_xyxy [B, A, 4] in input pixels, scores [B, A, classes] in 0..1."""

@@ -113,6 +113,8 @@ def check_parity(network: nn.Module, artifact: bytes, pictures: NDArray[np.uint8
         for start in range(0, len(pictures) - size + 1, size):
             batch = pictures[start : start + size]
             (boxes, scores), (other_boxes, other_scores) = ours(batch), theirs(batch)
+            if not all(np.isfinite(a).all() for a in (boxes, scores, other_boxes, other_scores)):
+                raise ExportError("the network gives values that are not finite")
             worst = max(
                 worst,
                 float(np.abs(boxes - other_boxes).max()) / side,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,18 @@ from numpy.typing import NDArray
 from flawspec.artifact import SUMS_NAME, sha256_file
 from flawspec.letterbox import Letterbox
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
-from mobilemamba.checkpoint import Progress, load_average
+from mobilemamba.checkpoint import CheckpointError, Progress, load_average
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.detector import SIDE_MULTIPLE, build_detector
-from mobilemamba.evaluate import Detections, InputGeometry, Metrics, detect, measure
+from mobilemamba.evaluate import (
+    NMS_IOU_THRESHOLD,
+    Detections,
+    InputGeometry,
+    Metrics,
+    detect,
+    measure,
+)
 from mobilemamba.export import (
     PARITY_BATCHES,
     ExportError,
@@ -30,22 +38,39 @@ from mobilemamba.export import (
     to_onnx,
     with_manifest,
 )
-from mobilemamba.operating_point import OperatingPoint, best_f1, match
+from mobilemamba.operating_point import (
+    OperatingPoint,
+    at_threshold,
+    best_f1,
+    false_alarm_pictures,
+    match,
+)
 from mobilemamba.sets import load_sets
 from mobilemamba.wrapper import ArtifactNetwork
-
-NMS_IOU = 0.6
 
 
 @dataclass(frozen=True)
 class Release:
-    """What was written and what it measures: parity is the largest PyTorch to ONNX Runtime difference."""
+    """What was written and what it measures.
+
+    Attributes:
+        artifact, sha256, manifest: of the file.
+        metrics: on the validation set.
+        points: each class at its threshold, on the validation set.
+        val: the validation set itself.
+        false_alarms, clean: clean pictures with any detection at these thresholds, and how many there were.
+        progress: of the checkpoint.
+        parity: the largest PyTorch to ONNX Runtime difference.
+    """
 
     artifact: Path
     sha256: str
     manifest: ArtifactManifest
     metrics: Metrics
     points: tuple[OperatingPoint, ...]
+    val: Dataset
+    false_alarms: int
+    clean: int
     progress: Progress
     parity: float
 
@@ -58,19 +83,34 @@ class ArtifactReport:
     detections: list[Detections]
 
 
-def release(
-    config: RunConfig, checkpoint: Path, folder: Path, now: datetime, say: Callable[[str], None]
-) -> Release:
-    """Export the averaged weights of `checkpoint` to ``folder/<name>-<version>.onnx``.
+@dataclass(frozen=True)
+class ReleaseRequest:
+    """What to release: averaged weights of `checkpoint` into `folder`; `clean` are pictures without flaws."""
 
-    Thresholds are those of the best F1 for each class on the validation set.
+    config: RunConfig
+    checkpoint: Path
+    folder: Path
+    clean: tuple[Sample, ...]
+    now: datetime
+
+
+def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
+    """Export to ``folder/<name>-<version>.onnx``.
+
+    Thresholds are those of the best F1 for each class on the validation set together with the clean
+    pictures, where every detection is a false alarm.
 
     Raises:
         ConfigError, DatasetError, CheckpointError, ExportError: nothing is written then.
     """
+    config = request.config
     *training, val = load_sets(config)
     detector = build_detector(config.model.size, len(val.labels.names))
-    progress = load_average(checkpoint, detector)
+    progress = load_average(request.checkpoint, detector)
+    if progress.config_sha256 != config.sha256:
+        raise CheckpointError(
+            f"{request.checkpoint} was not trained as this configuration says; give the one it was trained with"
+        )
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
     say("exporting the graph")
     graph = to_onnx(network, config.input.height_px, config.input.width_px)
@@ -79,19 +119,38 @@ def release(
     predict = artifact_predictor(graph.SerializeToString())
     detections = list(detect(val.samples, predict, geometry))
     metrics = measure(val, detections)
-    points = tuple(best_f1(m) for m in match(val, detections))
-    manifest = _manifest(config, training, val, metrics, points, now)
+    clean = list(detect(request.clean, predict, geometry))
+    everything = dataclasses.replace(val, samples=(*val.samples, *request.clean))
+    thresholds = tuple(best_f1(m).threshold for m in match(everything, [*detections, *clean]))
+    points = tuple(
+        at_threshold(m, t) for m, t in zip(match(val, detections), thresholds, strict=True)
+    )
+    manifest = _manifest(config, training, val, metrics, points, request.now)
     content = with_manifest(graph, manifest)
     say("comparing it with PyTorch")
     parity = max(
-        check_parity(network, content, _real_pictures(val, geometry)),
-        check_parity(
-            network, content, textured_pictures(8, geometry.height_px, geometry.width_px, 0)
-        ),
+        check_parity(network, content, pictures)
+        for pictures in (
+            _real_pictures(val, geometry),
+            textured_pictures(8, geometry.height_px, geometry.width_px, seed=0),
+        )
     )
-    path = folder / f"{config.model.name}-{config.model.version}.onnx"
-    digest = _write(path, content)
-    return Release(path, digest, manifest, metrics, points, progress, parity)
+    path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
+    alarms, clean_count = false_alarm_pictures(
+        everything.samples, [*detections, *clean], thresholds
+    )
+    return Release(
+        path,
+        _write(path, content),
+        manifest,
+        metrics,
+        points,
+        val,
+        alarms,
+        clean_count,
+        progress,
+        parity,
+    )
 
 
 def evaluate_artifact(path: Path, manifest: ArtifactManifest, dataset: Dataset) -> ArtifactReport:
@@ -127,11 +186,17 @@ def rewrite(path: Path, manifest: ArtifactManifest, folder: Path) -> tuple[Path,
 
 def _geometry(config: RunConfig) -> InputGeometry:
     settings = config.input
-    return InputGeometry(settings.width_px, settings.height_px, settings.pad_value, NMS_IOU)
+    return InputGeometry(
+        settings.width_px, settings.height_px, settings.pad_value, NMS_IOU_THRESHOLD
+    )
 
 
 def _real_pictures(dataset: Dataset, geometry: InputGeometry) -> NDArray[np.uint8]:
-    chosen = [s for s in dataset.samples if s.grey.std() >= 1][: 2 * max(PARITY_BATCHES)]
+    """Twice as many as the largest batch of the comparison; those of a small set come again."""
+    speaking = [s for s in dataset.samples if s.grey.std() >= 1]
+    if not speaking:
+        raise ExportError("every picture of the validation set is blank")
+    chosen = list(itertools.islice(itertools.cycle(speaking), 2 * max(PARITY_BATCHES)))
     pictures = np.empty((len(chosen), 1, geometry.height_px, geometry.width_px), dtype=np.uint8)
     for row, sample in enumerate(chosen):
         rows, columns = sample.grey.shape
@@ -163,7 +228,7 @@ def _manifest(
         normalisation_mean=config.input.mean,
         normalisation_std=config.input.std,
         box_encoding="xyxy-input-px",
-        nms_iou_threshold=NMS_IOU,
+        nms_iou_threshold=NMS_IOU_THRESHOLD,
         score_thresholds=tuple(point.threshold for point in points),
         training_data=tuple(
             TrainingData(entry.name, entry.split, len(dataset.samples), dataset.sha256)

@@ -23,13 +23,19 @@ from mobilemamba.checkpoint import (
 )
 from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.detector import Detector, build_detector
-from mobilemamba.evaluate import InputGeometry, Metrics, detect, measure, network_predictor
+from mobilemamba.evaluate import (
+    NMS_IOU_THRESHOLD,
+    InputGeometry,
+    Metrics,
+    detect,
+    measure,
+    network_predictor,
+)
 from mobilemamba.objective import Objective
 from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
-EVALUATION_NMS_IOU = 0.6
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
 
 
@@ -121,7 +127,7 @@ class Trainer:
         settings = self.config.input
         network = ArtifactNetwork(self.state.average.network, settings.mean, settings.std)
         geometry = InputGeometry(
-            settings.width_px, settings.height_px, settings.pad_value, EVALUATION_NMS_IOU
+            settings.width_px, settings.height_px, settings.pad_value, NMS_IOU_THRESHOLD
         )
         predict = network_predictor(network, self.device)
         return measure(self.val, list(detect(self.val.samples, predict, geometry)))
@@ -178,9 +184,11 @@ class Trainer:
         improved = measured > self.progress.best_map50
         best = measured if improved else self.progress.best_map50
         self.progress = Progress(self.config.sha256, report.epoch, self.state.average.updates, best)
-        save_checkpoint(self.folder / LAST, self.progress, self.state)
-        if improved:
+        if (
+            improved
+        ):  # first, or a crash between the two would lose a best that the last one knows of
             save_checkpoint(self.folder / BEST, self.progress, self.state)
+        save_checkpoint(self.folder / LAST, self.progress, self.state)
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(report)) + "\n")
 

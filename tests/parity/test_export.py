@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import onnx
 import pytest
@@ -84,6 +86,17 @@ def test_a_graph_of_other_weights_is_refused(graph) -> None:
     other = ArtifactNetwork(nano(classes=3), 0.5, 0.25).eval()
     with pytest.raises(ExportError, match="ONNX Runtime and PyTorch differ by"):
         check_parity(other, graph.SerializeToString(), textured_pictures(8, HEIGHT, WIDTH, 1))
+
+
+def test_values_that_are_not_finite_are_refused(network, graph) -> None:
+    spoiled = copy.deepcopy(network)
+    with torch.no_grad():
+        spoiled.detector.head.class_towers[0][-1].bias.fill_(float("nan"))
+    nan_graph = to_onnx(spoiled, HEIGHT, WIDTH).SerializeToString()
+    pictures = textured_pictures(8, HEIGHT, WIDTH, 1)
+    for both in ((spoiled, nan_graph), (network, nan_graph), (spoiled, graph.SerializeToString())):
+        with pytest.raises(ExportError, match="not finite"):
+            check_parity(*both, pictures)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from flawspec.letterbox import Letterbox
 from mobilemamba.augment import AugmentConfig, augment
 from mobilemamba.batches import EpochPlan
 from mobilemamba.dataset import Sample
@@ -18,6 +19,17 @@ def square(
     grey[y0:y1, x0:x1] = level
     boxes = np.array([box], dtype=np.float32)
     return Sample(f"{level}", level, grey, boxes, np.array([class_id], dtype=np.int64))
+
+
+def test_shrinking_does_not_alias() -> None:
+    """Training must not see a noise that the letterbox of serving smooths away."""
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 1024), dtype=np.uint8)
+    sample = Sample("noise", 1, noise, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    config = AugmentConfig(mosaic=0, scale=(1, 1), stretch=0, translate=0, **QUIET)
+    rng = np.random.default_rng(0)
+    example = augment(sample, lambda: sample, rng, config, (128, 128), 114, allow_mosaic=False)
+    served = Letterbox.fit(1024, 1024, 128, 128).apply(noise, 114)
+    assert example.grey.std() == pytest.approx(served.std(), rel=0.5)
 
 
 @pytest.mark.parametrize("mosaic", [0.0, 1.0])

@@ -31,13 +31,27 @@ def test_from_pictures_to_a_measured_artifact(
     assert run(monkeypatch, "train", config, "--out", out) == 2
     assert "already holds a run; give --resume" in capsys.readouterr().err
     assert run(monkeypatch, "train", config, "--out", out, "--resume") == 0
+    assert "has all of its 2 epochs already" in capsys.readouterr().out
+    assert run(monkeypatch, "train", config, "--out", tmp_path / "x", "--device", "toaster") == 2
+    assert "toaster cannot be used here" in capsys.readouterr().err
 
-    assert run(monkeypatch, "export", config, out / "best.safetensors", "--out", artifacts) == 0
+    export = ["export", config, out / "best.safetensors", "--out", artifacts]
+    text = config.read_text()
+    config.write_text(text + "# changed since\n")
+    assert run(monkeypatch, *export) == 2
+    assert "was not trained as this configuration says" in capsys.readouterr().err
+    config.write_text(text)
+    assert run(monkeypatch, *export, "--clean", tmp_path / "run-data" / "images") == 0
     (artifact,) = artifacts.glob("*.onnx")
     assert artifact.name == "mobilemamba-nano-squares-0.1.0.onnx"
     assert artifact.name in (artifacts / "SHA256SUMS").read_text()
     card = artifact.with_suffix(".md").read_text()
-    for part in ("# mobilemamba-nano-squares 0.1.0", "squares", "made up", "mobilemamba train"):
+    for part in (
+        "# mobilemamba-nano-squares 0.1.0",
+        "of 8 clean pictures",
+        "made up",
+        "mobilemamba train",
+    ):
         assert part in card
     capsys.readouterr()
 

@@ -7,7 +7,7 @@ import pytest
 from mobilemamba.config import ConfigError, DataConfig, load_config
 
 DATA = 'name = "a"\nsplit = "b"\nannotations = "x.json"\nimages = "x"\n'
-LEAST = f"[[train]]\n{DATA}[val]\n{DATA}"
+LEAST = f"[[train]]\n{DATA}[val]\n{DATA}[model]\nlicense_note = 'none'\n"
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -49,6 +49,11 @@ def test_values_out_of_range_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert "has 5 fault(s)" in str(caught.value)
+    text = f"seed = -1\n{LEAST}size = 'big'\nname = 'my model'\n[training]\nclip_norm = 0\nwarmup_epochs = -1\n"
+    with pytest.raises(ConfigError, match=r"has 5 fault\(s\)"):
+        load_config(write(tmp_path, text))
+    with pytest.raises(ConfigError, match="on what terms the weights may be used"):
+        load_config(write(tmp_path, LEAST.replace("'none'", "' '")))
     assert "input.width_px must be a positive multiple of 64" in str(caught.value)
 
 

@@ -109,6 +109,43 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
         load_dataset(tmp_path / "none.json", tmp_path)
 
 
+def test_a_missing_picture_that_has_a_box_is_one_fault(coco_folder, tmp_path: Path) -> None:
+    folder = coco_folder(count=3)
+    (folder / "images" / "1.png").unlink()
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(folder / "annotations.json", folder / "images")
+    assert len(caught.value.faults) == 1
+    assert "1.png cannot be read" in caught.value.faults[0]
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(folder / "annotations.json", tmp_path / "nowhere")
+    assert len(caught.value.faults) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c["images"][0].update(id=[1]),
+        lambda c: c["images"][0].update(id="1"),
+        lambda c: c["images"][0].update(file_name=5),
+        lambda c: c["images"][0].update(width=None),
+        lambda c: c["categories"][0].update(name=7),
+        lambda c: c["categories"][0].update(id={}),
+        lambda c: c["annotations"][0].update(image_id=[]),
+        lambda c: c["annotations"][0].update(category_id={}),
+        lambda c: c["annotations"][0].update(id={}),
+        lambda c: c["annotations"][0].update(bbox={}),
+    ],
+)
+def test_values_of_odd_types_are_faults_and_no_crash(coco_folder, change) -> None:
+    folder = coco_folder(count=2)
+    path = edit(folder, change)
+    if json.loads(path.read_text())["annotations"][0]["id"] == {}:
+        load_dataset(path, folder / "images")  # an annotation's own id is only compared
+        return
+    with pytest.raises(DatasetError):
+        load_dataset(path, folder / "images")
+
+
 def test_long_fault_lists_are_cut_but_counted(coco_folder) -> None:
     folder = coco_folder(count=24)
     path = edit(folder, lambda c: [a.update(bbox=[0, 0, -1, 1]) for a in c["annotations"]])
