@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from pictures import DARK, expected_score, numbered, quarters, truncated
 from rig import STALL_LIMIT_S, Rig
 
+from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import Readiness
 from flawline.application.job import Lease
 from flawline.core.errors import BadPicture, NotReady
@@ -243,6 +245,39 @@ async def test_what_draining_cannot_finish_is_handed_back_to_other_workers(rig: 
 
 async def test_draining_what_was_never_started_is_done_at_once() -> None:
     assert await Rig().worker.drain(limit_s=1.0) is True
+
+
+async def test_what_another_worker_died_on_runs_with_nothing_else_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extended: list[int] = []
+    lease = MemoryQueue.lease
+
+    async def lease_suspects(queue: MemoryQueue, max_jobs: int) -> Sequence[Lease]:
+        leases = await lease(queue, 1)
+        return [replace(one, deliveries=2 if one.job.line == "odd" else 1) for one in leases]
+
+    async def note(queue: MemoryQueue, leases: Sequence[Lease]) -> None:
+        extended.append(len(leases))
+
+    monkeypatch.setattr(MemoryQueue, "lease", lease_suspects)
+    monkeypatch.setattr(MemoryQueue, "extend", note)
+    async with Rig(extend_every_s=0.1) as rig:
+        rig.engine.hold()
+        first = rig.ask(numbered(0))
+        await rig.engine.started.get()
+        others = [rig.ask(numbered(n), line="odd" if n == 2 else None) for n in range(1, 5)]
+        await settle()
+        rig.clock.advance(0.1)
+        await settle()
+        assert extended == [3]  # one runs, one is prepared, the suspect is set aside
+        rig.engine.release()
+        answers = await asyncio.gather(first, *others)
+        for number, inspection in enumerate(answers):
+            found = inspection.detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+        suspect = next(i for i, b in enumerate(rig.engine.batches) if int(b[0].argmax()) // 64 > 31)
+        assert len(rig.engine.batches[suspect]) == 1
 
 
 async def test_leases_are_extended_while_the_engine_runs_and_not_when_it_is_stuck(

@@ -74,7 +74,12 @@ JobOutcome = Judged | PictureRefused | Failed | Expired | Abandoned
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A job lent to a worker. `receipt` is the queue's own mark; a worker hands it back unread."""
+    """A job lent to a worker. `receipt` is the queue's own mark; a worker hands it back unread.
+
+    deliveries: how often the job was lent. More than once means that a worker died holding it, and
+    it may be what killed that worker.
+    """
 
     job: Job
     receipt: str
+    deliveries: int = 1

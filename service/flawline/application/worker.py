@@ -41,6 +41,9 @@ class BatchWorker:
     is resolved with the picture's own outcome: a picture that cannot be decoded never gets into a
     batch, and a batch that fails is halved until the culprit is alone.
 
+    A job that another worker died on is run when nothing else is in hand: should it kill this one
+    too, no neighbour is drawn in.
+
     extend_every_s: how often the queue is told that the leases in hand are worked on; None where
     leases do not run out. A worker whose engine is stuck does not say so: another may take them.
     """
@@ -73,6 +76,7 @@ class BatchWorker:
         self._something_prepared = asyncio.Event()
         self._engine_busy_since_s: float | None = None
         self._in_hand: dict[str, Lease] = {}
+        self._set_aside: dict[str, Lease] = {}
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
@@ -106,9 +110,10 @@ class BatchWorker:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for lease in tuple(self._in_hand.values()):
+        for lease in self._held():
             await self._queue.release(lease)
         self._in_hand.clear()
+        self._set_aside.clear()
 
     def fault(self) -> str | None:
         """What keeps this worker from answering: engine_stuck, worker_failed, draining, or None."""
@@ -125,9 +130,19 @@ class BatchWorker:
     async def _prepare_ahead(self) -> None:
         while leases := await self._queue.lease(await self._free_rows()):
             for lease in leases:
-                self._in_hand[lease.receipt] = lease
-                self._idle.clear()
-                self._spawn(self._prepare(lease, self._rows.take()))
+                await self._take_up(lease)
+
+    async def _take_up(self, lease: Lease) -> None:
+        suspect = lease.deliveries > 1
+        if suspect:
+            self._set_aside[lease.receipt] = lease
+            await self._idle.wait()
+            del self._set_aside[lease.receipt]
+        self._in_hand[lease.receipt] = lease
+        self._idle.clear()
+        self._spawn(self._prepare(lease, self._rows.take()))
+        if suspect:
+            await self._idle.wait()
 
     async def _free_rows(self) -> int:
         while not self._rows.free:
@@ -232,14 +247,18 @@ class BatchWorker:
         if not self._in_hand:
             self._idle.set()
 
+    def _held(self) -> tuple[Lease, ...]:
+        return (*self._in_hand.values(), *self._set_aside.values())
+
     async def _until_idle(self) -> None:
         await self._idle.wait()
 
     async def _extend(self) -> None:
         while self._extend_every_s is not None:
             await pause(self._clock, self._extend_every_s)
-            if self._in_hand and not self._engine_is_stuck():
-                await self._queue.extend(tuple(self._in_hand.values()))
+            held = self._held()
+            if held and not self._engine_is_stuck():
+                await self._queue.extend(held)
         await asyncio.Event().wait()
 
     def _give_back(self, rows: Sequence[int]) -> None:

@@ -30,8 +30,7 @@ __all__ = ["Backoff", "Link", "OutOfMemoryError", "RedisError", "Server", "end"]
 BLOCK_S = 1.0
 """How long a read waits at the server. The socket's limit must be longer, or it ends the read."""
 _BLOCK_MARGIN_S = 3.0
-_CONNECT_S = 1.0
-_COMMAND_CONNECTIONS = 32
+_COMMAND_CONNECTIONS = 16
 _HEALTH_CHECK_S = 15
 _CANCEL_AGAIN_S = 0.1
 _OUT_OF_MEMORY_FLAG = "#!lua flags=allow-oom\n"
@@ -139,7 +138,7 @@ def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | Non
         max_connections=max_connections or 1024,
         timeout=timeout_s,
         socket_timeout=timeout_s,
-        socket_connect_timeout=min(timeout_s, _CONNECT_S),
+        socket_connect_timeout=timeout_s,
         socket_keepalive=True,
         health_check_interval=_HEALTH_CHECK_S,
         retry=retry,

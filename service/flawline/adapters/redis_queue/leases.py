@@ -149,7 +149,7 @@ class Leases:
 
     async def _lease_of(self, fields: Sequence[Any]) -> Lease | None:
         """None when the picture is gone, which happens a good while after the deadline."""
-        number, entry_id, job_id, line, remaining_ms, age_ms, meta, picture = fields
+        number, entry_id, job_id, line, remaining_ms, age_ms, meta, picture, deliveries = fields
         now_s = self._clock.monotonic_s()
         if not picture:
             picture = await self._server.commands.get(self._keys.picture(job_id.decode()))
@@ -162,7 +162,7 @@ class Leases:
             deadline_s=now_s + remaining_ms / 1000,
             **meta_from(meta),
         )
-        lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}")
+        lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}", deliveries)
         if picture is None:
             await self.resolve(lease, outcome_to_wire(Expired()), "")
             return None

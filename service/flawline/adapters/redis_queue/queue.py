@@ -207,10 +207,11 @@ class RedisQueue:
             with suppress(RedisError):
                 await self._server.run("announce", self._announcement, 0)
         await self._leases.close()
+        lines = dict(self._lines)  # those who are told now forget theirs
         unanswered = await self._replies.close()
         with suppress(RedisError):
             for job_id in unanswered:  # in turn: the first failure ends it
-                await self._server.run("cancel", job_id, self._lines[job_id], self._replies.key)
+                await self._server.run("cancel", job_id, lines[job_id], self._replies.key)
         await self._server.close()
 
     async def _submit(self, job: Job) -> None:

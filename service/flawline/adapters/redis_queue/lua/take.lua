@@ -23,20 +23,24 @@ local function consider(class, entry_id, flat, deliveries)
   else
     wait_no_more(id, line)
     taken[#taken + 1] = {class, entry_id, id, line, tonumber(fields.deadline_ms) - now,
-      now - tonumber(fields.submitted_ms), fields.meta, fields.picture or ''}
+      now - tonumber(fields.submitted_ms), fields.meta, fields.picture or '', deliveries}
   end
 end
 
--- First what dead workers held: it has waited longest.
+-- First what dead workers held: it has waited longest. It may be what killed them, so it is given
+-- alone; what was handed back is not suspected.
+local suspect = false
 for class, stream in ipairs(STREAMS) do
-  if #taken < most then
-    local claimed = redis.call('XAUTOCLAIM', stream, GROUP, consumer, lease_ms, '0-0',
-      'COUNT', most - #taken)[2]
-    for _, entry in ipairs(claimed) do
-      local pending = redis.call('XPENDING', stream, GROUP, entry[1], entry[1], 1)[1]
-      consider(class, entry[1], entry[2], tonumber(pending[4]))
-      reclaimed = reclaimed + 1
-    end
+  for _ = 1, most do
+    if #taken == most or suspect then break end
+    local entry = redis.call('XAUTOCLAIM', stream, GROUP, consumer, lease_ms, '0-0', 'COUNT', 1)[2][1]
+    if not entry then break end
+    local deliveries =
+      tonumber(redis.call('XPENDING', stream, GROUP, entry[1], entry[1], 1)[1][4])
+    local before = #taken
+    consider(class, entry[1], entry[2], deliveries)
+    suspect = #taken > before and deliveries > 1
+    reclaimed = reclaimed + 1
   end
 end
 
@@ -55,7 +59,7 @@ local function read_one()
 end
 
 local looked_at = 0
-while #taken < most and looked_at < most + 256 and read_one() do looked_at = looked_at + 1 end
+while not suspect and #taken < most and looked_at < most + 256 and read_one() do looked_at = looked_at + 1 end
 
 local rung = redis.call('XREVRANGE', BELL, '+', '-', 'COUNT', 1)[1]
 return {taken, rung and rung[1] or '0-0', {reclaimed, expired, unwanted}, dead}

@@ -1,0 +1,55 @@
+"""A TCP proxy that can become a black hole: connections stay open, and nothing arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+
+class SwallowingProxy:
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._cut: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.swallows = False
+
+    async def __aenter__(self) -> SwallowingProxy:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    def cut(self) -> None:
+        """Both ways, those open and those to come; what was open stays dead for good."""
+        self.swallows = True
+        self._cut |= self._tasks
+
+    def heal(self) -> None:
+        self.swallows = False
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers |= {writer, there_writer}
+        for source, sink in ((reader, there_writer), (there_reader, writer)):
+            task = asyncio.create_task(self._pass_on(source, sink))
+            self._tasks.add(task)
+            if self.swallows:
+                self._cut.add(task)
+
+    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                if asyncio.current_task() not in self._cut:
+                    sink.write(data)
+                    await sink.drain()
+            sink.close()
