@@ -26,7 +26,7 @@ from flawline.core.errors import NotReady
 from flawline.core.values import Inspection, Verdict
 
 KILLS = 20
-BOOKS = int(os.environ.get("BOOKS", "2000"))
+BOOKS = int(os.environ.get("BOOKS", "10000"))
 POISON = quarters((255, 255, 255, 255))
 
 

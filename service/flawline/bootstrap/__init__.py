@@ -3,16 +3,19 @@
 Starting and stopping stand here in their order, and nowhere else.
 """
 
+from flawline.bootstrap.desk import Desk, desk
 from flawline.bootstrap.parts import StartupError
 from flawline.bootstrap.service import Service, build_service
 from flawline.bootstrap.serving import Running, running, serve
 from flawline.bootstrap.working import work
 
 __all__ = [
+    "Desk",
     "Running",
     "Service",
     "StartupError",
     "build_service",
+    "desk",
     "running",
     "serve",
     "work",

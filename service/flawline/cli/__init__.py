@@ -12,7 +12,7 @@ import click
 
 import flawline
 
-_COMMANDS = ("check", "demo", "inspect", "sample", "serve", "worker")
+_COMMANDS = ("check", "dead-letters", "demo", "inspect", "sample", "serve", "worker")
 _UNEXPECTED_EXIT_CODE = 2
 
 
@@ -27,7 +27,8 @@ class _LazyGroup(click.Group):
         del ctx
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"flawline.cli.{cmd_name}").command
+        module = cmd_name.replace("-", "_")
+        command: click.Command = importlib.import_module(f"flawline.cli.{module}").command
         return command
 
 

@@ -1,5 +1,6 @@
 """JobQueue on Redis Streams: many workers, nothing lost when one of them dies."""
 
+from flawline.adapters.redis_queue.dead_letters import DeadLetter, DeadLetters
 from flawline.adapters.redis_queue.queue import QueueState, RedisQueue, RedisQueueOptions
 
-__all__ = ["QueueState", "RedisQueue", "RedisQueueOptions"]
+__all__ = ["DeadLetter", "DeadLetters", "QueueState", "RedisQueue", "RedisQueueOptions"]

@@ -19,6 +19,7 @@ from flawline.adapters.redis_queue.connection import (
     Server,
     end,
 )
+from flawline.adapters.redis_queue.dead_letters import DeadLetters
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
 from flawline.adapters.redis_queue.leases import Leases
 from flawline.adapters.redis_queue.replies import Replies
@@ -125,6 +126,11 @@ class RedisQueue:
     def reachable(self) -> bool:
         """Whether the server answered last time; it is asked every second."""
         return self._server.link.up
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Jobs that were given up."""
+        return DeadLetters(self._server, self._keys)
 
     async def submit(self, job: Job) -> None:
         """Accept a job. Raises QueueFull, LineFull or NotReady."""

@@ -1,0 +1,69 @@
+"""Jobs that failed or killed their workers, kept for a person to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from flawline.adapters.redis_queue.connection import RedisError, Server
+from flawline.adapters.redis_queue.keys import MOST_DEAD_LETTERS, Keys
+from flawline.adapters.redis_queue.wire import meta_from
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One job and why it was given up. `letter_id` names it; `picture` holds the bytes received."""
+
+    letter_id: str
+    job_id: str
+    line: str
+    recipe: str
+    min_score: float | None
+    reason: str
+    deliveries: int
+    buried_at: datetime
+    picture: bytes
+
+
+class DeadLetters:
+    """The dead letters of one queue. All raise RedisError when the server is away."""
+
+    def __init__(self, server: Server, keys: Keys) -> None:
+        self._commands = server.commands
+        self._key = keys.dead
+
+    async def all(self) -> list[DeadLetter]:
+        """The oldest first."""
+        entries = await self._commands.xrange(self._key, count=2 * MOST_DEAD_LETTERS)
+        return [_letter(entry_id, fields) for entry_id, fields in entries or ()]
+
+    async def find(self, letter_id: str) -> DeadLetter | None:
+        """None when there is no such one."""
+        try:
+            entries = await self._commands.xrange(self._key, letter_id, letter_id)
+        except RedisError as error:
+            if "Invalid stream ID" in str(error):
+                return None
+            raise
+        return next((_letter(entry_id, fields) for entry_id, fields in entries or ()), None)
+
+    async def drop(self, *letter_ids: str) -> None:
+        """Forget them; harmless when they are gone."""
+        if letter_ids:
+            await self._commands.xdel(self._key, *letter_ids)
+
+
+def _letter(entry_id: Any, fields: Any) -> DeadLetter:
+    meta = meta_from(fields[b"meta"])
+    return DeadLetter(
+        letter_id=entry_id.decode(),
+        job_id=fields[b"id"].decode(),
+        line=fields[b"line"].decode(),
+        recipe=meta["recipe"],
+        min_score=meta["min_score"],
+        reason=fields[b"reason"].decode(),
+        deliveries=int(fields[b"deliveries"]),
+        buried_at=datetime.fromtimestamp(int(fields[b"buried_ms"]) / 1000, timezone.utc),
+        picture=fields.get(b"picture", b""),
+    )

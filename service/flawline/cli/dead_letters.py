@@ -1,0 +1,128 @@
+"""`flawline dead-letters`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from flawline.adapters.redis_queue import DeadLetter
+from flawline.application.job import Failed, JobOutcome, Judged, PictureRefused
+from flawline.bootstrap import Desk, desk
+from flawline.cli.fault import Fault
+from flawline.cli.loop import run
+from flawline.cli.startup import settings_from, startup_explained
+from flawline.core.errors import InspectionError
+from flawline.settings import FlawlineSettings
+
+_REPLAY_LIMIT_S = 30.0
+
+
+@click.group("dead-letters", short_help="Look at jobs that failed, and try them again.")
+@click.option("--queue", help="redis://..., the queue of `flawline serve --queue`.")
+@click.pass_context
+def command(context: click.Context, queue: str | None) -> None:
+    """Jobs that failed, or that killed their workers too often, kept with their pictures."""
+    context.obj = settings_from(queue=queue)
+
+
+@command.command("list")
+@click.pass_obj
+def list_letters(settings: FlawlineSettings) -> None:
+    """One line for each, the oldest first: id, time, line, deliveries, reason."""
+
+    async def print_all() -> None:
+        async with desk(settings) as open_desk:
+            for letter in await open_desk.letters.all():
+                when = letter.buried_at.isoformat(timespec="seconds")
+                print(
+                    letter.letter_id, when, letter.line, letter.deliveries, letter.reason, sep="  "
+                )
+
+    with startup_explained():
+        run(print_all())
+
+
+@command.command("show")
+@click.argument("letter_id")
+@click.option(
+    "--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write the picture there."
+)
+@click.pass_obj
+def show(settings: FlawlineSettings, letter_id: str, picture: Path | None) -> None:
+    """All that is known of one, as JSON."""
+
+    async def find() -> DeadLetter:
+        async with desk(settings) as open_desk:
+            (letter,) = await _found(open_desk, [letter_id])
+            return letter
+
+    with startup_explained():
+        letter = run(find())
+    fields = asdict(letter) | {"picture_bytes": len(letter.picture)}
+    del fields["picture"]
+    print(json.dumps(fields, default=str, indent=1))
+    if picture is not None:
+        picture.write_bytes(letter.picture)
+
+
+@command.command("replay")
+@click.argument("letter_id")
+@click.pass_obj
+def replay(settings: FlawlineSettings, letter_id: str) -> None:
+    """Hand one in again, and wait for its verdict; with one, it is dropped. Exit code 1 without."""
+
+    async def try_again() -> JobOutcome:
+        async with desk(settings) as open_desk:
+            (letter,) = await _found(open_desk, [letter_id])
+            return await open_desk.replay(letter, _REPLAY_LIMIT_S)
+
+    with startup_explained():
+        try:
+            outcome = run(try_again())
+        except InspectionError as error:
+            raise Fault(str(error)) from error
+    print(_said_of(outcome))
+    sys.exit(0 if isinstance(outcome, Judged) else 1)
+
+
+@command.command("drop")
+@click.argument("letter_ids", nargs=-1, required=True)
+@click.pass_obj
+def drop(settings: FlawlineSettings, letter_ids: Sequence[str]) -> None:
+    """Forget these."""
+
+    async def forget() -> None:
+        async with desk(settings) as open_desk:
+            await _found(open_desk, letter_ids)
+            await open_desk.letters.drop(*letter_ids)
+
+    with startup_explained():
+        run(forget())
+
+
+async def _found(open_desk: Desk, letter_ids: Sequence[str]) -> list[DeadLetter]:
+    """Raises Fault when there is no such dead letter."""
+    found = []
+    for letter_id in letter_ids:
+        letter = await open_desk.letters.find(letter_id)
+        if letter is None:
+            raise Fault(
+                f"There is no dead letter {letter_id}; `flawline dead-letters list` has all."
+            )
+        found.append(letter)
+    return found
+
+
+def _said_of(outcome: JobOutcome) -> str:
+    if isinstance(outcome, Judged):
+        return outcome.verdict.value
+    if isinstance(outcome, PictureRefused):
+        return f"refused: {outcome.detail}"
+    if isinstance(outcome, Failed):
+        return f"failed again; error id {outcome.error_id}"
+    return f"no verdict within {_REPLAY_LIMIT_S:g} s"

@@ -1,0 +1,102 @@
+"""From a job that failed to its replay, by the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import light_worker
+import pytest
+from command_line import run
+from pictures import numbered, truncated
+from redis_process import RedisProcess
+
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.system_clock import SystemClock
+from flawline.application.job import Failed, Job
+
+
+@pytest.fixture
+def options(redis: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> RedisQueueOptions:
+    namespace = f"letters-{uuid.uuid4().hex[:8]}"
+    monkeypatch.setenv("FLAWLINE_QUEUE", redis.url)
+    monkeypatch.setenv("FLAWLINE_QUEUE_NAMESPACE", namespace)
+    return RedisQueueOptions(redis.url, 8, 8, namespace, inline_picture_bytes=100)
+
+
+@pytest.fixture
+def worker(options: RedisQueueOptions) -> Iterator[None]:
+    process = light_worker.spawn(options)
+    yield
+    process.kill()
+    process.join()
+
+
+def bury(options: RedisQueueOptions, *pictures: bytes) -> list[str]:
+    """Jobs that failed; returns their letters' ids."""
+
+    async def fail() -> None:
+        clock = SystemClock()
+        queue = RedisQueue(options, clock)
+        now_s = clock.monotonic_s()
+        for number, picture in enumerate(pictures):
+            job = Job(f"{number}", picture, "default", None, now_s, now_s + 60, line="press-1")
+            await queue.submit(job)
+            (lease,) = await queue.lease(1)
+            await queue.resolve(lease, Failed("1a2b"))
+        await queue.close()
+
+    # In a thread: `run` below has an event loop of its own, and so has this.
+    thread = threading.Thread(target=lambda: asyncio.run(fail()))
+    thread.start()
+    thread.join()
+    return [line.split()[0] for line in run("dead-letters", "list").stdout.splitlines()]
+
+
+def test_a_letter_is_listed_shown_and_dropped(options: RedisQueueOptions, tmp_path: Path) -> None:
+    picture = numbered(7)
+    first, second = bury(options, picture, numbered(8))
+    (line, _) = run("dead-letters", "list").stdout.splitlines()
+    assert line.endswith("press-1  1  processing failed, error id 1a2b")
+    shown = run("dead-letters", "show", first, "--picture", tmp_path / "it.png")
+    assert json.loads(shown.stdout)["picture_bytes"] == len(picture)
+    assert (tmp_path / "it.png").read_bytes() == picture
+    assert run("dead-letters", "drop", first, second).exit_code == 0
+    assert run("dead-letters", "list").stdout == ""
+
+
+def test_a_letter_that_is_tried_again_gets_its_verdict_and_goes(
+    options: RedisQueueOptions, worker: None
+) -> None:
+    good, damaged = bury(options, numbered(7), truncated())
+    replayed = run("dead-letters", "replay", good)
+    assert (replayed.exit_code, replayed.stdout) == (0, "NotOK\n"), replayed.output
+    refused = run("dead-letters", "replay", damaged)
+    assert refused.exit_code == 1
+    assert refused.stdout.startswith("refused: ")
+    assert [line.split()[0] for line in run("dead-letters", "list").stdout.splitlines()] == [
+        damaged
+    ]
+
+
+@pytest.mark.parametrize("letter_id", ["123-4", "no-such"])
+@pytest.mark.parametrize("command", ["show", "replay", "drop"])
+def test_a_letter_that_is_not_there(
+    options: RedisQueueOptions, command: str, letter_id: str
+) -> None:
+    result = run("dead-letters", command, letter_id)
+    assert result.exit_code == 2
+    assert f"no dead letter {letter_id}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("queue", "says"), [("memory", "keeps no dead letters"), ("redis://127.0.0.1:1", "not answer")]
+)
+def test_without_a_shared_queue_there_are_none(queue: str, says: str) -> None:
+    result = run("dead-letters", "--queue", queue, "list")
+    assert result.exit_code == 2
+    assert says in result.stderr
