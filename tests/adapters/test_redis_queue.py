@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 from redis_process import RedisProcess
+from rig import MODEL
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.redis_queue.wire import outcome_from_wire, outcome_to_wire
@@ -414,3 +416,37 @@ async def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -
     finally:
         await queue.close()
         server.kill()
+
+
+async def test_the_user_that_the_documentation_names_can_do_all_that_is_needed(
+    redis: RedisProcess, client: Redis
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "redis.md").read_text("utf-8")
+    (rule,) = re.findall(r"^user flawline (.*)$", page, re.MULTILINE)
+    await client.execute_command("ACL", "SETUSER", "flawline", *rule.split())
+    url = redis.url.replace("redis://", "redis://flawline:PASSWORD@")
+    options = RedisQueueOptions(
+        url, capacity=1, line_capacity=1, inline_picture_bytes=2, lease_s=0.1
+    )
+    queue, other = RedisQueue(options, CLOCK), RedisQueue(options, CLOCK)
+    await queue.start(announce=MODEL)
+    assert queue.reachable
+    await queue.submit(job("large"))
+    with pytest.raises(QueueFull):
+        await queue.submit(job("too many"))
+    leases = await queue.lease(1)
+    await queue.extend(leases)
+    await queue.release(leases[0])
+    await queue.lease(1)
+    (lease,) = await other.lease(1)
+    await other.resolve(lease, Failed("1a2b"))
+    assert await queue.result("large") == Failed("1a2b")
+    (letter,) = await queue.dead_letters.all()
+    await queue.dead_letters.drop(letter.letter_id)
+    await queue.submit(job("b"))
+    await queue.cancel("b")
+    await other.close()
+    await queue.close()
+    for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "others:key"]):
+        reply = await client.execute_command("ACL", "DRYRUN", "flawline", *command)
+        assert reply != b"OK", command

@@ -412,3 +412,10 @@ def _shape(value: object) -> object:
 def _references(node: object) -> list[str]:
     text = json.dumps(node)
     return [part.split('"')[0] for part in text.split('"$ref": "')[1:]]
+
+
+async def test_the_trace_context_goes_along(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    await client.post(URL, content=b"jpeg", headers={"traceparent": "00-ab-cd-01"})
+    assert inspector.requests[0].traceparent == "00-ab-cd-01"

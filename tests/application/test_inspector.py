@@ -285,6 +285,24 @@ async def test_what_can_be_asked_about_the_service(rig: Rig) -> None:
     assert InspectionRequest(b"").deadline_ms is None
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", True),
+        ("00-00000000000000000000000000000000-00f067aa0ba902b7-01", False),
+        ("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", False),
+        ("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01\nforged log line", False),
+    ],
+)
+async def test_the_trace_reaches_the_log_of_the_worker_if_it_is_one(
+    rig: Rig, caplog: pytest.LogCaptureFixture, sent: str, kept: bool
+) -> None:
+    rig.engine.fails_on = lambda image: True
+    await rig.inspect(quarters(DARK), traceparent=sent)
+    assert (f"traceparent={sent}" in caplog.text) is kept
+    assert "forged" not in caplog.text
+
+
 async def test_what_is_wrong_although_work_is_taken_is_said(rig: Rig) -> None:
     rig.inspector._degraded = lambda: "queue_unavailable"
     assert rig.inspector.readiness() == Readiness(ready=True, degraded="queue_unavailable")

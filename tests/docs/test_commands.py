@@ -7,11 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
-from server_process import ServerProcess
+from pictures import numbered
+from redis_process import free_port, needs_redis
+from server_process import ServerProcess, flawline_environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +88,46 @@ def test_inspecting_without_a_server(tmp_path: Path) -> None:
     assert len(outputs[1].splitlines()) == 12
 
 
+@needs_redis
+@pytest.mark.timeout(120)
+def test_scaling_out(tmp_path: Path) -> None:
+    port, rest_port = free_port(), free_port()
+    ports = {"port": str(rest_port), "grpc_port": "0", "metrics_port": "0"}
+    processes: list[subprocess.Popen[bytes]] = []
+    with (tmp_path / "log").open("wb") as log:
+        try:
+            *lasting, last = (line.replace("6379", str(port)) for line in commands("Scale out"))
+            for line in lasting:
+                words = f"{line} --port {port}" if line.startswith("redis-server") else line
+                program, *arguments = words.split()
+                beside = Path(sys.executable).with_name(program)
+                command = [str(beside) if beside.exists() else program, *arguments]
+                environment = flawline_environment(deadline_ms="20000", **ports)
+                processes.append(
+                    subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
+                )
+            url = f"http://127.0.0.1:{rest_port}"
+            wait_until_ready(url)
+            answer = httpx.post(f"{url}/v1/inspections", content=numbered(1), timeout=30)
+            assert answer.json()["verdict"] in {"OK", "NotOK"}
+            assert run(last, tmp_path) == ""
+        finally:
+            for process in reversed(processes):
+                process.terminate()
+                assert process.wait(30) == 0, (tmp_path / "log").read_text()
+
+
+def wait_until_ready(url: str) -> None:
+    for _ in range(300):
+        try:
+            if httpx.get(f"{url}/healthz/ready").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"{url} did not get ready within 30 s")
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed (extra `train`)"
@@ -103,7 +147,9 @@ def test_no_command_is_left_out() -> None:
     covered = sum(
         len(re.findall(r"^```sh$", part, re.MULTILINE))
         for part in re.split(r"^(?=## )", text, flags=re.MULTILINE)
-        if part.startswith(("## Ask it", "## Without a server", "## Train", "# Flawline"))
+        if part.startswith(
+            ("## Ask it", "## Without a server", "## Scale out", "## Train", "# Flawline")
+        )
     )
     assert blocks == covered
 

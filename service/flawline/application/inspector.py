@@ -21,6 +21,7 @@ from flawline.application.request import (
     checked_min_score,
     checked_part_id,
     checked_priority,
+    usable_traceparent,
 )
 from flawline.core.errors import BadPicture, InspectionError, NotReady
 from flawline.core.recipe import RecipeBook
@@ -167,6 +168,7 @@ class Inspector:
                 request.deadline_ms, limits.deadline_ms, limits.max_deadline_ms
             ),
             created_at=self._clock.utc_now(),
+            traceparent=usable_traceparent(request.traceparent),
         )
 
     async def _outcome(self, order: Order) -> JobOutcome:
@@ -195,6 +197,7 @@ class Inspector:
             deadline_s=order.deadline_s,
             line=order.line,
             priority=order.priority,
+            traceparent=order.traceparent,
         )
         try:
             await self._queue.submit(job)

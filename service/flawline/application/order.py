@@ -37,6 +37,7 @@ class Order:
     started_s: float
     deadline_ms: int
     created_at: datetime
+    traceparent: str | None = None
     frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
     inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 

@@ -11,6 +11,10 @@ from flawline.core.priority import Priority
 DEFAULT_LINE = "default"
 MAX_PART_ID_CHARACTERS = 128
 LINE_NAME_RULE = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or a digit"
+# Version, trace id, parent id, flags; ids of zeros alone are invalid (W3C Trace Context, 3.2).
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _LINE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -21,7 +25,8 @@ class InspectionRequest:
     picture: the encoded bytes. line: where it was taken. part_id: the serial number MES knows.
     recipe: its name.
     min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now.
-    priority: a word of `flawline.core.priority.Priority`. None means the default.
+    priority: a word of `flawline.core.priority.Priority`. traceparent: the caller's W3C trace context.
+    None means the default.
     """
 
     picture: bytes
@@ -31,6 +36,7 @@ class InspectionRequest:
     min_score: float | None = None
     deadline_ms: int | None = None
     priority: str | None = None
+    traceparent: str | None = None
 
 
 def is_line_name(text: str) -> bool:
@@ -85,3 +91,10 @@ def checked_priority(priority: str | None) -> Priority:
     except ValueError:
         known = ", ".join(known.value for known in Priority)
         raise InvalidRequest("priority", f"priority must be one of {known}.") from None
+
+
+def usable_traceparent(traceparent: str | None) -> str | None:
+    """The trace context, or None where it is malformed: the standard wants that to be no error."""
+    if traceparent is None or _TRACEPARENT.fullmatch(traceparent) is None:
+        return None
+    return traceparent

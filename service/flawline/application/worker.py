@@ -276,6 +276,11 @@ def _failed(lease: Lease, stage: str, error: Exception) -> Failed:
     """The outcome that names the log line which holds the error."""
     error_id = new_error_id()
     logger.error(
-        "%s_failed job_id=%s error_id=%s", stage, lease.job.job_id, error_id, exc_info=error
+        "%s_failed job_id=%s error_id=%s traceparent=%s",
+        stage,
+        lease.job.job_id,
+        error_id,
+        lease.job.traceparent,
+        exc_info=error,
     )
     return Failed(error_id)

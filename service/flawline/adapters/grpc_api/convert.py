@@ -24,7 +24,9 @@ _PRIORITIES = {
 }
 
 
-def request_from_wire(message: pb.InspectRequest, deadline_ms: int | None) -> InspectionRequest:
+def request_from_wire(
+    message: pb.InspectRequest, deadline_ms: int | None, traceparent: str | None
+) -> InspectionRequest:
     """The request; `deadline_ms` is what message and call allow together. Empty text is no text."""
     return InspectionRequest(
         picture=message.picture,
@@ -35,6 +37,7 @@ def request_from_wire(message: pb.InspectRequest, deadline_ms: int | None) -> In
         deadline_ms=deadline_ms,
         # An open enum: a number we do not know goes on as such, and is refused by name.
         priority=_PRIORITIES.get(message.priority, str(message.priority)),
+        traceparent=traceparent,
     )
 
 

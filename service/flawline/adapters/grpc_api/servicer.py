@@ -37,21 +37,24 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
         self, request: pb.InspectRequest, context: grpc.aio.ServicerContext
     ) -> pb.InspectResponse:
         """Inspect one picture; without a verdict the call is OK and its message says why."""
-        outcome = await self._inspect(request, context.time_remaining())
+        traceparent = dict(context.invocation_metadata() or ()).get("traceparent")
+        outcome = await self._inspect(request, context.time_remaining(), traceparent)
         if isinstance(outcome, pb.InspectResponse):
             return outcome
         await context.abort(outcome.code, outcome.message, outcome.trailing_metadata())
         raise AssertionError("abort always raises")
 
     async def _inspect(
-        self, request: pb.InspectRequest, remaining_s: float | None
+        self, request: pb.InspectRequest, remaining_s: float | None, traceparent: str | None
     ) -> pb.InspectResponse | WireError:
         if remaining_s is not None and remaining_s <= 0:
             return deadline_over()
         wish_ms = request.deadline_ms if request.HasField("deadline_ms") else None
         deadline_ms = _earlier_ms(wish_ms, self._default_deadline_ms, remaining_s)
         try:
-            inspection = await self._inspector.inspect(request_from_wire(request, deadline_ms))
+            inspection = await self._inspector.inspect(
+                request_from_wire(request, deadline_ms, traceparent)
+            )
             return pb.InspectResponse(inspection=inspection_to_wire(inspection))
         except InspectionError as error:
             return wire_error(error)

@@ -50,7 +50,11 @@ class InspectionRoutes:
             request, max_bytes=self._max_body_bytes, timeout_s=self._body_timeout_s
         )
         inspection = await self._inspector.inspect(
-            InspectionRequest(picture=picture, **query.model_dump())
+            InspectionRequest(
+                picture=picture,
+                traceparent=request.headers.get("traceparent"),
+                **query.model_dump(),
+            )
         )
         if inspection.verdict is Verdict.UNDEFINED:
             return undefined_response(request, inspection)
