@@ -118,6 +118,12 @@ class FlawlineSettings(BaseSettings):
         le=100_000,
         description="How many of one line may wait; 0 leaves an eighth of the queue to the others.",
     )
+    idempotency_s: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="How long the answer under an Idempotency-Key is kept.",
+    )
     max_batch: int = Field(8, ge=1, le=256, description="Most pictures to run at once.")
     decode_threads: int = Field(
         0, ge=0, le=256, description="Threads that decode; 0 for one a core, at most four."

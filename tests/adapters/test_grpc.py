@@ -110,12 +110,12 @@ async def test_fields_reach_the_inspector_and_left_out_ones_are_none(
             deadline_ms=70,
             priority=pb.PRIORITY_BACKFILL,
         ),
-        metadata=(("traceparent", "00-ab-cd-01"),),
+        metadata=(("traceparent", "00-ab-cd-01"), ("idempotency-key", "k")),
     )
     answer = await stub.Inspect(pb.InspectRequest())
     assert inspector.requests == [
         InspectionRequest(
-            b"\x00\xff", "press-2", "SN-1", "default", 0.0, 70, "backfill", "00-ab-cd-01"
+            b"\x00\xff", "press-2", "SN-1", "default", 0.0, 70, "backfill", "00-ab-cd-01", "k"
         ),
         InspectionRequest(b""),
     ]

@@ -13,10 +13,12 @@ import pytest
 from redis.asyncio import Redis
 from redis_process import RedisProcess
 from rig import MODEL
+from scripted_inspector import NOT_OK as INSPECTION
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.redis_queue.wire import outcome_from_wire, outcome_to_wire
 from flawline.adapters.system_clock import SystemClock
+from flawline.application.answer import KeptAnswer
 from flawline.application.job import (
     Abandoned,
     Expired,
@@ -450,3 +452,23 @@ async def test_the_user_that_the_documentation_names_can_do_all_that_is_needed(
     for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "others:key"]):
         reply = await client.execute_command("ACL", "DRYRUN", "flawline", *command)
         assert reply != b"OK", command
+
+
+async def test_the_first_answer_under_a_key_is_that_of_all_apis(make: Maker, client: Redis) -> None:
+    one, other = (make().answers(60.0) for _ in range(2))
+    first, second = KeptAnswer("f", INSPECTION), KeptAnswer("g", INSPECTION)
+    assert await one.find("press-1/k") is None
+    assert await one.keep("press-1/k", first) == first
+    assert await other.keep("press-1/k", second) == first
+    assert await other.find("press-1/k") == first
+    (key,) = [key async for key in client.scan_iter("test-*:answer:*")]
+    assert 59_000 < await client.pttl(key) <= 60_000
+
+
+async def test_while_the_server_is_away_no_answer_is_found_or_kept() -> None:
+    queue = RedisQueue(RedisQueueOptions("redis://127.0.0.1:1", 1, 1), CLOCK)
+    answers = queue.answers(60.0)
+    assert await answers.find("k") is None
+    answer = KeptAnswer("f", INSPECTION)
+    assert await answers.keep("k", answer) == answer
+    await queue.close()

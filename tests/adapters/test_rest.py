@@ -414,8 +414,11 @@ def _references(node: object) -> list[str]:
     return [part.split('"')[0] for part in text.split('"$ref": "')[1:]]
 
 
-async def test_the_trace_context_goes_along(
+async def test_trace_context_and_idempotency_key_go_along(
     client: httpx.AsyncClient, inspector: ScriptedInspector
 ) -> None:
-    await client.post(URL, content=b"jpeg", headers={"traceparent": "00-ab-cd-01"})
+    await client.post(
+        URL, content=b"jpeg", headers={"traceparent": "00-ab-cd-01", "idempotency-key": "k"}
+    )
     assert inspector.requests[0].traceparent == "00-ab-cd-01"
+    assert inspector.requests[0].idempotency_key == "k"

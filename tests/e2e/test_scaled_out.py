@@ -88,6 +88,18 @@ def test_a_damaged_picture_is_the_callers_fault_here_too(
     assert (answer.status_code, answer.json()["code"]) == (422, "corrupt_picture")
 
 
+def test_a_repeat_under_its_key_gets_the_same_answer(
+    api: ServerProcess, worker: WorkerProcess
+) -> None:
+    url, headers = f"{api.url}/v1/inspections?deadline_ms=30000", {"idempotency-key": "part 7"}
+    first, again = (
+        httpx.post(url, content=numbered(7), headers=headers, timeout=40).json() for _ in range(2)
+    )
+    assert again == first
+    other = httpx.post(url, content=numbered(8), headers=headers, timeout=40)
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
 def until(condition: Callable[[], bool]) -> None:
     for _ in range(200):
         if condition():

@@ -9,6 +9,7 @@ from typing import Any
 from fakes import FakeEngine, InlineExecutor, ManualClock, RecordingTelemetry
 from tiny_artifact import tiny_manifest
 
+from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
 from flawline.application.stages import Stages
@@ -68,6 +69,7 @@ class Rig:
             queue=self.queue,
             clock=self.clock,
             telemetry=self.telemetry,
+            answers=MemoryAnswers(600.0, self.clock),
             recipes=recipes,
             model=MODEL,
             limits=InspectorLimits(limits, large_picture_bytes=self.large_picture_bytes),

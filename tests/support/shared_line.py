@@ -41,6 +41,7 @@ class SharedLine:
             queue=self.queue,
             clock=clock,
             telemetry=self.telemetry,
+            answers=self.queue.answers(600.0),
             recipes=RecipeBook((default_recipe(tiny_manifest()),)),
             model=MODEL,
             limits=InspectorLimits(DecodeLimits()),

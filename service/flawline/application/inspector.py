@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
+from flawline.application.idempotency import Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.order import Order, inspection_of
-from flawline.application.ports import Clock, JobIntake, Telemetry
+from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry
 from flawline.application.request import (
     InspectionRequest,
     checked_deadline_ms,
+    checked_idempotency_key,
     checked_line,
     checked_min_score,
     checked_part_id,
@@ -72,6 +74,7 @@ class Inspector:
         queue: JobIntake,
         clock: Clock,
         telemetry: Telemetry,
+        answers: AnswerMemory,
         recipes: RecipeBook,
         model: ModelInfo,
         limits: InspectorLimits,
@@ -91,6 +94,7 @@ class Inspector:
         self._degraded = degraded
         self._served = served or (lambda: (model,))
         self._closed_because: str | None = "starting"
+        self._idempotency = Idempotency(answers, clock, self._inspect)
         self._open_inspections = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -131,23 +135,36 @@ class Inspector:
 
         Returns by its deadline, with verdict Undefined and a reason when there is none by then.
         Raises InspectionError when the request is not accepted, or when its picture turns out
-        damaged on decoding. Cancelling the call withdraws the picture.
+        damaged on decoding. Cancelling the call withdraws the picture, unless it has an idempotency
+        key: then a repeat may still want the answer.
         """
         try:
             order = self._checked(request)
-            self._open_inspections += 1
-            self._idle.clear()
+            key = checked_idempotency_key(request.idempotency_key)
+            if key is None:
+                return await self._inspect(order)
             try:
-                outcome = await self._outcome(order)
-            finally:
-                self._open_inspections -= 1
-                if not self._open_inspections:
-                    self._idle.set()
-            total_ms = (self._clock.monotonic_s() - order.started_s) * 1000
-            inspection = inspection_of(order, outcome, self._model.ref, total_ms)
+                return await self._idempotency.answer(order, key)
+            except DeadlinePassed:
+                return self._answer(order, Expired())
         except InspectionError as error:
             self._telemetry.rejected(error.code)
             raise
+
+    async def _inspect(self, order: Order) -> Inspection:
+        self._open_inspections += 1
+        self._idle.clear()
+        try:
+            outcome = await self._outcome(order)
+        finally:
+            self._open_inspections -= 1
+            if not self._open_inspections:
+                self._idle.set()
+        return self._answer(order, outcome)
+
+    def _answer(self, order: Order, outcome: JobOutcome) -> Inspection:
+        total_ms = (self._clock.monotonic_s() - order.started_s) * 1000
+        inspection = inspection_of(order, outcome, self._model.ref, total_ms)
         self._telemetry.inspected(inspection)
         return inspection
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
 from flawline.core.values import Inspection, RawOutput
 
@@ -98,6 +99,18 @@ class JobQueue(JobIntake, JobSource, Protocol):
 
     async def close(self) -> None:
         """Wake every waiting `lease`; who still waits for a result learns that there is none."""
+        ...
+
+
+class AnswerMemory(Protocol):
+    """Answers kept under idempotency keys, for a set time."""
+
+    async def find(self, key: str) -> KeptAnswer | None:
+        """The answer kept under that key, if there is one."""
+        ...
+
+    async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
+        """Keep the answer unless there is one; returns the one that is kept: the first wins."""
         ...
 
 

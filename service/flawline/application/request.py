@@ -10,6 +10,7 @@ from flawline.core.priority import Priority
 
 DEFAULT_LINE = "default"
 MAX_PART_ID_CHARACTERS = 128
+MAX_KEY_CHARACTERS = 255
 LINE_NAME_RULE = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or a digit"
 # Version, trace id, parent id, flags; ids of zeros alone are invalid (W3C Trace Context, 3.2).
 _TRACEPARENT = re.compile(
@@ -26,7 +27,7 @@ class InspectionRequest:
     recipe: its name.
     min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now.
     priority: a word of `flawline.core.priority.Priority`. traceparent: the caller's W3C trace context.
-    None means the default.
+    idempotency_key: repeats of a request under one key get one answer. None means the default.
     """
 
     picture: bytes
@@ -37,6 +38,7 @@ class InspectionRequest:
     deadline_ms: int | None = None
     priority: str | None = None
     traceparent: str | None = None
+    idempotency_key: str | None = None
 
 
 def is_line_name(text: str) -> bool:
@@ -91,6 +93,18 @@ def checked_priority(priority: str | None) -> Priority:
     except ValueError:
         known = ", ".join(known.value for known in Priority)
         raise InvalidRequest("priority", f"priority must be one of {known}.") from None
+
+
+def checked_idempotency_key(key: str | None) -> str | None:
+    """The key as given. Raises InvalidRequest."""
+    if key is not None and not (
+        1 <= len(key) <= MAX_KEY_CHARACTERS and key.isascii() and key.isprintable()
+    ):
+        raise InvalidRequest(
+            "idempotency_key",
+            f"The idempotency key must be 1 to {MAX_KEY_CHARACTERS} printable ASCII characters.",
+        )
+    return key
 
 
 def usable_traceparent(traceparent: str | None) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from prometheus_client import CollectorRegistry
 
+from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.adapters.onnx_engine import OnnxEngine
 from flawline.adapters.redis_queue import RedisQueue
@@ -122,6 +123,11 @@ def _inspector(
         queue=queue,
         clock=base.clock,
         telemetry=base.telemetry,
+        answers=(
+            MemoryAnswers(settings.idempotency_s, base.clock)
+            if shared is None
+            else shared.answers(settings.idempotency_s)
+        ),
         recipes=base.recipes,
         model=base.model,
         limits=InspectorLimits(base.limits, settings.deadline_ms, settings.max_deadline_ms),

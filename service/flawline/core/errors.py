@@ -3,6 +3,7 @@
     InspectionError          .code: stable machine word; str(error): a sentence that is safe to show
     the caller
     ├── InvalidRequest       .field: the parameter at fault
+    │   └── KeyReused        an idempotency key that stands for another request
     ├── UnknownRecipe        .name, .known
     ├── BadPicture           .code as in flawspec (too_many_bytes, unsupported_picture,
     corrupt_picture, ...)
@@ -37,6 +38,19 @@ class InvalidRequest(InspectionError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class KeyReused(InvalidRequest):
+    """The idempotency key was used for another picture or recipe."""
+
+    code = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "idempotency_key",
+            "This idempotency key was used for another picture, recipe or min_score; "
+            "take a new key for a new request.",
+        )
 
 
 class UnknownRecipe(InspectionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timezone
 
 from flawline.application.inspector import InspectionRequest
@@ -25,7 +26,7 @@ _PRIORITIES = {
 
 
 def request_from_wire(
-    message: pb.InspectRequest, deadline_ms: int | None, traceparent: str | None
+    message: pb.InspectRequest, deadline_ms: int | None, metadata: Mapping[str, str]
 ) -> InspectionRequest:
     """The request; `deadline_ms` is what message and call allow together. Empty text is no text."""
     return InspectionRequest(
@@ -37,7 +38,8 @@ def request_from_wire(
         deadline_ms=deadline_ms,
         # An open enum: a number we do not know goes on as such, and is refused by name.
         priority=_PRIORITIES.get(message.priority, str(message.priority)),
-        traceparent=traceparent,
+        traceparent=metadata.get("traceparent"),
+        idempotency_key=metadata.get("idempotency-key"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 import grpc
 
@@ -37,15 +38,18 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
         self, request: pb.InspectRequest, context: grpc.aio.ServicerContext
     ) -> pb.InspectResponse:
         """Inspect one picture; without a verdict the call is OK and its message says why."""
-        traceparent = dict(context.invocation_metadata() or ()).get("traceparent")
-        outcome = await self._inspect(request, context.time_remaining(), traceparent)
+        metadata = dict(context.invocation_metadata() or ())
+        outcome = await self._inspect(request, context.time_remaining(), metadata)
         if isinstance(outcome, pb.InspectResponse):
             return outcome
         await context.abort(outcome.code, outcome.message, outcome.trailing_metadata())
         raise AssertionError("abort always raises")
 
     async def _inspect(
-        self, request: pb.InspectRequest, remaining_s: float | None, traceparent: str | None
+        self,
+        request: pb.InspectRequest,
+        remaining_s: float | None,
+        metadata: Mapping[str, str],
     ) -> pb.InspectResponse | WireError:
         if remaining_s is not None and remaining_s <= 0:
             return deadline_over()
@@ -53,7 +57,7 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
         deadline_ms = _earlier_ms(wish_ms, self._default_deadline_ms, remaining_s)
         try:
             inspection = await self._inspector.inspect(
-                request_from_wire(request, deadline_ms, traceparent)
+                request_from_wire(request, deadline_ms, metadata)
             )
             return pb.InspectResponse(inspection=inspection_to_wire(inspection))
         except InspectionError as error:

@@ -8,6 +8,7 @@
     <ns>:wanted:<id>      set       who waits for the outcome of a job; gone once it has one, or
                                     when nobody wants it any more; lives a grace beyond the deadline
     <ns>:picture:<id>     string    a picture too large for its entry; lives as long as `wanted`
+    <ns>:answer:<sha256>  string    the answer under an idempotency key, for as long as that is set
     <ns>:replies:<api>    stream    outcomes for one api process; deleted once read, gone with disuse
     <ns>:resolved         list      moments of the last outcomes, for the drain rate
     <ns>:workers          zset      what the workers serve, by the moment at which that is stale
@@ -19,6 +20,7 @@ agree.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from flawline.core.drain import RATE_WINDOW
@@ -59,6 +61,10 @@ class Keys:
     def picture(self, job_id: str) -> str:
         """A large picture."""
         return f"{self.namespace}:picture:{job_id}"
+
+    def answer(self, key: str) -> str:
+        """The answer under an idempotency key, which may be any text."""
+        return f"{self.namespace}:answer:{hashlib.sha256(key.encode()).hexdigest()}"
 
     def replies(self, api: str) -> str:
         """The outcomes for one api process."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from flawline.adapters.redis_queue.answers import RedisAnswers
 from flawline.adapters.redis_queue.connection import (
     Backoff,
     OutOfMemoryError,
@@ -131,6 +132,10 @@ class RedisQueue:
     def dead_letters(self) -> DeadLetters:
         """Jobs that were given up."""
         return DeadLetters(self._server, self._keys)
+
+    def answers(self, life_s: float) -> RedisAnswers:
+        """Answers under idempotency keys, shared by all apis of this queue."""
+        return RedisAnswers(self._server, self._keys, life_s)
 
     async def submit(self, job: Job) -> None:
         """Accept a job. Raises QueueFull, LineFull or NotReady."""

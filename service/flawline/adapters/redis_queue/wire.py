@@ -61,14 +61,21 @@ def outcome_from_wire(text: bytes) -> JobOutcome:
     return _judged(fields) if kind is Judged else kind(**fields)
 
 
+def reasons_from(fields: list[dict[str, Any]]) -> tuple[Reason, ...]:
+    """What `asdict` made of reasons."""
+    return tuple(Reason(**reason) for reason in fields)
+
+
+def detections_from(fields: list[dict[str, Any]]) -> tuple[Detection, ...]:
+    """What `asdict` made of detections."""
+    return tuple(Detection(found["label"], found["score"], Box(**found["box"])) for found in fields)
+
+
 def _judged(fields: dict[str, Any]) -> Judged:
     return Judged(
         verdict=Verdict(fields["verdict"]),
-        reasons=tuple(Reason(**reason) for reason in fields["reasons"]),
-        detections=tuple(
-            Detection(found["label"], found["score"], Box(**found["box"]))
-            for found in fields["detections"]
-        ),
+        reasons=reasons_from(fields["reasons"]),
+        detections=detections_from(fields["detections"]),
         recipe=RecipeRef(**fields["recipe"]),
         model=ModelRef(**fields["model"]),
         times=StageTimes(**fields["times"]),

@@ -19,6 +19,11 @@ Errors are [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457) problem documents;
 stable word for machines, their `detail` a sentence for people.
 """
 
+IDEMPOTENCY_KEY = """\
+Repeats of a request under one key get one answer, for as long as the server keeps it; one that runs
+is joined. A key belongs to its line. Another picture or recipe under the same key is refused (422).
+`Undefined` is not kept: the next repeat is inspected anew."""
+
 Responses = dict[int | str, dict[str, Any]]
 
 _EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from flawline.adapters.rest.body import read_picture
-from flawline.adapters.rest.documentation import INSPECT_RESPONSES, PICTURE_BODY
+from flawline.adapters.rest.documentation import (
+    IDEMPOTENCY_KEY,
+    INSPECT_RESPONSES,
+    PICTURE_BODY,
+)
 from flawline.adapters.rest.negotiation import prefers_text
 from flawline.adapters.rest.problems import RefusedError, undefined_response
 from flawline.adapters.rest.schemas import FieldFault, InspectionAnswer, InspectionQuery
@@ -38,7 +42,10 @@ class InspectionRoutes:
         )
 
     async def inspect(
-        self, request: Request, query: Annotated[InspectionQuery, Query()]
+        self,
+        request: Request,
+        query: Annotated[InspectionQuery, Query()],
+        idempotency_key: Annotated[str | None, Header(description=IDEMPOTENCY_KEY)] = None,
     ) -> Response:
         """The body is the bare picture file: JPEG, PNG, BMP or TIFF; grey or colour; 8 or 16 bit.
 
@@ -52,6 +59,7 @@ class InspectionRoutes:
         inspection = await self._inspector.inspect(
             InspectionRequest(
                 picture=picture,
+                idempotency_key=idempotency_key,
                 traceparent=request.headers.get("traceparent"),
                 **query.model_dump(),
             )

@@ -50,6 +50,10 @@ class InspectionServiceServicer:
         """Inspects one picture. Once a picture is accepted there is an answer by the deadline: without a verdict in time, or
         when its inspection failed, the call is OK and the verdict is VERDICT_UNDEFINED with the reason.
 
+        Repeats of a call with the same idempotency-key in their metadata get one answer; one that runs is joined. A key belongs
+        to its line; another picture or recipe under it is INVALID_ARGUMENT. Undefined is not kept. A traceparent (W3C) in the
+        metadata goes along to the worker.
+
         Before acceptance a call ends with one of these codes. Each carries a google.rpc.ErrorInfo (domain "flawline") whose
         reason is a stable word in capitals; while the picture may well be good (RESOURCE_EXHAUSTED, UNAVAILABLE) its metadata
         hold verdict = "Undefined", and a google.rpc.RetryInfo says when to come back.

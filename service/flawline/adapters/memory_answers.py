@@ -1,0 +1,41 @@
+"""AnswerMemory of a single process: bounded in number and in time."""
+
+from __future__ import annotations
+
+from flawline.application.answer import KeptAnswer
+from flawline.application.ports import Clock
+
+_MOST_ANSWERS = 10_000
+
+
+class MemoryAnswers:
+    """Keeps the last so many answers, each for `life_s` seconds."""
+
+    def __init__(self, life_s: float, clock: Clock, most: int = _MOST_ANSWERS) -> None:
+        self._life_s = life_s
+        self._clock = clock
+        self._most = most
+        self._kept: dict[str, tuple[float, KeptAnswer]] = {}  # the oldest first
+
+    async def find(self, key: str) -> KeptAnswer | None:
+        """The answer kept under that key, if there is one."""
+        self._forget_old()
+        found = self._kept.get(key)
+        return found[1] if found else None
+
+    async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
+        """Keep the answer unless there is one; returns the one that is kept."""
+        self._forget_old()
+        ends_s = self._clock.monotonic_s() + self._life_s
+        kept = self._kept.setdefault(key, (ends_s, answer))[1]
+        while len(self._kept) > self._most:
+            del self._kept[next(iter(self._kept))]
+        return kept
+
+    def _forget_old(self) -> None:
+        now_s = self._clock.monotonic_s()
+        while self._kept:
+            key = next(iter(self._kept))
+            if self._kept[key][0] > now_s:
+                return
+            del self._kept[key]

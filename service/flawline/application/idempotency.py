@@ -1,0 +1,84 @@
+"""One result for one request, however often a caller repeats it under its key."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from flawline.application.answer import KeptAnswer
+from flawline.application.deadline import within
+from flawline.application.order import Order
+from flawline.application.ports import AnswerMemory, Clock
+from flawline.core.errors import KeyReused
+from flawline.core.values import Inspection, Verdict
+
+Run = Callable[[Order], Coroutine[Any, Any, Inspection]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    fingerprint: str
+    task: asyncio.Task[Inspection]
+
+
+class Idempotency:
+    """Runs each keyed order once.
+
+    A repeat joins the first while that runs, and gets its answer afterwards. The first goes on when
+    its caller has gone, until its own deadline. `Undefined` is no answer to keep: the next repeat
+    runs anew. Keys are those of a line: two lines may use the same.
+    """
+
+    def __init__(self, memory: AnswerMemory, clock: Clock, run: Run) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._run = run
+        self._running: dict[str, _Running] = {}
+
+    async def answer(self, order: Order, idempotency_key: str) -> Inspection:
+        """The one answer. Raises KeyReused, DeadlinePassed, and what running raises."""
+        key = f"{order.line}/{idempotency_key}"
+        fingerprint = _fingerprint_of(order)
+        kept = await within(self._clock, order.deadline_s, self._memory.find(key))
+        if kept is not None:
+            return _same(kept.fingerprint, fingerprint, kept.inspection)
+        while (running := self._running.get(key)) is not None:
+            inspection = await within(self._clock, order.deadline_s, _joined(running.task))
+            _same(running.fingerprint, fingerprint, inspection)
+            if inspection.verdict is not Verdict.UNDEFINED:
+                return inspection
+        task = asyncio.create_task(self._run_and_keep(key, fingerprint, order))
+        self._running[key] = _Running(fingerprint, task)
+        task.add_done_callback(lambda _: self._ended(key, task))
+        return await asyncio.shield(task)
+
+    async def _run_and_keep(self, key: str, fingerprint: str, order: Order) -> Inspection:
+        inspection = await self._run(order)
+        if inspection.verdict is Verdict.UNDEFINED:
+            return inspection
+        answer = KeptAnswer(fingerprint, inspection)
+        kept = await within(self._clock, order.deadline_s, self._memory.keep(key, answer))
+        return _same(kept.fingerprint, fingerprint, kept.inspection)
+
+    def _ended(self, key: str, task: asyncio.Task[Inspection]) -> None:
+        self._running.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # fetched, or asyncio would report it when its caller has gone
+
+
+async def _joined(task: asyncio.Task[Inspection]) -> Inspection:
+    return await asyncio.shield(task)
+
+
+def _same(kept: str, asked: str, inspection: Inspection) -> Inspection:
+    if kept != asked:
+        raise KeyReused
+    return inspection
+
+
+def _fingerprint_of(order: Order) -> str:
+    asked = f"{order.recipe.name}/{order.min_score}/".encode()
+    return hashlib.sha256(asked + hashlib.sha256(order.picture).digest()).hexdigest()

@@ -1,0 +1,168 @@
+"""One result for one request, however often it is repeated under its key."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fakes import settle
+from pictures import DARK, numbered, quarters, truncated
+from rig import Rig
+
+from flawline.adapters.memory_answers import MemoryAnswers
+from flawline.application.answer import KeptAnswer
+from flawline.core.errors import BadPicture, InvalidRequest, KeyReused
+from flawline.core.values import Verdict
+
+
+async def test_a_repeat_gets_the_same_answer_and_is_not_inspected_again(rig: Rig) -> None:
+    first = await rig.inspect(numbered(1), idempotency_key="k")
+    again = await rig.inspect(numbered(1), idempotency_key="k")
+    assert again == first
+    assert rig.engine.sizes == [1]
+    assert rig.telemetry.inspections == [first]
+
+
+async def test_a_repeat_joins_the_first_while_it_runs(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(1), idempotency_key="k")
+    await rig.engine.started.get()
+    again = rig.ask(numbered(1), idempotency_key="k")
+    await settle()
+    rig.engine.release()
+    assert await again == await first
+    assert rig.engine.sizes == [1]
+
+
+async def test_two_at_the_very_same_moment_are_one(rig: Rig) -> None:
+    asking = [rig.ask(numbered(1), idempotency_key="k") for _ in range(5)]
+    answers = await asyncio.gather(*asking)
+    assert len({answer.inspection_id for answer in answers}) == 1
+    assert rig.engine.sizes == [1]
+
+
+async def test_the_answer_is_there_although_the_first_caller_went_away(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(1), idempotency_key="k")
+    await rig.engine.started.get()
+    first.cancel()
+    await settle()
+    rig.engine.release()
+    await settle()
+    assert (await rig.inspect(numbered(1), idempotency_key="k")).verdict is Verdict.NOT_OK
+    assert rig.engine.sizes == [1]
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize(
+    ("picture", "options"), [(numbered(2), {}), (numbered(1), {"min_score": 0.4})]
+)
+async def test_another_request_under_the_key_is_refused(
+    rig: Rig, running: bool, picture: bytes, options: dict[str, float]
+) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(1), idempotency_key="k")
+    await rig.engine.started.get()
+    if not running:
+        rig.engine.release()
+        await first
+    other = rig.ask(picture, idempotency_key="k", **options)
+    await settle()
+    rig.engine.release()
+    with pytest.raises(KeyReused):
+        await other
+    assert (await first).verdict is Verdict.NOT_OK
+
+
+async def test_a_key_is_that_of_a_line(rig: Rig) -> None:
+    one = await rig.inspect(numbered(1), idempotency_key="k", line="a")
+    other = await rig.inspect(numbered(2), idempotency_key="k", line="b")
+    assert one.inspection_id != other.inspection_id
+
+
+async def test_undefined_is_not_kept_and_a_repeat_is_inspected_anew(rig: Rig) -> None:
+    rig.engine.hold()
+    late = rig.ask(numbered(1), idempotency_key="k", deadline_ms=100)
+    await rig.engine.started.get()
+    patient = rig.ask(numbered(1), idempotency_key="k", deadline_ms=900)
+    await settle()
+    rig.clock.advance(0.1)
+    assert (await late).verdict is Verdict.UNDEFINED
+    await settle()
+    rig.engine.release()
+    assert (await patient).verdict is Verdict.NOT_OK
+
+
+async def test_who_joins_is_held_to_his_own_deadline(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(1), idempotency_key="k", deadline_ms=900)
+    await rig.engine.started.get()
+    hasty = rig.ask(numbered(1), idempotency_key="k", deadline_ms=100)
+    await settle()
+    rig.clock.advance(0.1)
+    assert (await hasty).reasons[0].code == "deadline"
+    rig.engine.release()
+    assert (await first).verdict is Verdict.NOT_OK
+
+
+async def test_an_error_is_everyones_and_not_kept(rig: Rig) -> None:
+    asking = [rig.ask(truncated(), idempotency_key="k") for _ in range(2)]
+    for task in asking:
+        with pytest.raises(BadPicture):
+            await task
+    assert (await rig.inspect(quarters(DARK), idempotency_key="k")).verdict is Verdict.OK
+
+
+async def test_what_runs_is_ended_with_its_event_loop(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(1), idempotency_key="k")
+    await rig.engine.started.get()
+    (running,) = rig.inspector._idempotency._running.values()
+    running.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert rig.inspector._idempotency._running == {}
+
+
+async def test_the_answer_that_was_kept_first_is_everyones(rig: Rig) -> None:
+    """Another process was faster."""
+    first = await rig.inspect(numbered(1), idempotency_key="k")
+    memory = rig.inspector._idempotency._memory
+    ((_, kept),) = memory._kept.values()
+    rig.inspector._idempotency._memory = Elsewhere(kept)
+    assert (await rig.inspect(numbered(1), idempotency_key="k")) == first
+    with pytest.raises(KeyReused):
+        await rig.inspect(numbered(2), idempotency_key="k")
+    assert rig.engine.sizes == [1, 1, 1]
+
+
+class Elsewhere:
+    """Finds nothing, and then has an answer already."""
+
+    def __init__(self, kept: KeptAnswer) -> None:
+        self._kept = kept
+
+    async def find(self, key: str) -> KeptAnswer | None:
+        return None
+
+    async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
+        return self._kept
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "schlüssel"])
+async def test_a_bad_key_is_refused(rig: Rig, key: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        await rig.inspect(numbered(1), idempotency_key=key)
+    assert caught.value.field == "idempotency_key"
+
+
+async def test_memory_is_bounded_in_time_and_number(rig: Rig) -> None:
+    answer = KeptAnswer("f", await rig.inspect(numbered(1)))
+    answers = MemoryAnswers(10.0, rig.clock, most=2)
+    for key in "abc":
+        await answers.keep(key, answer)
+        rig.clock.advance(4.0)
+    assert [await answers.find(key) for key in "abc"] == [None, answer, answer]
+    rig.clock.advance(6.0)
+    assert await answers.find("c") is None
+    assert answers._kept == {}
