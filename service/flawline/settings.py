@@ -71,6 +71,12 @@ class FlawlineSettings(BaseSettings):
     max_body_bytes: int = Field(
         20_000_000, ge=1_000, le=1_000_000_000, description="Largest picture, in bytes."
     )
+    max_open_bytes: int = Field(
+        256_000_000,
+        ge=1_000,
+        description="Bytes of all pictures over HTTP that arrive or wait for their answer at a time; "
+        "one picture always fits.",
+    )
     body_timeout_s: float = Field(
         30.0, gt=0, le=600, description="How long the body of a request may take to arrive."
     )

@@ -20,6 +20,7 @@ from flawline.core.errors import (
     QueueFull,
     UnknownRecipe,
 )
+from flawline.core.values import Inspection
 
 MAX_BYTES = 1000
 URL = "/v1/inspections"
@@ -292,6 +293,65 @@ async def test_a_body_that_never_comes_is_408(client: httpx.AsyncClient) -> None
     response = await client.post(URL, content=stalled())
     assert response.status_code == 408
     assert problem_of(response)["code"] == "body_too_slow"
+
+
+async def test_a_body_that_is_still_arriving_when_draining_begins_gets_its_503(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"begin"
+        inspector.ready = Readiness(ready=False, reason="draining")
+        inspector.draining.set()
+        await asyncio.sleep(30)
+
+    response = await client.post(URL, content=slow())
+    assert response.status_code == 503
+    assert problem_of(response)["reason"] == "draining"
+    assert response.headers["retry-after"] == "2"
+    assert inspector.requests == []
+
+
+async def test_when_not_ready_no_body_is_read(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    inspector.ready = Readiness(ready=False, reason="starting")
+    response = await client.post(URL, content=body())
+    assert response.status_code == 503
+    assert problem_of(response)["reason"] == "starting"
+
+
+async def test_bodies_share_their_memory(
+    inspector: ScriptedInspector, registry: CollectorRegistry
+) -> None:
+    """Room for two of the largest: a third is told to wait, and is let in when one has left."""
+    both_in, answering = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: object) -> Inspection:
+        if len(inspector.requests) == 2:
+            both_in.set()
+        await answering.wait()
+        return OK
+
+    inspector.outcome = wait
+    app = create_app(inspector, registry, max_body_bytes=MAX_BYTES, max_open_bytes=2 * MAX_BYTES)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        open_ones = [
+            asyncio.create_task(client.post(URL, content=bytes([n]) * MAX_BYTES)) for n in (1, 2)
+        ]
+        await both_in.wait()
+        refused = await client.post(URL, content=b"x")
+        assert refused.status_code == 429
+        assert problem_of(refused)["verdict"] == "Undefined"
+        assert refused.headers["retry-after"] == "1"
+        assert inspector.refusals == ["queue_full"]
+        answering.set()
+        assert [r.status_code for r in await asyncio.gather(*open_ones)] == [200, 200]
+        assert (await client.post(URL, content=b"x")).status_code == 200
 
 
 async def test_unexpected_errors_give_the_id_alone(

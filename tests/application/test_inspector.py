@@ -266,6 +266,18 @@ async def test_draining_refuses_the_new_and_finishes_the_accepted(rig: Rig) -> N
     assert await draining is True
 
 
+async def test_a_protocol_may_ask_before_it_reads_a_picture(rig: Rig) -> None:
+    rig.inspector.check_ready()
+    told = asyncio.create_task(rig.inspector.until_draining())
+    await settle()
+    assert not told.done()
+    await rig.inspector.drain(limit_s=10)
+    await told
+    with pytest.raises(NotReady, match="draining"):
+        rig.inspector.check_ready()
+    assert rig.telemetry.rejections == ["not_ready"]
+
+
 async def test_draining_gives_up_in_time_and_the_caller_is_told(rig: Rig) -> None:
     rig.engine.hold()
     asking = rig.ask(quarters(DARK), deadline_ms=60_000)

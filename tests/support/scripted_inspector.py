@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from flawline.application.inspector import InspectionRequest, Readiness
+from flawline.core.errors import NotReady
 from flawline.core.values import (
     Box,
     Detection,
@@ -69,6 +70,7 @@ class ScriptedInspector:
         self.requests: list[InspectionRequest] = []
         self.refusals: list[str] = []
         self.asked = asyncio.Event()
+        self.draining = asyncio.Event()
 
     async def inspect(self, request: InspectionRequest) -> Inspection:
         self.requests.append(request)
@@ -87,3 +89,10 @@ class ScriptedInspector:
 
     def readiness(self) -> Readiness:
         return self.ready
+
+    def check_ready(self) -> None:
+        if self.ready.reason is not None:
+            raise NotReady(self.ready.reason, 2.0)
+
+    async def until_draining(self) -> None:
+        await self.draining.wait()

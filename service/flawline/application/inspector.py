@@ -98,6 +98,7 @@ class Inspector:
         self._open_inspections = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._draining = asyncio.Event()
 
     def open(self) -> None:
         """Take work from now on."""
@@ -106,6 +107,7 @@ class Inspector:
     async def drain(self, limit_s: float) -> bool:
         """Take no new work, wait for what was accepted; False when `limit_s` did not suffice."""
         self._closed_because = "draining"
+        self._draining.set()
         try:
             await within(self._clock, self._clock.monotonic_s() + limit_s, self._until_idle())
         except DeadlinePassed:
@@ -125,6 +127,18 @@ class Inspector:
         """Whether new work is taken at this moment."""
         reason = self._closed_because or self._fault()
         return Readiness(ready=reason is None, reason=reason, degraded=self._degraded())
+
+    def check_ready(self) -> None:
+        """For a protocol that would rather ask before it reads a picture. Raises NotReady."""
+        try:
+            self._require_ready()
+        except NotReady as error:
+            self._telemetry.rejected(error.code)
+            raise
+
+    async def until_draining(self) -> None:
+        """Return when no new work is taken any more."""
+        await self._draining.wait()
 
     def refused(self, code: str) -> None:
         """Count a request that a protocol refused before it became one of ours."""
@@ -168,10 +182,13 @@ class Inspector:
         self._telemetry.inspected(inspection)
         return inspection
 
-    def _checked(self, request: InspectionRequest) -> Order:
+    def _require_ready(self) -> None:
         readiness = self.readiness()
         if readiness.reason is not None:
             raise NotReady(readiness.reason, self._limits.retry_after_s)
+
+    def _checked(self, request: InspectionRequest) -> Order:
+        self._require_ready()
         limits = self._limits
         return Order(
             picture=request.picture,

@@ -49,6 +49,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
         service.telemetry_registry,
         max_body_bytes=settings.max_body_bytes,
         body_timeout_s=settings.body_timeout_s,
+        max_open_bytes=settings.max_open_bytes,
     )
     http = HttpServer(app, _HANG_UP_S)
     grpc = GrpcServer(

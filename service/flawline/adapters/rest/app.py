@@ -10,6 +10,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 import flawline
+from flawline.adapters.rest.body import BodyReader
 from flawline.adapters.rest.documentation import DESCRIPTION
 from flawline.adapters.rest.inspections import INSPECTIONS_PATH, InspectionRoutes
 from flawline.adapters.rest.operations import OperationRoutes
@@ -25,6 +26,7 @@ def create_app(
     *,
     max_body_bytes: int,
     body_timeout_s: float = 30.0,
+    max_open_bytes: int = 256_000_000,
 ) -> FastAPI:
     """The ASGI application; `/docs` needs no network (fastapi-offline brings Swagger UI's files).
 
@@ -40,9 +42,13 @@ def create_app(
         # The validator badge would ask a server on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    inspections = InspectionRoutes(
-        inspector, max_body_bytes=max_body_bytes, body_timeout_s=body_timeout_s
+    bodies = BodyReader(
+        inspector,
+        max_bytes=max_body_bytes,
+        timeout_s=body_timeout_s,
+        max_open_bytes=max_open_bytes,
     )
+    inspections = InspectionRoutes(inspector, bodies)
     app.include_router(inspections.router)
     app.include_router(OperationRoutes(inspector, registry).router)
     install_problem_handlers(app, inspector.refused)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 
 from starlette.requests import ClientDisconnect, Request
 
 from flawline.adapters.rest.problems import RefusedError
+from flawline.application.inspector import Inspector
+from flawline.core.errors import QueueFull
 
 PICTURE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp", "image/tiff")
 UNNAMED_MEDIA_TYPE = "application/octet-stream"
@@ -16,22 +19,81 @@ _ACCEPTED = (*PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE)
 _FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-async def read_picture(request: Request, *, max_bytes: int, timeout_s: float) -> bytes:
-    """The body, whole. Raises RefusedError: 408, 413, 415, and 400 when the caller went away."""
-    _check_media_type(request.headers)
-    _check_declared_length(request.headers, max_bytes)
-    try:
-        return await asyncio.wait_for(_read(request, max_bytes), timeout_s)
-    except asyncio.TimeoutError:
-        raise RefusedError(
-            408, "body_too_slow", f"The body did not arrive within {timeout_s:g} s."
-        ) from None
-    except (
-        ClientDisconnect
-    ):  # nobody reads this answer, but the log shall not call it a fault of ours
-        raise RefusedError(
-            400, "client_gone", "The connection was closed within the body."
-        ) from None
+# When bodies fill the memory they may: about the time in which the next picture leaves again.
+_RETRY_AFTER_S = 1.0
+
+
+class BodyReader:
+    """Reads bodies, each bounded in size and time, all together bounded in bytes.
+
+    max_bytes: of one body. timeout_s: until it must have arrived. max_open_bytes: of all bodies that
+    arrive or wait for their answer at one time.
+    """
+
+    def __init__(
+        self, inspector: Inspector, *, max_bytes: int, timeout_s: float, max_open_bytes: int
+    ) -> None:
+        self._inspector = inspector
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+        self._room_bytes = max(max_bytes, max_open_bytes)
+
+    @contextmanager
+    def reserved(self, request: Request) -> Iterator[None]:
+        """Room for the body, held until the request is answered.
+
+        Raises RefusedError (413, 415), NotReady, and QueueFull when there is no room.
+        """
+        _check_media_type(request.headers)
+        self._inspector.check_ready()
+        wanted = self._declared_length(request.headers)
+        if wanted > self._room_bytes:
+            self._inspector.refused(QueueFull.code)
+            raise QueueFull(_RETRY_AFTER_S)
+        self._room_bytes -= wanted
+        try:
+            yield
+        finally:
+            self._room_bytes += wanted
+
+    async def read(self, request: Request) -> bytes:
+        """The body, whole.
+
+        Raises RefusedError: 408, 413, and 400 when the caller went away; NotReady when the service
+        is told to stop before the body has arrived.
+        """
+        reading = asyncio.create_task(_read(request, self._max_bytes))
+        closing = asyncio.create_task(self._inspector.until_draining())
+        try:
+            await asyncio.wait(
+                {reading, closing}, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if reading.done():
+                return reading.result()
+            self._inspector.check_ready()
+            raise RefusedError(
+                408, "body_too_slow", f"The body did not arrive within {self._timeout_s:g} s."
+            )
+        except (
+            ClientDisconnect
+        ):  # nobody reads this answer, but the log shall not call it a fault of ours
+            raise RefusedError(
+                400, "client_gone", "The connection was closed within the body."
+            ) from None
+        finally:
+            closing.cancel()
+            reading.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await reading
+
+    def _declared_length(self, headers: Mapping[str, str]) -> int:
+        """What the body will take; a chunked one may take all that one body is allowed."""
+        declared = headers.get("content-length", "")
+        if not declared.isdecimal():
+            return self._max_bytes
+        if int(declared) > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        return int(declared)
 
 
 async def _read(request: Request, max_bytes: int) -> bytes:
@@ -43,12 +105,6 @@ async def _read(request: Request, max_bytes: int) -> bytes:
             raise _too_large(max_bytes)
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _check_declared_length(headers: Mapping[str, str], max_bytes: int) -> None:
-    declared = headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
-        raise _too_large(max_bytes)
 
 
 def _too_large(max_bytes: int) -> RefusedError:

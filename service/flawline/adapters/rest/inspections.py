@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from flawline.adapters.rest.body import read_picture
+from flawline.adapters.rest.body import BodyReader
 from flawline.adapters.rest.documentation import (
     IDEMPOTENCY_KEY,
     INSPECT_RESPONSES,
@@ -24,12 +24,11 @@ INSPECTIONS_PATH = "/v1/inspections"
 
 
 class InspectionRoutes:
-    """The routes that inspect; `max_body_bytes` and `body_timeout_s` bound what a body may cost."""
+    """The routes that inspect; `bodies` bounds what their bodies may cost."""
 
-    def __init__(self, inspector: Inspector, *, max_body_bytes: int, body_timeout_s: float) -> None:
+    def __init__(self, inspector: Inspector, bodies: BodyReader) -> None:
         self._inspector = inspector
-        self._max_body_bytes = max_body_bytes
-        self._body_timeout_s = body_timeout_s
+        self._bodies = bodies
         self.router = APIRouter(tags=["inspections"])
         self.router.add_api_route(
             INSPECTIONS_PATH,
@@ -53,17 +52,15 @@ class InspectionRoutes:
         only where the request itself is at fault (4xx but 429) it is a problem document as ever.
         """
         _refuse_repeated(request)
-        picture = await read_picture(
-            request, max_bytes=self._max_body_bytes, timeout_s=self._body_timeout_s
-        )
-        inspection = await self._inspector.inspect(
-            InspectionRequest(
-                picture=picture,
-                idempotency_key=idempotency_key,
-                traceparent=request.headers.get("traceparent"),
-                **query.model_dump(),
+        with self._bodies.reserved(request):
+            inspection = await self._inspector.inspect(
+                InspectionRequest(
+                    picture=await self._bodies.read(request),
+                    idempotency_key=idempotency_key,
+                    traceparent=request.headers.get("traceparent"),
+                    **query.model_dump(),
+                )
             )
-        )
         if inspection.verdict is Verdict.UNDEFINED:
             return undefined_response(request, inspection)
         if prefers_text(request.headers.get("accept")):
