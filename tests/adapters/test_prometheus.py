@@ -127,14 +127,15 @@ def test_rejections_batches_queue_and_model(
 ) -> None:
     depth = [3.0]
     telemetry.rejected("queue_full")
-    telemetry.batch_ran(3)
-    telemetry.batch_ran(8)
+    telemetry.batch_ran(3, "idle")
+    telemetry.batch_ran(8, "full")
     telemetry.show_model(MODEL)
     telemetry.watch_queue(lambda: depth[0], lambda: 1.5)
     value = registry.get_sample_value
     assert value("flawline_rejected_total", {"reason": "queue_full"}) == 1
     assert value("flawline_batch_size_bucket", {"le": "4.0"}) == 1
     assert value("flawline_batch_size_sum") == 11
+    assert value("flawline_batch_cuts_total", {"reason": "full"}) == 1
     assert value("flawline_queue_depth") == 3
     depth[0] = 4
     assert value("flawline_queue_depth") == 4
@@ -148,7 +149,7 @@ def test_the_text_is_well_formed_and_every_metric_is_explained(
 ) -> None:
     telemetry.inspected(INSPECTION)
     telemetry.rejected("queue_full")
-    telemetry.batch_ran(1)
+    telemetry.batch_ran(1, "idle")
     text = generate_latest(registry).decode()
     families = list(text_string_to_metric_families(text))
     assert {family.name for family in families} == {
@@ -158,6 +159,7 @@ def test_the_text_is_well_formed_and_every_metric_is_explained(
         "flawline_inspection_duration_seconds",
         "flawline_stage_duration_seconds",
         "flawline_batch_size",
+        "flawline_batch_cuts",
     }
     assert all(family.documentation for family in families)
 

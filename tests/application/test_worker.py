@@ -41,6 +41,7 @@ async def test_a_batch_is_what_piled_up_while_the_engine_was_busy(rig: Rig) -> N
     answers = await asyncio.gather(*asking)
     assert rig.engine.sizes == [1, 8, 8, 4]
     assert rig.telemetry.batch_sizes == [1, 8, 8, 4]
+    assert rig.telemetry.batch_cuts == ["idle", "full", "full", "idle"]
     for number, inspection in enumerate(answers):
         found = inspection.detections[0].score
         assert found == pytest.approx(expected_score(number), abs=1e-4)

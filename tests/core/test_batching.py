@@ -11,9 +11,13 @@ from flawline.core.batching import BatchPolicy, Cut, FrameRows, halves
     [
         pytest.param([], Cut((), ()), id="nothing prepared"),
         pytest.param([9.0], Cut((0,), ()), id="a lone picture does not wait"),
-        pytest.param([9.0, 9.0, 9.0], Cut((0, 1, 2), ()), id="equal deadlines keep their order"),
-        pytest.param([9.0, 7.0, 8.0], Cut((1, 2, 0), ()), id="earliest deadline first"),
-        pytest.param([9.0, 6.0, 8.0, 7.0], Cut((1, 3, 2), ()), id="the latest waits when too many"),
+        pytest.param(
+            [9.0, 9.0, 9.0], Cut((0, 1, 2), (), "full"), id="equal deadlines keep their order"
+        ),
+        pytest.param([9.0, 7.0, 8.0], Cut((1, 2, 0), (), "full"), id="earliest deadline first"),
+        pytest.param(
+            [9.0, 6.0, 8.0, 7.0], Cut((1, 3, 2), (), "full"), id="the latest waits when too many"
+        ),
         pytest.param([5.0, 9.0, 4.0], Cut((1,), (0, 2)), id="those too late are named"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import time
 import uuid
 from collections import Counter
@@ -69,7 +70,7 @@ async def test_kill_9_of_random_workers_under_load(redis: RedisProcess, client: 
     async with SharedLine(options, batch_s=0.02) as line:
         line.hire(3)
         await line.until_served(30)
-        answered_before = len(line.telemetry.inspections)
+        before = await line.replies_given(client)
         done = asyncio.Event()
         loading = asyncio.create_task(load(line, done))
         chance = random.Random(4)
@@ -82,9 +83,29 @@ async def test_kill_9_of_random_workers_under_load(redis: RedisProcess, client: 
         # Answered once, each with its own verdict (`inspect` compares), none lost to the deadline.
         assert Counter(answer.verdict for answer in answers) == {Verdict.NOT_OK: len(answers)}
         assert len({answer.inspection_id for answer in answers}) == len(answers)
-        replies = await client.xinfo_stream(f"{options.namespace}:replies:{line.queue.name}")
-        assert replies["entries-added"] == len(answers) + answered_before
+        assert await line.replies_given(client) == before + len(answers)
         assert await line.keys_left(client) == set()
+
+
+@pytest.mark.timeout(120)
+async def test_frozen_worker_and_its_late_outcomes(redis: RedisProcess, client: Redis) -> None:
+    options = options_for(redis.url)
+    async with SharedLine(options, batch_s=0.2) as line:
+        line.hire(1)
+        await line.until_served(30)
+        before = await line.replies_given(client)
+        accepted = [asyncio.create_task(line.inspect(number)) for number in range(40)]
+        await asyncio.wait(accepted, return_when=asyncio.FIRST_COMPLETED)
+        frozen = line.workers[0].pid
+        os.kill(frozen, signal.SIGSTOP)
+        line.hire(1)
+        answers = await asyncio.gather(*accepted)
+        assert Counter(answer.verdict for answer in answers) == {Verdict.NOT_OK: len(answers)}
+        os.kill(frozen, signal.SIGCONT)
+        asking = [asyncio.create_task(line.inspect(number)) for number in range(40)]
+        answers = await asyncio.gather(*asking)
+        assert Counter(answer.verdict for answer in answers) == {Verdict.NOT_OK: len(answers)}
+        assert await line.replies_given(client) == before + 2 * len(answers)
 
 
 @pytest.mark.timeout(120)

@@ -99,6 +99,7 @@ class RecordingTelemetry:
         self.inspections: list[Inspection] = []
         self.rejections: list[str] = []
         self.batch_sizes: list[int] = []
+        self.batch_cuts: list[str] = []
 
     def inspected(self, inspection: Inspection) -> None:
         self.inspections.append(inspection)
@@ -106,8 +107,9 @@ class RecordingTelemetry:
     def rejected(self, reason: str) -> None:
         self.rejections.append(reason)
 
-    def batch_ran(self, size: int) -> None:
+    def batch_ran(self, size: int, cut_because: str) -> None:
         self.batch_sizes.append(size)
+        self.batch_cuts.append(cut_because)
 
 
 class InlineExecutor(Executor):

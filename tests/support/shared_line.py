@@ -93,6 +93,11 @@ class SharedLine:
                 await asyncio.sleep(0.05)
         raise AssertionError(f"no verdict within {limit_s} s")
 
+    async def replies_given(self, client: Redis) -> int:
+        """How many outcomes were ever sent to this api."""
+        key = f"{self.options.namespace}:replies:{self.queue.name}"
+        return (await client.xinfo_stream(key))["entries-added"]
+
     async def keys_left(self, client: Redis) -> set[str]:
         """All keys of the queue but empty streams, the bell and the drain rate."""
         left = set()

@@ -56,6 +56,12 @@ class PrometheusTelemetry:
             registry=registry,
         )
 
+        self._batch_cuts = Counter(
+            "flawline_batch_cuts",
+            "Batches, by why they were no larger: full, or the engine was idle.",
+            ("reason",),
+            registry=registry,
+        )
         self._queue_events: Counter | None = None
 
     def inspected(self, inspection: Inspection) -> None:
@@ -82,9 +88,10 @@ class PrometheusTelemetry:
         """Count a request that was not accepted."""
         self._rejected.labels(reason).inc()
 
-    def batch_ran(self, size: int) -> None:
-        """Note the size of a batch."""
+    def batch_ran(self, size: int, cut_because: str) -> None:
+        """Note the size of a batch, and why it was no larger."""
         self._batch_size.observe(size)
+        self._batch_cuts.labels(cut_because).inc()
 
     def expect(self, recipes: Iterable[str], labels: Iterable[str]) -> None:
         """Begin at 0 what may be counted: a rate cannot see the first of a series that appears."""

@@ -125,6 +125,6 @@ class Telemetry(Protocol):
         """A request was not accepted; `reason` is the code of an InspectionError."""
         ...
 
-    def batch_ran(self, size: int) -> None:
-        """The engine was given a batch of that many pictures."""
+    def batch_ran(self, size: int, cut_because: str) -> None:
+        """The engine was given a batch of that many pictures; `Cut.because` says why no more."""
         ...

@@ -172,17 +172,20 @@ class BatchWorker:
     async def _run_batches(self) -> None:
         while True:
             await self._something_prepared.wait()
-            batch = await self._cut()
+            batch, cut_because = await self._cut()
             if batch:
                 images = self._rows.gather([picture.row for picture in batch])
                 self._row_freed.set()
-                self._telemetry.batch_ran(len(batch))
+                self._telemetry.batch_ran(len(batch), cut_because)
                 await self._run(batch, images)
             if not self._prepared:
                 self._something_prepared.clear()
 
-    async def _cut(self) -> list[Prepared]:
-        """Take from what is prepared the pictures to run; those too late are resolved as such."""
+    async def _cut(self) -> tuple[list[Prepared], str]:
+        """Take from what is prepared the pictures to run, and why no more.
+
+        Those too late are resolved as such.
+        """
         prepared = self._prepared
         cut = self._policy.cut(
             [picture.lease.job.deadline_s for picture in prepared], self._clock.monotonic_s()
@@ -192,7 +195,7 @@ class BatchWorker:
         for i in cut.expired:
             self._give_back([prepared[i].row])
             await self._resolve(prepared[i].lease, Expired())
-        return [prepared[i] for i in cut.run]
+        return [prepared[i] for i in cut.run], cut.because
 
     async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
         """Run a batch, or the parts of it that do run; images: uint8 [N, 1, height, width]."""

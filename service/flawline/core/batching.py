@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Positions in the list of prepared pictures: those to run now, and those too late."""
+    """Positions in the list of prepared pictures: those to run now, and those too late.
+
+    because: why no more run now: "full" (the largest batch), or "idle" (the engine was idle, and
+    there were no more).
+    """
 
     run: tuple[int, ...]
     expired: tuple[int, ...]
+    because: str = "idle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,8 @@ class BatchPolicy:
         expired = tuple(i for i, deadline_s in enumerate(deadlines_s) if deadline_s <= now_s)
         alive = [i for i, deadline_s in enumerate(deadlines_s) if deadline_s > now_s]
         alive.sort(key=lambda i: deadlines_s[i])
-        return Cut(tuple(alive[: self.max_batch]), expired)
+        because = "full" if len(alive) >= self.max_batch else "idle"
+        return Cut(tuple(alive[: self.max_batch]), expired, because)
 
 
 def halves(part: range) -> tuple[range, range]:
