@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis_process import RedisProcess
+from redis_process import RedisProcess, free_port
 from rig import MODEL
 from scripted_inspector import NOT_OK as INSPECTION
 
@@ -452,6 +454,46 @@ async def test_the_user_that_the_documentation_names_can_do_all_that_is_needed(
     for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "others:key"]):
         reply = await client.execute_command("ACL", "DRYRUN", "flawline", *command)
         assert reply != b"OK", command
+
+
+@pytest.fixture
+def tls_files(tmp_path: Path) -> tuple[str, str]:
+    """A certificate of 127.0.0.1 and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1"
+    names = ["-subj", "/CN=redis", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return certificate, key
+
+
+async def test_over_tls(tmp_path: Path, tls_files: tuple[str, str]) -> None:
+    (certificate, key), port = tls_files, free_port()
+    server = RedisProcess(
+        tmp_path,
+        tls_port=str(port),
+        tls_cert_file=certificate,
+        tls_key_file=key,
+        tls_ca_cert_file=certificate,
+        tls_auth_clients="no",
+    )
+    trusting = RedisQueue(
+        RedisQueueOptions(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}", 8, 8), CLOCK
+    )
+    doubting = RedisQueue(RedisQueueOptions(f"rediss://127.0.0.1:{port}/0", 8, 8), CLOCK)
+    try:
+        await trusting.submit(job("a"))
+        (lease,) = await trusting.lease(1)
+        await trusting.resolve(lease, JUDGED)
+        assert await trusting.result("a") == JUDGED
+        with pytest.raises(NotReady):
+            await doubting.submit(job("b"))
+    finally:
+        await trusting.close()
+        await doubting.close()
+        server.kill()
 
 
 async def test_the_first_answer_under_a_key_is_that_of_all_apis(make: Maker, client: Redis) -> None:
