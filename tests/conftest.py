@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from redis_process import RedisProcess
+from redis_process import RedisProcess, RedisStarter
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +13,17 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
     running = RedisProcess(tmp_path_factory.mktemp("redis"))
     yield running
     running.kill()
+
+
+@pytest.fixture
+def start_redis(tmp_path: Path) -> Iterator[RedisStarter]:
+    """Starts servers of a test's own, to be killed and frozen; options as on the command line."""
+    started: list[RedisProcess] = []
+
+    def start(**options: str) -> RedisProcess:
+        started.append(RedisProcess(tmp_path, **options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.kill()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis_process import RedisProcess, free_port
+from redis_process import RedisProcess, RedisStarter, free_port
 from rig import MODEL
 from scripted_inspector import NOT_OK as INSPECTION
 
@@ -332,8 +332,8 @@ async def test_the_state_is_measured(make: Maker) -> None:
     assert queue.reachable
 
 
-async def test_a_server_out_of_memory_refuses_and_still_finishes(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path, maxmemory="8mb", maxmemory_policy="noeviction")
+async def test_a_server_out_of_memory_refuses_and_still_finishes(start_redis: RedisStarter) -> None:
+    server = start_redis(maxmemory="8mb", maxmemory_policy="noeviction")
     options = RedisQueueOptions(server.url, capacity=1000, line_capacity=1000)
     queue = RedisQueue(options, CLOCK)
     accepted = []
@@ -359,8 +359,8 @@ async def test_a_server_out_of_memory_refuses_and_still_finishes(tmp_path: Path)
         server.kill()
 
 
-async def test_an_outage_is_told_at_once_and_outlived(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path, appendonly="yes")
+async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter) -> None:
+    server = start_redis(appendonly="yes")
     options = RedisQueueOptions(server.url, capacity=8, line_capacity=8)
     api, worker = RedisQueue(options, CLOCK), RedisQueue(options, CLOCK)
     try:
@@ -393,9 +393,9 @@ async def test_an_outage_is_told_at_once_and_outlived(tmp_path: Path) -> None:
 
 
 async def test_an_outcome_that_nobody_waits_for_any_more_is_not_tried_for_ever(
-    tmp_path: Path,
+    start_redis: RedisStarter,
 ) -> None:
-    server = RedisProcess(tmp_path)
+    server = start_redis()
     queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
     await queue.submit(job("a", deadline_in_s=0.3))
     (lease,) = await queue.lease(1)
@@ -404,8 +404,8 @@ async def test_an_outcome_that_nobody_waits_for_any_more_is_not_tried_for_ever(
     await queue.close()
 
 
-async def test_a_server_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path)
+async def test_a_server_that_does_not_answer_is_not_waited_for(start_redis: RedisStarter) -> None:
+    server = start_redis()
     options = RedisQueueOptions(server.url, capacity=8, line_capacity=8, command_timeout_s=0.2)
     queue = RedisQueue(options, CLOCK)
     try:
@@ -469,10 +469,9 @@ def tls_files(tmp_path: Path) -> tuple[str, str]:
     return certificate, key
 
 
-async def test_over_tls(tmp_path: Path, tls_files: tuple[str, str]) -> None:
+async def test_over_tls(start_redis: RedisStarter, tls_files: tuple[str, str]) -> None:
     (certificate, key), port = tls_files, free_port()
-    server = RedisProcess(
-        tmp_path,
+    server = start_redis(
         tls_port=str(port),
         tls_cert_file=certificate,
         tls_key_file=key,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from pictures import expected_score, numbered, truncated
 from prometheus_client.parser import text_string_to_metric_families
-from redis_process import RedisProcess
+from redis_process import RedisProcess, RedisStarter
 from server_process import ServerProcess, WorkerProcess
 
 from flawline.rpc.v1 import inspection_pb2 as pb
@@ -162,9 +162,9 @@ async def test_a_worker_told_to_stop_finishes_and_hands_back_the_rest(
 
 
 def test_fallback_local_goes_on_without_redis_and_comes_back(
-    artifact: Path, tmp_path: Path
+    artifact: Path, start_redis: RedisStarter
 ) -> None:
-    server = RedisProcess(tmp_path)
+    server = start_redis()
     shared = {"queue": server.url, "queue_fallback": "local", "queue_timeout_s": "0.2"}
     api = ServerProcess(artifact, **shared)
     ready = f"{api.url}/healthz/ready"
@@ -184,11 +184,12 @@ def test_fallback_local_goes_on_without_redis_and_comes_back(
     for process in (worker, api):
         process.terminate()
         assert process.exit_code() == 0, process.log
-    server.kill()
 
 
-def test_fallback_refuse_answers_503_and_comes_back(artifact: Path, tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path)
+def test_fallback_refuse_answers_503_and_comes_back(
+    artifact: Path, start_redis: RedisStarter
+) -> None:
+    server = start_redis()
     api = ServerProcess(artifact, queue=server.url, queue_timeout_s="0.2")
     server.kill()
     answer = httpx.post(f"{api.url}/v1/inspections", content=numbered(3))

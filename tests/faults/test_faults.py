@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from pictures import numbered, quarters
 from redis.asyncio import Redis
-from redis_process import RedisProcess
+from redis_process import RedisProcess, RedisStarter
 from shared_line import SharedLine
 from swallowing_proxy import SwallowingProxy
 
@@ -109,8 +109,8 @@ async def test_frozen_worker_and_its_late_outcomes(redis: RedisProcess, client: 
 
 
 @pytest.mark.timeout(120)
-async def test_kill_9_of_redis_with_append_only_file(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path, appendonly="yes")
+async def test_kill_9_of_redis_with_append_only_file(start_redis: RedisStarter) -> None:
+    server = start_redis(appendonly="yes")
     options = options_for(server.url)
     client = Redis.from_url(server.url)
     async with SharedLine(options, batch_s=0.3) as line:
@@ -133,7 +133,6 @@ async def test_kill_9_of_redis_with_append_only_file(tmp_path: Path) -> None:
         answers = await asyncio.gather(*accepted)
         assert Counter(answer.verdict for answer in answers) == {Verdict.NOT_OK: len(accepted)}
         await line.until_served()
-    server.kill()
 
 
 async def ask_throughout(line: SharedLine, seconds: float) -> Counter[str]:
@@ -155,8 +154,8 @@ async def ask_throughout(line: SharedLine, seconds: float) -> Counter[str]:
 
 
 @pytest.mark.timeout(120)
-async def test_frozen_redis(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path)
+async def test_frozen_redis(start_redis: RedisStarter) -> None:
+    server = start_redis()
     async with SharedLine(options_for(server.url, command_timeout_s=0.3)) as line:
         line.hire(2)
         await line.until_served(30)
@@ -165,12 +164,11 @@ async def test_frozen_redis(tmp_path: Path) -> None:
         assert set(seen) == {"deadline", "queue_unavailable"}
         server.thaw()
         await line.until_served()
-    server.kill()
 
 
 @pytest.mark.timeout(120)
-async def test_a_network_that_swallows(tmp_path: Path) -> None:
-    server = RedisProcess(tmp_path)
+async def test_a_network_that_swallows(start_redis: RedisStarter) -> None:
+    server = start_redis()
     async with SwallowingProxy(server.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
         async with SharedLine(options_for(url, command_timeout_s=0.3)) as line:
@@ -181,7 +179,6 @@ async def test_a_network_that_swallows(tmp_path: Path) -> None:
             assert set(seen) == {"deadline", "queue_unavailable"}
             proxy.heal()
             await line.until_served(20)
-    server.kill()
 
 
 @pytest.mark.timeout(120)

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,9 @@ class RedisProcess:
                 return connection.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+
+RedisStarter = Callable[..., RedisProcess]
 
 
 def free_port() -> int:
