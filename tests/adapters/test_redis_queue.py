@@ -156,6 +156,21 @@ async def test_what_a_dead_worker_held_goes_to_another_and_its_late_outcome_is_n
     assert await keys_left(client, namespace) == set()
 
 
+async def test_what_a_dead_worker_held_is_found_behind_much_that_is_in_good_hands(
+    make: Maker,
+) -> None:
+    api, busy, dying, heir = (make(capacity=64, line_capacity=64, lease_s=0.4) for _ in range(4))
+    for number in range(31):
+        await api.submit(job(f"{number}"))
+    held = await busy.lease(30)
+    await dying.lease(1)
+    waiting = asyncio.create_task(heir.lease(1))
+    while not waiting.done():
+        await busy.extend(held)
+        await asyncio.wait({waiting}, timeout=0.1)
+    assert [lease.job.job_id for lease in waiting.result()] == ["30"]
+
+
 async def test_an_extended_lease_is_kept(make: Maker) -> None:
     api, busy, idle = make(), make(lease_s=0.4), make(lease_s=0.4)
     await api.submit(job("a"))

@@ -27,13 +27,24 @@ local function consider(class, entry_id, flat, deliveries)
   end
 end
 
+-- One call looks at ten entries only, and those in front may be in good hands.
+local function claim_one(stream)
+  local cursor = '0-0'
+  for _ = 1, 100 do
+    local reply = redis.call('XAUTOCLAIM', stream, GROUP, consumer, lease_ms, cursor, 'COUNT', 1)
+    if reply[2][1] then return reply[2][1] end
+    cursor = reply[1]
+    if cursor == '0-0' then return nil end
+  end
+end
+
 -- First what dead workers held: it has waited longest. It may be what killed them, so it is given
 -- alone; what was handed back is not suspected.
 local suspect = false
 for class, stream in ipairs(STREAMS) do
   for _ = 1, most do
     if #taken == most or suspect then break end
-    local entry = redis.call('XAUTOCLAIM', stream, GROUP, consumer, lease_ms, '0-0', 'COUNT', 1)[2][1]
+    local entry = claim_one(stream)
     if not entry then break end
     local deliveries =
       tonumber(redis.call('XPENDING', stream, GROUP, entry[1], entry[1], 1)[1][4])
