@@ -108,7 +108,10 @@ def verify(path: str | Path, expected_sha256: str | None) -> str:
 
 
 def _missing(path: str | Path, error: OSError) -> MissingArtifact:
-    return MissingArtifact(f"The artifact {path} cannot be read: {error.strerror or error}.")
+    return MissingArtifact(
+        f"The artifact {path} cannot be read: {error.strerror or error}. "
+        "Give the path of an .onnx file that `mobilemamba export` wrote."
+    )
 
 
 def _model_metadata(stream: BinaryIO, size: int) -> dict[str, str]:
