@@ -168,7 +168,8 @@ class Trainer:
             )
         optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.training.clip_norm)
+        learned = [p for group in optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(learned, self.config.training.clip_norm)
         optimizer.step()
         self.state.average.update(self.network)
         return {name: float(value.detach()) for name, value in losses.items()}
