@@ -166,3 +166,17 @@ async def test_memory_is_bounded_in_time_and_number(rig: Rig) -> None:
     rig.clock.advance(6.0)
     assert await answers.find("c") is None
     assert answers._kept == {}
+
+
+async def test_a_key_is_that_of_a_caller(rig: Rig) -> None:
+    one = await rig.inspect(numbered(1), idempotency_key="k", caller="mes-1")
+    other = await rig.inspect(numbered(2), idempotency_key="k", caller="mes-2")
+    again = await rig.inspect(numbered(1), idempotency_key="k", caller="mes-1")
+    assert one.inspection_id != other.inspection_id
+    assert again == one
+
+
+async def test_no_name_reaches_into_the_keys_of_another(rig: Rig) -> None:
+    one = await rig.inspect(numbered(1), idempotency_key="k", line="b", caller='a", "x')
+    other = await rig.inspect(numbered(2), idempotency_key='x", "k', line="b", caller="a")
+    assert one.inspection_id != other.inspection_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Idempotency:
 
     A repeat joins the first while that runs, and gets its answer afterwards. The first goes on when
     its caller has gone, until its own deadline. `Undefined` is no answer to keep: the next repeat
-    runs anew. Keys are those of a line: two lines may use the same.
+    runs anew. Keys are those of a caller and a line: two callers, or two lines, may use the same.
     """
 
     def __init__(self, memory: AnswerMemory, clock: Clock, run: Run) -> None:
@@ -40,7 +41,7 @@ class Idempotency:
 
     async def answer(self, order: Order, idempotency_key: str) -> Inspection:
         """The one answer. Raises KeyReused, DeadlinePassed, and what running raises."""
-        key = f"{order.line}/{idempotency_key}"
+        key = _scoped(order, idempotency_key)
         fingerprint = _fingerprint_of(order)
         kept = await within(self._clock, order.deadline_s, self._memory.find(key))
         if kept is not None:
@@ -77,6 +78,11 @@ def _same(kept: str, asked: str, inspection: Inspection) -> Inspection:
     if kept != asked:
         raise KeyReused
     return inspection
+
+
+def _scoped(order: Order, idempotency_key: str) -> str:
+    """The key among all callers and lines; as JSON, since names and keys may hold any separator."""
+    return json.dumps([order.caller, order.line, idempotency_key])
 
 
 def _fingerprint_of(order: Order) -> str:

@@ -203,6 +203,7 @@ class Inspector:
             ),
             created_at=self._clock.utc_now(),
             traceparent=usable_traceparent(request.traceparent),
+            caller=request.caller,
         )
 
     async def _outcome(self, order: Order) -> JobOutcome:

@@ -38,6 +38,7 @@ class Order:
     deadline_ms: int
     created_at: datetime
     traceparent: str | None = None
+    caller: str = ""
     frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
     inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 

@@ -28,6 +28,7 @@ class InspectionRequest:
     min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now.
     priority: a word of `flawline.core.priority.Priority`. traceparent: the caller's W3C trace context.
     idempotency_key: repeats of a request under one key get one answer. None means the default.
+    caller: who asks, as the protocol's lock knows him; "" for anybody. Never what a caller says of himself.
     """
 
     picture: bytes
@@ -39,6 +40,7 @@ class InspectionRequest:
     priority: str | None = None
     traceparent: str | None = None
     idempotency_key: str | None = None
+    caller: str = ""
 
 
 def is_line_name(text: str) -> bool:
