@@ -17,13 +17,21 @@ TORCH ?= torch==2.13.0
 endif
 TORCH_INDEX ?=
 
+# What protoc makes of proto/, into the folder $(1). Other programs bring the names of the Open Inference Protocol too, so what is
+# made of that one does not go into the process's own pool of descriptors.
+OPEN_INFERENCE := flawline/rpc/open_inference/grpc_service
+generate = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) \
+	  flawline/rpc/v1/inspection.proto $(OPEN_INFERENCE).proto && \
+	  sed -i.made 's/_descriptor_pool\.Default()/_descriptor_pool.DescriptorPool()/' $(1)/$(OPEN_INFERENCE)_pb2.py && \
+	  rm $(1)/$(OPEN_INFERENCE)_pb2.py.made
+
 .DEFAULT_GOAL := help
 .PHONY: run test check train proto clean help python
 
 run: $(VENV)/serving ## serve on loopback and inspect a sample frame; ARGS=--once ends after the answer
 	@$(BIN)/flawline demo $(ARGS)
 
-test: $(VENV)/testing ## run every test; ARGS="-k queue" picks some
+test: $(VENV)/testing $(VENV)/tritonclient/ready ## run every test; ARGS="-k queue" picks some
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: $(VENV)/testing ## lint, format, types, import rules, generated code
@@ -31,8 +39,7 @@ check: $(VENV)/testing ## lint, format, types, import rules, generated code
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@out=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$$out --pyi_out=$$out \
-	  --grpc_python_out=$$out flawline/rpc/v1/inspection.proto && \
+	@out=$$(mktemp -d) && $(call generate,$$out) && \
 	  for f in $$(cd $$out && find . -name '*.py*'); do cmp "$$out/$$f" "service/$$f" || { \
 	  echo "service/$$f differs from what proto/ says: run 'make proto' and commit" >&2; exit 1; }; done; \
 	  status=$$?; rm -rf "$$out"; exit $$status
@@ -41,8 +48,7 @@ train: $(VENV)/training ## train CONFIG=models/configs/nano-neu.toml into OUT=ru
 	@$(BIN)/mobilemamba train $(CONFIG) --out $(OUT) $(ARGS)
 
 proto: $(VENV)/testing ## make the gRPC code anew from proto/
-	@$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=service --pyi_out=service \
-	  --grpc_python_out=service flawline/rpc/v1/inspection.proto
+	@$(call generate,service)
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) .cache build dist inspected
@@ -77,6 +83,13 @@ $(VENV)/torch: | python
 $(VENV)/training: pyproject.toml $(VENV)/torch
 	@$(PIP) --editable '.[train]'
 	@touch $@ $(VENV)/serving
+
+# Triton's client, for tests, in an environment of its own: it wants an older protobuf than we do.
+$(VENV)/tritonclient/ready: | python
+	@echo "Installing Triton's client beside ..."
+	@$(PYTHON) -m venv $(VENV)/tritonclient
+	@$(VENV)/tritonclient/bin/python -m pip install --quiet --disable-pip-version-check 'tritonclient[grpc,http]==2.73.0'
+	@touch $@
 
 $(VENV)/testing: pyproject.toml $(VENV)/torch
 	@echo "Installing what tests and checks need ..."
