@@ -118,6 +118,20 @@ def test_leaving_loopback_must_be_agreed_to(host: str) -> None:
     assert load_settings(host=host, insecure=True).host == host
 
 
+def test_a_token_opens_the_way_out_of_loopback() -> None:
+    settings = load_settings(host=EVERYWHERE, token_file="/run/secrets/token")
+    assert not settings.insecure
+    assert not settings.on_loopback
+
+
+@pytest.mark.parametrize("alone", ["tls_cert_file", "tls_key_file"])
+def test_certificate_and_key_go_together(alone: str) -> None:
+    (fault,) = faults_of(**{alone: "/run/secrets/tls.pem"})
+    assert "tls_cert_file and tls_key_file go together" in fault
+    both = load_settings(tls_cert_file="/c.pem", tls_key_file="/k.pem")
+    assert (both.tls_cert_file, both.tls_key_file) == (Path("/c.pem"), Path("/k.pem"))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_loopback_needs_no_agreement(host: str) -> None:
     assert load_settings(host=host).host == host

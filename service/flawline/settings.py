@@ -46,10 +46,20 @@ class FlawlineSettings(BaseSettings):
         description="What the artifact must hash to; without it, what SHA256SUMS beside it says.",
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    token_file: Path | None = Field(
+        None,
+        description="A file with one bearer token, which every caller must then show; probes need none.",
+    )
+    tls_cert_file: Path | None = Field(
+        None, description="Certificate with its chain, PEM; HTTP, gRPC and metrics then speak TLS."
+    )
+    tls_key_file: Path | None = Field(
+        None, validate_default=True, description="The certificate's private key, PEM, unencrypted."
+    )
     insecure: bool = Field(
         False,
         validate_default=True,
-        description="Agree to serve without credentials on an address that others reach.",
+        description="Agree to serve without a token on an address that others reach.",
     )
     port: int = Field(8080, ge=0, le=65535, description="HTTP port; 0 takes a free one.")
     grpc_port: int = Field(8081, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
@@ -161,6 +171,11 @@ class FlawlineSettings(BaseSettings):
         """How many pictures of one line may wait."""
         return self.line_capacity or self.queue_capacity - self.queue_capacity // 8
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach what listens."""
+        return _is_loopback(self.host)
+
     @field_validator("queue")
     @classmethod
     def _know_the_queue(cls, queue: str) -> str:
@@ -196,14 +211,22 @@ class FlawlineSettings(BaseSettings):
             raise ValueError(f"must not be less than deadline_ms, which is {deadline_ms}")
         return max_deadline_ms
 
+    @field_validator("tls_key_file")
+    @classmethod
+    def _pair_the_files(cls, tls_key_file: Path | None, info: ValidationInfo) -> Path | None:
+        if (tls_key_file is None) is not (info.data.get("tls_cert_file") is None):
+            raise ValueError("tls_cert_file and tls_key_file go together: set both, or neither")
+        return tls_key_file
+
     @field_validator("insecure")
     @classmethod
     def _stay_on_loopback(cls, insecure: bool, info: ValidationInfo) -> bool:
-        host = info.data.get("host")
-        if host is not None and not insecure and not _is_loopback(host):
+        host, locked = info.data.get("host"), info.data.get("token_file") is not None
+        if host is not None and not insecure and not locked and not _is_loopback(host):
             raise ValueError(
-                f"host {host} can be reached by others and there are no credentials yet; "
-                "keep to 127.0.0.1, or agree with FLAWLINE_INSECURE=true (--insecure)"
+                f"host {host} can be reached by others and no token is asked for; set "
+                "FLAWLINE_TOKEN_FILE, keep to 127.0.0.1, or agree with FLAWLINE_INSECURE=true "
+                "(--insecure)"
             )
         return insecure
 

@@ -16,6 +16,7 @@ from flawline.adapters.grpc_api import GrpcServer
 from flawline.adapters.grpc_api.convert import VERDICT_TO_WIRE
 from flawline.application.inspector import InspectionRequest, Readiness
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
+from flawline.core.lock import Lock
 from flawline.core.values import Inspection, Verdict
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
@@ -29,7 +30,9 @@ MAX_MESSAGE_BYTES = 6 * 1024 * 1024
 
 @pytest.fixture
 async def server(inspector: ScriptedInspector) -> AsyncIterator[GrpcServer]:
-    server = GrpcServer(inspector, max_message_bytes=MAX_MESSAGE_BYTES, default_deadline_ms=1000)
+    server = GrpcServer(
+        inspector, max_message_bytes=MAX_MESSAGE_BYTES, default_deadline_ms=1000, lock=Lock(None)
+    )
     await server.start("127.0.0.1", 0)
     yield server
     await server.stop(0)
@@ -335,7 +338,9 @@ async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
 async def test_a_taken_port_is_an_os_error(
     server: GrpcServer, inspector: ScriptedInspector, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    second = GrpcServer(inspector, max_message_bytes=1000, default_deadline_ms=1000)
+    second = GrpcServer(
+        inspector, max_message_bytes=1000, default_deadline_ms=1000, lock=Lock(None)
+    )
     with pytest.raises(OSError, match="in use"):
         await second.start("127.0.0.1", server.port)
     assert capfd.readouterr().err == ""
@@ -344,9 +349,75 @@ async def test_a_taken_port_is_an_os_error(
 async def test_serves_on_ipv6_too(inspector: ScriptedInspector) -> None:
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
-    server = GrpcServer(inspector, max_message_bytes=1000, default_deadline_ms=1000)
+    server = GrpcServer(
+        inspector, max_message_bytes=1000, default_deadline_ms=1000, lock=Lock(None)
+    )
     port = await server.start("::1", 0)
     async with grpc.aio.insecure_channel(f"[::1]:{port}") as channel:
         answer = await _inspected(pb_grpc.InspectionServiceStub(channel))
     assert answer.inspection.verdict == pb.VERDICT_NOT_OK
     await server.stop(0)
+
+
+TOKEN = "0123456789abcdef-token"
+
+
+@pytest.fixture
+async def locked_channel(inspector: ScriptedInspector) -> AsyncIterator[grpc.aio.Channel]:
+    server = GrpcServer(
+        inspector,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        default_deadline_ms=1000,
+        lock=Lock(TOKEN),
+    )
+    await server.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        yield channel
+    await server.stop(0)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        (),
+        (("authorization", "Bearer another-token-of-somebody"),),
+        (("authorization", TOKEN),),
+        (("authorization", f"Basic {TOKEN}"),),
+    ],
+)
+async def test_a_call_without_the_token_is_unauthenticated(
+    locked_channel: grpc.aio.Channel, inspector: ScriptedInspector, metadata: tuple
+) -> None:
+    stub = pb_grpc.InspectionServiceStub(locked_channel)
+    error, details = await failure_of(stub.Inspect(pb.InspectRequest(), metadata=metadata))
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert "Authorization: Bearer TOKEN" in error.details()
+    assert TOKEN not in error.details()
+    assert details["ErrorInfo"].reason == "UNAUTHENTICATED"
+    assert inspector.requests == []
+    assert inspector.refusals == ["unauthenticated"]
+
+
+async def test_with_the_token_the_caller_has_a_name_that_is_not_the_token(
+    locked_channel: grpc.aio.Channel, inspector: ScriptedInspector
+) -> None:
+    stub = pb_grpc.InspectionServiceStub(locked_channel)
+    metadata = (("authorization", f"Bearer {TOKEN}"),)
+    await stub.Inspect(pb.InspectRequest(picture=b"jpeg"), metadata=metadata)
+    assert inspector.requests[0].caller == Lock(TOKEN).caller_of(f"Bearer {TOKEN}") != ""
+
+
+async def test_a_stream_without_the_token_is_refused_before_its_first_message(
+    locked_channel: grpc.aio.Channel,
+) -> None:
+    stub = reflection_pb2_grpc.ServerReflectionStub(locked_channel)
+    call = stub.ServerReflectionInfo(timeout=20)  # and never a message
+    assert await call.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_health_needs_no_token(locked_channel: grpc.aio.Channel) -> None:
+    health = health_pb2_grpc.HealthStub(locked_channel)
+    assert (await health.Check(health_pb2.HealthCheckRequest())).status == SERVING
+    watch = health.Watch(health_pb2.HealthCheckRequest())
+    assert (await watch.read()).status == SERVING
+    watch.cancel()

@@ -12,6 +12,7 @@ from flawline.core import errors
         (errors.UnknownRecipe("x", ["default"]), "unknown_recipe", "known recipes: default"),
         (errors.BadPicture("corrupt_picture", "It is cut short."), "corrupt_picture", "cut short"),
         (errors.QueueFull(2.5), "queue_full", "in 2.5 s"),
+        (errors.Unauthenticated(token_given=False), "unauthenticated", "A token is needed"),
         (errors.NotReady("draining", 2.0), "not_ready", "draining"),
     ],
 )

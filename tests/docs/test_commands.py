@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from certificates import needs_openssl
 from pictures import numbered
 from redis_process import free_port, needs_redis
 from server_process import ServerProcess, flawline_environment
@@ -20,10 +22,10 @@ from server_process import ServerProcess, flawline_environment
 ROOT = Path(__file__).parents[2]
 
 
-def commands(section: str) -> list[str]:
-    """The lines of the `sh` blocks under a heading of README."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    (body,) = re.findall(rf"^## {section}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+def commands(section: str, page: str = "README.md") -> list[str]:
+    """The lines of the `sh` blocks under a heading of a page; the heading may be that of the page."""
+    text = (ROOT / page).read_text("utf-8")
+    (body,) = re.findall(rf"^##? {section}\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
     blocks = re.findall(r"^```sh\n(.*?)^```", body, re.DOTALL | re.MULTILINE)
     return [line for block in blocks for line in block.splitlines() if line]
 
@@ -115,6 +117,26 @@ def test_scaling_out(tmp_path: Path) -> None:
             for process in reversed(processes):
                 process.terminate()
                 assert process.wait(30) == 0, (tmp_path / "log").read_text()
+
+
+@needs_openssl
+@pytest.mark.timeout(120)
+def test_letting_others_in(tmp_path: Path) -> None:
+    make_token, make_certificate, check, serve, sample, ask = commands(
+        "Who may come in", "docs/access.md"
+    )
+    for line in (make_token, make_certificate, check, sample):
+        run(line, tmp_path)
+    *settings, program, command = serve.split()
+    assert (program, command) == ("flawline", "serve")
+    named = dict(setting.removeprefix("FLAWLINE_").lower().split("=") for setting in settings)
+    (artifact,) = (ROOT / "service" / "flawline" / "artifacts").glob("*.onnx")
+    paths = {name: str(tmp_path / file) for name, file in named.items()}
+    server = ServerProcess(artifact, deadline_ms="20000", **paths)
+    answer = run(ask.replace("localhost:8080", f"localhost:{server.rest_port}"), tmp_path)
+    server.terminate()
+    assert server.exit_code() == 0, server.log
+    assert json.loads(answer)["verdict"] in {"OK", "NotOK"}
 
 
 def wait_until_ready(url: str) -> None:

@@ -101,13 +101,13 @@ class ServerProcess(FlawlineProcess):
     def __init__(self, artifact: Path, **settings: str) -> None:
         super().__init__(
             ["-m", "flawline", "serve", "--port", "0", "--grpc-port", "0"],
-            r"ready .*rest=http://127\.0\.0\.1:(\d+) grpc=127\.0\.0\.1:(\d+)",
+            r"ready .*rest=(https?)://127\.0\.0\.1:(\d+) grpc=127\.0\.0\.1:(\d+)",
             artifact=str(artifact),
             **settings,
         )
         said = self.ready()
-        self.rest_port, self.grpc_port = int(said[1]), int(said[2])
-        self.url = f"http://127.0.0.1:{self.rest_port}"
+        self.rest_port, self.grpc_port = int(said[2]), int(said[3])
+        self.url = f"{said[1]}://127.0.0.1:{self.rest_port}"
         self.grpc_target = f"127.0.0.1:{self.grpc_port}"
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -18,11 +19,17 @@ class HttpServer:
     """Serves one ASGI application.
 
     hang_up_s: how long stopping waits for answers that are still being sent.
+    tls_cert_and_key: serve TLS with these files.
     """
 
-    def __init__(self, app: Any, hang_up_s: float) -> None:
+    def __init__(
+        self, app: Any, hang_up_s: float, tls_cert_and_key: tuple[Path, Path] | None = None
+    ) -> None:
+        cert_path, key_path = tls_cert_and_key or (None, None)
         config = uvicorn.Config(
             app,
+            ssl_certfile=cert_path,
+            ssl_keyfile=key_path,
             lifespan="off",
             ws="none",
             log_config=None,

@@ -1,27 +1,50 @@
-"""`/metrics` for a process that serves nothing else; in a thread of its own."""
+"""`/metrics` for a process that serves nothing else; in threads of its own."""
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
-from http.server import ThreadingHTTPServer
-from wsgiref.simple_server import WSGIServer
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+from flawline.core.errors import Unauthenticated
+from flawline.core.lock import Lock
+
+# So long a scraper may take to ask; one that never does costs a thread for no longer.
+_REQUEST_TIMEOUT_S = 30
+
+Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class MetricsServer:
-    """Shows one registry."""
+    """Shows one registry to those whom the lock lets in; over TLS where there is a context."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self._server: WSGIServer | ThreadingHTTPServer | None = None
+    def __init__(
+        self, registry: CollectorRegistry, lock: Lock, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._app = _locked(make_wsgi_app(registry), lock)
+        self._tls = tls
+        self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (which one 0 took). Raises OSError when that cannot be."""
-        self._server, self._thread = start_http_server(port, host, self._registry)
-        taken: int = self._server.server_port
-        return taken
+        self._server = make_server(host, port, self._app, _server_for(host, port), _QuietHandler)
+        if self._tls is not None:
+            # The handshake is the business of the connection's own thread, not of the one that accepts.
+            self._server.socket = self._tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="flawline-metrics", daemon=True
+        )
+        self._thread.start()
+        return self._server.server_port
 
     def stop(self) -> None:
         """End it; harmless when it was never started."""
@@ -29,3 +52,39 @@ class MetricsServer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    timeout = _REQUEST_TIMEOUT_S
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name it overrides
+        """A line for each scrape would be noise."""
+
+
+def _server_for(host: str, port: int) -> type[ThreadingWSGIServer]:
+    """A thread a connection, in the address family of that host."""
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+
+    class Server(ThreadingWSGIServer):
+        address_family = infos[0][0]
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """A peer that broke off, or spoke no TLS; the standard library would print a traceback."""
+
+    return Server
+
+
+def _locked(app: Application, lock: Lock) -> Application:
+    def locked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            lock.caller_of(environ.get("HTTP_AUTHORIZATION"))
+        except Unauthenticated as error:
+            headers = [
+                ("Content-Type", "text/plain; charset=utf-8"),
+                ("WWW-Authenticate", 'Bearer realm="flawline"'),
+            ]
+            start_response("401 Unauthorized", headers)
+            return [f"{error}\n".encode()]
+        return app(environ, start_response)
+
+    return locked

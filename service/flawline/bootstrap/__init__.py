@@ -4,6 +4,7 @@ Starting and stopping stand here in their order, and nowhere else.
 """
 
 from flawline.bootstrap.desk import Desk, desk
+from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import StartupError
 from flawline.bootstrap.service import Service, build_service
 from flawline.bootstrap.serving import Running, running, serve
@@ -11,6 +12,7 @@ from flawline.bootstrap.working import work
 
 __all__ = [
     "Desk",
+    "Door",
     "Running",
     "Service",
     "StartupError",

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from prometheus_client import disable_created_metrics
 
 from flawline.adapters.grpc_api import GrpcServer
+from flawline.adapters.http_lock import HttpLock
 from flawline.adapters.http_server import HttpServer
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.rest import create_app
+from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import listening, told_to_stop
 from flawline.bootstrap.service import Service, build_service
 from flawline.settings import FlawlineSettings
@@ -43,6 +45,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     It listens before the model is loaded, so that a taken port shows at once and probes are
     answered.
     """
+    door = Door.of(settings)
     service = build_service(settings)
     app = create_app(
         service.inspector,
@@ -51,11 +54,14 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
         body_timeout_s=settings.body_timeout_s,
         max_open_bytes=settings.max_open_bytes,
     )
-    http = HttpServer(app, _HANG_UP_S)
+    locked = HttpLock(app, door.lock, service.inspector.refused)
+    http = HttpServer(locked, _HANG_UP_S, door.cert_and_key_paths)
     grpc = GrpcServer(
         service.inspector,
         max_message_bytes=_MESSAGE_ROOM * settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES,
         default_deadline_ms=settings.deadline_ms,
+        lock=door.lock,
+        tls_key_and_cert_pem=door.key_and_cert_pem,
     )
     # The stack unwinds from its end: not serving, drain and stop the service, then hang up.
     async with AsyncExitStack() as stopping:
@@ -79,8 +85,9 @@ async def serve(settings: FlawlineSettings) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     async with told_to_stop() as told, running(settings) as parts:
         logger.info(
-            "ready model=%s rest=http://%s:%d grpc=%s:%d",
+            "ready model=%s rest=%s://%s:%d grpc=%s:%d",
             parts.service.model.version,
+            "https" if settings.tls_cert_file else "http",
             settings.host,
             parts.rest_port,
             settings.host,

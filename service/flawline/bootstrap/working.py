@@ -12,6 +12,7 @@ from prometheus_client import disable_created_metrics
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.metrics_server import MetricsServer
 from flawline.application.worker import BatchWorker
+from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import Base, StartupError, listening, started, told_to_stop
 from flawline.settings import FlawlineSettings
 
@@ -33,11 +34,12 @@ async def work(settings: FlawlineSettings) -> int:
         )
     set_up_logs(settings.log_level)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # as in `serve`
+    door = Door.of(settings)
     base = Base.of(settings)
     queue = base.shared_queue()
     engines = [base.engine() for _ in range(settings.concurrency)]
     workers = [base.worker(queue, engine, lease_s=settings.lease_s) for engine in engines]
-    metrics = MetricsServer(base.registry)
+    metrics = MetricsServer(base.registry, door.lock, door.context())
     # The stack unwinds from its end: finish and hand back, leave the queue, then end the threads.
     async with told_to_stop() as told, AsyncExitStack() as stopping:
         stopping.callback(base.pools.close)
@@ -52,9 +54,10 @@ async def work(settings: FlawlineSettings) -> int:
         for worker in workers:
             worker.start()
         logger.info(
-            "ready worker=%s model=%s metrics=http://%s:%d",
+            "ready worker=%s model=%s metrics=%s://%s:%d",
             queue.name,
             base.model.version,
+            "https" if settings.tls_cert_file else "http",
             settings.host,
             port,
         )

@@ -13,7 +13,7 @@ from PIL import Image
 from flawline.adapters.artifact_file import ArtifactFile
 from flawline.adapters.logs import set_up_logs
 from flawline.application.inspector import InspectionRequest
-from flawline.bootstrap import StartupError, build_service
+from flawline.bootstrap import Door, StartupError, build_service
 from flawline.cli.loop import run
 from flawline.core.errors import InspectionError
 from flawline.core.values import Inspection, Verdict
@@ -34,6 +34,7 @@ def command() -> None:
     set_up_logs("error")
     try:
         settings = _check_settings()
+        _check_door(settings)
         _check_artifact(settings)
         _check_self_test(settings)
     except _FailedCheckError:
@@ -53,6 +54,19 @@ def _check_settings() -> FlawlineSettings:
     says = f"{listening}; {lines}; deadline {settings.deadline_ms} ms; queue {queue}"
     _print_mark(True, "settings", says)
     return settings
+
+
+def _check_door(settings: FlawlineSettings) -> None:
+    if settings.token_file is None and settings.tls_cert_file is None:
+        return
+    try:
+        Door.of(settings)
+    except StartupError as error:
+        _print_mark(False, "door", str(error))
+        raise _FailedCheckError from error
+    token = f"token in {settings.token_file}" if settings.token_file else "no token"
+    tls = f"TLS with {settings.tls_cert_file}" if settings.tls_cert_file else "no TLS"
+    _print_mark(True, "door", f"{token}; {tls}")
 
 
 def _check_artifact(settings: FlawlineSettings) -> None:

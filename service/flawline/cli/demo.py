@@ -42,6 +42,10 @@ _FOLDER = "inspected"
 def command(once: bool, port: int | None, grpc_port: int | None) -> None:
     """Draw a frame of steel with flaws, serve on loopback, and inspect the frame over REST."""
     settings = settings_from(queue="memory", host=_HOST, port=port, grpc_port=grpc_port)
+    # On loopback, to be tried with curl: the commands it prints shall work as they stand.
+    settings = settings.model_copy(
+        update={"token_file": None, "tls_cert_file": None, "tls_key_file": None}
+    )
     set_up_logs("warning")
     frame = generate_frame(_SEED, flaws=_FLAWS)
     buffer = io.BytesIO()

@@ -17,7 +17,7 @@ from flawline.cli.startup import settings_from, startup_explained
 @click.option("--grpc-port", type=int, help="gRPC port; 0 takes a free one.  [default: 8081]")
 @click.option("--queue", help="redis://... shares the work with `flawline worker`.")
 @click.option(
-    "--insecure", is_flag=True, help="Agree to leave loopback although there are no credentials."
+    "--insecure", is_flag=True, help="Agree to leave loopback although no token is asked for."
 )
 def command(
     host: str | None,

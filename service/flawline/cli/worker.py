@@ -19,7 +19,7 @@ from flawline.cli.startup import settings_from, startup_explained
     "--metrics-port", type=int, help="Port for the metrics; 0 takes a free one.  [default: 9090]"
 )
 @click.option(
-    "--insecure", is_flag=True, help="Agree to leave loopback although there are no credentials."
+    "--insecure", is_flag=True, help="Agree to leave loopback although no token is asked for."
 )
 def command(
     queue: str | None,

@@ -9,6 +9,7 @@
     corrupt_picture, ...)
     ├── QueueFull            .retry_after_s
     │   └── LineFull         .line
+    ├── Unauthenticated      .token_given
     └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck |
     worker_failed | queue_unavailable | queue_out_of_memory
 
@@ -97,6 +98,17 @@ class LineFull(QueueFull):
         super().__init__(retry_after_s)
         self.args = (f"Too much of line {line!r} is waiting; try again in {retry_after_s:.1f} s.",)
         self.line = line
+
+
+class Unauthenticated(InspectionError):
+    """The caller did not show the token that is asked for here, or another; `token_given` tells."""
+
+    code = "unauthenticated"
+
+    def __init__(self, *, token_given: bool) -> None:
+        fault = "The token is not the one of this service" if token_given else "A token is needed"
+        super().__init__(f"{fault}: send the header 'Authorization: Bearer TOKEN'.")
+        self.token_given = token_given
 
 
 class NotReady(InspectionError):

@@ -26,9 +26,15 @@ _PRIORITIES = {
 
 
 def request_from_wire(
-    message: pb.InspectRequest, deadline_ms: int | None, metadata: Mapping[str, str]
+    message: pb.InspectRequest,
+    deadline_ms: int | None,
+    metadata: Mapping[str, str],
+    caller: str = "",
 ) -> InspectionRequest:
-    """The request; `deadline_ms` is what message and call allow together. Empty text is no text."""
+    """The request; `deadline_ms` is what message and call allow together. Empty text is no text.
+
+    caller: his name from the lock, "" without one.
+    """
     return InspectionRequest(
         picture=message.picture,
         line=message.line or None,
@@ -40,6 +46,7 @@ def request_from_wire(
         priority=_PRIORITIES.get(message.priority, str(message.priority)),
         traceparent=metadata.get("traceparent"),
         idempotency_key=metadata.get("idempotency-key"),
+        caller=caller,
     )
 
 

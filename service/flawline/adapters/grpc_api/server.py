@@ -9,8 +9,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from flawline.adapters.grpc_api.health import HealthServicer
+from flawline.adapters.grpc_api.lock import LockInterceptor
 from flawline.adapters.grpc_api.servicer import InspectionServicer
 from flawline.application.inspector import Inspector
+from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
 
 INSPECTION_SERVICE = inspection_pb2.DESCRIPTOR.services_by_name["InspectionService"].full_name
@@ -21,23 +23,32 @@ class GrpcServer:
     """InspectionService, health and reflection on one port of the running event loop.
 
     max_message_bytes: of a request; well above the largest picture, so that one that is a little
-    too large is refused with our words instead of the library's.
+    too large is refused with our words instead of the library's. lock: before all but health.
+    tls_key_and_cert_pem: serve TLS with them.
     """
 
     def __init__(
-        self, inspector: Inspector, *, max_message_bytes: int, default_deadline_ms: int
+        self,
+        inspector: Inspector,
+        *,
+        max_message_bytes: int,
+        default_deadline_ms: int,
+        lock: Lock,
+        tls_key_and_cert_pem: tuple[bytes, bytes] | None = None,
     ) -> None:
         self.port = 0
+        self._tls_key_and_cert_pem = tls_key_and_cert_pem
         self._server = grpc.aio.server(
+            interceptors=(LockInterceptor(lock, inspector.refused),),
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
                 # Or a second server could silently share the port and take half of the calls.
                 ("grpc.so_reuseport", 0),
-            )
+            ),
         )
         self._health = HealthServicer(inspector, (INSPECTION_SERVICE,))
         inspection_pb2_grpc.add_InspectionServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            InspectionServicer(inspector, default_deadline_ms), self._server
+            InspectionServicer(inspector, default_deadline_ms, lock), self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         services = (INSPECTION_SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
@@ -48,11 +59,17 @@ class GrpcServer:
         _try_to_bind(host, port)
         bare_host = f"[{host}]" if ":" in host else host
         try:
-            self.port = self._server.add_insecure_port(f"{bare_host}:{port}")
+            self.port = self._add_port(f"{bare_host}:{port}")
         except RuntimeError as error:
             raise OSError(f"cannot listen on {bare_host}:{port}") from error
         await self._server.start()
         return self.port
+
+    def _add_port(self, address: str) -> int:
+        if self._tls_key_and_cert_pem is None:
+            return int(self._server.add_insecure_port(address))
+        credentials = grpc.ssl_server_credentials([self._tls_key_and_cert_pem])
+        return int(self._server.add_secure_port(address, credentials))
 
     def announce_not_serving(self) -> None:
         """Health says NOT_SERVING for good; calls are still served. The first step of a drain."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import grpc
 
 from flawline.adapters.grpc_api.convert import inspection_to_wire, request_from_wire
+from flawline.adapters.grpc_api.lock import authorization_of
 from flawline.adapters.grpc_api.statuses import (
     WireError,
     deadline_over,
@@ -17,6 +18,7 @@ from flawline.adapters.grpc_api.statuses import (
 from flawline.application.failures import new_error_id
 from flawline.application.inspector import Inspector
 from flawline.core.errors import InspectionError
+from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
@@ -28,10 +30,14 @@ _LONGEST_JOURNEY_MS = 50.0
 
 
 class InspectionServicer(pb_grpc.InspectionServiceServicer):
-    """Serves one Inspector. `default_deadline_ms` holds where a message names no deadline."""
+    """Serves one Inspector. `default_deadline_ms` holds where a message names no deadline.
 
-    def __init__(self, inspector: Inspector, default_deadline_ms: int) -> None:
+    lock: says who calls; an interceptor has let him in before.
+    """
+
+    def __init__(self, inspector: Inspector, default_deadline_ms: int, lock: Lock) -> None:
         self._inspector = inspector
+        self._lock = lock
         self._default_deadline_ms = default_deadline_ms
 
     async def Inspect(  # noqa: N802 - the name gRPC calls
@@ -56,8 +62,9 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
         wish_ms = request.deadline_ms if request.HasField("deadline_ms") else None
         deadline_ms = _earlier_ms(wish_ms, self._default_deadline_ms, remaining_s)
         try:
+            caller = self._lock.caller_of(authorization_of(metadata.items()))
             inspection = await self._inspector.inspect(
-                request_from_wire(request, deadline_ms, metadata)
+                request_from_wire(request, deadline_ms, metadata, caller)
             )
             return pb.InspectResponse(inspection=inspection_to_wire(inspection))
         except InspectionError as error:

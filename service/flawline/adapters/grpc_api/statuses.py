@@ -16,6 +16,7 @@ from flawline.core.errors import (
     InvalidRequest,
     NotReady,
     QueueFull,
+    Unauthenticated,
     UnknownRecipe,
 )
 from flawline.core.values import Verdict
@@ -50,6 +51,8 @@ def wire_error(error: InspectionError) -> WireError:
         return _busy(grpc.StatusCode.RESOURCE_EXHAUSTED, error, error.code, error.retry_after_s)
     if isinstance(error, NotReady):
         return _busy(grpc.StatusCode.UNAVAILABLE, error, error.reason, error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        return WireError(grpc.StatusCode.UNAUTHENTICATED, str(error), (_info(error.code, {}),))
     if isinstance(error, UnknownRecipe):
         return WireError(grpc.StatusCode.NOT_FOUND, str(error), (_info(error.code, {}),))
     fields = _fields_at_fault(error)

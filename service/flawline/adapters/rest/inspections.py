@@ -58,6 +58,7 @@ class InspectionRoutes:
                     picture=await self._bodies.read(request),
                     idempotency_key=idempotency_key,
                     traceparent=request.headers.get("traceparent"),
+                    caller=getattr(request.state, "caller", ""),
                     **query.model_dump(),
                 )
             )

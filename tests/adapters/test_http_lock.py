@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from scripted_inspector import ScriptedInspector
+
+from flawline.adapters.http_lock import HttpLock
+from flawline.adapters.rest import create_app
+from flawline.core.lock import Lock
+
+TOKEN = "0123456789abcdef-token"
+WITH_TOKEN = {"authorization": f"Bearer {TOKEN}"}
+
+
+def client_of(inspector: ScriptedInspector, lock: Lock) -> httpx.AsyncClient:
+    app = create_app(inspector, CollectorRegistry(), max_body_bytes=1000)
+    transport = httpx.ASGITransport(HttpLock(app, lock, inspector.refused))
+    return httpx.AsyncClient(transport=transport, base_url="http://flawline")
+
+
+@pytest.fixture
+async def client(inspector: ScriptedInspector) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(inspector, Lock(TOKEN)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/models", "/metrics", "/", "/nowhere", "/v2/models/x", "/docs/", "/docs/statics"),
+        *("/docs/static/../../metrics", "/docs/static/%2e%2e/%2e%2e/metrics", "//healthz/live"),
+        "/healthz/live/",
+    ],
+)
+async def test_what_is_locked(
+    client: httpx.AsyncClient, inspector: ScriptedInspector, path: str
+) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Bearer realm="flawline"'
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["status"], problem["code"]) == (401, "unauthenticated")
+    assert "Authorization: Bearer TOKEN" in problem["detail"]
+    assert problem.get("error") == (problem["detail"] if path.startswith("/v2") else None)
+    assert inspector.refusals == ["unauthenticated"]
+
+
+@pytest.mark.parametrize("path", ["/healthz/live", "/healthz/ready", "/docs", "/openapi.json"])
+async def test_what_is_open(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 200
+
+
+async def test_the_page_of_the_api_works_without_the_token(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/docs/static/swagger-ui.css")).status_code == 200
+
+
+async def test_no_picture_of_a_stranger_is_read(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        raise AssertionError("read")
+        yield b""
+
+    answer = await client.post(
+        "/v1/inspections", content=body(), headers={"authorization": "Bearer of-bad-news-only"}
+    )
+    assert answer.status_code == 401
+    challenge = answer.headers["www-authenticate"]
+    assert challenge == 'Bearer realm="flawline", error="invalid_token"'
+    assert inspector.requests == []
+
+
+async def test_with_the_token_the_caller_has_a_name(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    assert (await client.get("/metrics", headers=WITH_TOKEN)).status_code == 200
+    answer = await client.post("/v1/inspections", content=b"jpeg", headers=WITH_TOKEN)
+    assert answer.status_code == 200
+    assert inspector.requests[0].caller == Lock(TOKEN).caller_of(WITH_TOKEN["authorization"])
+
+
+async def test_without_a_lock_nobody_has_a_name(inspector: ScriptedInspector) -> None:
+    async with client_of(inspector, Lock(None)) as client:
+        answer = await client.post("/v1/inspections", content=b"jpeg", headers=WITH_TOKEN)
+    assert answer.status_code == 200
+    assert inspector.requests[0].caller == ""

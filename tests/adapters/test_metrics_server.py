@@ -1,0 +1,63 @@
+"""The metrics of a worker, over real connections."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from pathlib import Path
+
+import httpx
+from certificates import make_certificate, needs_openssl
+from prometheus_client import CollectorRegistry, Counter
+
+from flawline.adapters.credential_files import TlsFiles
+from flawline.adapters.metrics_server import MetricsServer
+from flawline.core.lock import Lock
+
+TOKEN = "0123456789abcdef-token"
+WITH_TOKEN = {"authorization": f"Bearer {TOKEN}"}
+
+
+def registry_with_a_counter() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    Counter("flawline_things", "Things.", registry=registry).inc()
+    return registry
+
+
+async def test_metrics_are_shown_to_those_with_the_token() -> None:
+    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN))
+    port = await server.start("127.0.0.1", 0)
+    url = f"http://127.0.0.1:{port}/metrics"
+    async with httpx.AsyncClient() as client:
+        refused = await client.get(url)
+        shown = await client.get(url, headers=WITH_TOKEN)
+    server.stop()
+    assert (refused.status_code, "flawline" in refused.headers["www-authenticate"]) == (401, True)
+    assert "flawline_things" not in refused.text
+    assert "flawline_things_total 1.0" in shown.text
+
+
+async def test_without_a_lock_all_see_them() -> None:
+    server = MetricsServer(registry_with_a_counter(), Lock(None))
+    port = await server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient() as client:
+        assert "flawline_things_total 1.0" in (await client.get(f"http://127.0.0.1:{port}")).text
+    server.stop()
+
+
+@needs_openssl
+async def test_over_tls_a_peer_that_says_nothing_holds_up_nobody(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path)
+    files = TlsFiles.read(made.cert_path, made.key_path)
+    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN), files.context())
+    port = await server.start("127.0.0.1", 0)
+    trust = ssl.create_default_context(cafile=made.cert_path)
+    with socket.create_connection(("127.0.0.1", port)):  # and no handshake
+        async with httpx.AsyncClient(verify=trust) as client:
+            shown = await client.get(f"https://127.0.0.1:{port}/metrics", headers=WITH_TOKEN)
+    server.stop()
+    assert "flawline_things_total 1.0" in shown.text
+
+
+async def test_stopping_what_did_not_start_is_harmless() -> None:
+    MetricsServer(CollectorRegistry(), Lock(None)).stop()
