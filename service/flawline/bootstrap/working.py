@@ -38,7 +38,7 @@ async def work(settings: FlawlineSettings) -> int:
     base = Base.of(settings)
     queue = base.shared_queue()
     engines = [base.engine() for _ in range(settings.concurrency)]
-    workers = [base.worker(queue, engine, lease_s=settings.lease_s) for engine in engines]
+    workers = base.workers(queue, engines, lease_s=settings.lease_s)
     metrics = MetricsServer(base.registry, door.lock, door.context())
     # The stack unwinds from its end: finish and hand back, leave the queue, then end the threads.
     async with told_to_stop() as told, AsyncExitStack() as stopping:
