@@ -7,15 +7,19 @@ import ssl
 from pathlib import Path
 
 import httpx
+import pytest
 from certificates import make_certificate, needs_openssl
 from prometheus_client import CollectorRegistry, Counter
 
 from flawline.adapters.credential_files import TlsFiles
-from flawline.adapters.metrics_server import MetricsServer
+from flawline.adapters.metrics_server import MetricsServer, Probes
 from flawline.core.lock import Lock
 
 TOKEN = "0123456789abcdef-token"
 WITH_TOKEN = {"authorization": f"Bearer {TOKEN}"}
+
+
+WELL = Probes(live=lambda: True, fault=lambda: None)
 
 
 def registry_with_a_counter() -> CollectorRegistry:
@@ -25,7 +29,7 @@ def registry_with_a_counter() -> CollectorRegistry:
 
 
 async def test_metrics_are_shown_to_those_with_the_token() -> None:
-    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN))
+    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN), WELL)
     port = await server.start("127.0.0.1", 0)
     url = f"http://127.0.0.1:{port}/metrics"
     async with httpx.AsyncClient() as client:
@@ -38,7 +42,7 @@ async def test_metrics_are_shown_to_those_with_the_token() -> None:
 
 
 async def test_without_a_lock_all_see_them() -> None:
-    server = MetricsServer(registry_with_a_counter(), Lock(None))
+    server = MetricsServer(registry_with_a_counter(), Lock(None), WELL)
     port = await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient() as client:
         assert "flawline_things_total 1.0" in (await client.get(f"http://127.0.0.1:{port}")).text
@@ -49,7 +53,7 @@ async def test_without_a_lock_all_see_them() -> None:
 async def test_over_tls_a_peer_that_says_nothing_holds_up_nobody(tmp_path: Path) -> None:
     made = make_certificate(tmp_path)
     files = TlsFiles.read(made.cert_path, made.key_path)
-    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN), files.context())
+    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN), WELL, files.context())
     port = await server.start("127.0.0.1", 0)
     trust = ssl.create_default_context(cafile=made.cert_path)
     with socket.create_connection(("127.0.0.1", port)):  # and no handshake
@@ -59,5 +63,27 @@ async def test_over_tls_a_peer_that_says_nothing_holds_up_nobody(tmp_path: Path)
     assert "flawline_things_total 1.0" in shown.text
 
 
+@pytest.mark.parametrize(
+    ("probes", "live", "ready"),
+    [
+        (WELL, (200, {"live": True}), (200, {"ready": True})),
+        (
+            Probes(live=lambda: False, fault=lambda: "queue_unavailable"),
+            (503, {"live": False}),
+            (503, {"ready": False, "reason": "queue_unavailable"}),
+        ),
+    ],
+)
+async def test_probes_say_how_it_is_and_need_no_token(
+    probes: Probes, live: tuple[int, dict[str, bool]], ready: tuple[int, dict[str, object]]
+) -> None:
+    server = MetricsServer(registry_with_a_counter(), Lock(TOKEN), probes)
+    port = await server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/healthz/") as client:
+        answers = [await client.get(name) for name in ("live", "ready")]
+    server.stop()
+    assert [(a.status_code, a.json()) for a in answers] == [live, ready]
+
+
 async def test_stopping_what_did_not_start_is_harmless() -> None:
-    MetricsServer(CollectorRegistry(), Lock(None)).stop()
+    MetricsServer(CollectorRegistry(), Lock(None), WELL).stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from pictures import expected_score, numbered, truncated
 from prometheus_client.parser import text_string_to_metric_families
 from redis_process import RedisProcess, RedisStarter
-from server_process import ServerProcess, WorkerProcess
+from server_process import ServerProcess, WorkerProcess, run_flawline
 
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
@@ -52,6 +53,31 @@ def test_without_a_worker_the_api_is_ready_and_the_deadline_holds(api: ServerPro
     assert model["workers"] == 0
     answer = httpx.post(f"{api.url}/v1/inspections?deadline_ms=200", content=numbered(0))
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline")
+
+
+def test_health_asks_whichever_of_the_two_runs(
+    api: ServerProcess, worker: WorkerProcess, artifact: Path, start_redis: RedisStarter
+) -> None:
+    nobody = {"port": "1", "metrics_port": "2"}
+    assert run_flawline("health", **nobody | {"port": str(api.rest_port)}).returncode == 0
+    assert run_flawline("health", **nobody | {"metrics_port": worker.metrics_port}).returncode == 0
+    alone = run_flawline("health", **nobody)
+    assert (alone.returncode, alone.stdout) == (
+        1,
+        "Neither a server on port 1 nor a worker on 2.\n",
+    )
+    server = start_redis()
+    cut_off = WorkerProcess(artifact, queue=server.url, queue_timeout_s="0.2")
+    cut_off.ready()
+    server.kill()
+    until(lambda: httpx.get(cut_off.ready_url).status_code == 503)
+    says = run_flawline("health", **nobody | {"metrics_port": cut_off.metrics_port})
+    assert (says.returncode, json.loads(says.stdout)) == (
+        1,
+        {"ready": False, "reason": "queue_unavailable"},
+    )
+    cut_off.terminate()
+    assert cut_off.exit_code() == 0, cut_off.log
 
 
 async def test_everyone_gets_the_answer_to_his_own_picture(
@@ -178,7 +204,7 @@ def test_fallback_local_goes_on_without_redis_and_comes_back(
     until(lambda: httpx.get(ready).json() == {"ready": True})
     assert samples(f"{api.url}/metrics")["flawline_queue_fallback_active"] == 0
     worker = WorkerProcess(artifact, **shared)
-    worker.ready()
+    assert httpx.get(worker.ready_url).json() == {"ready": True}
     answer = httpx.post(f"{api.url}/v1/inspections?deadline_ms=20000", content=numbered(5))
     assert answer.status_code == 200
     assert samples(worker.metrics_url)["flawline_queue_events_total/resolved"] == 1

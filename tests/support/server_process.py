@@ -122,7 +122,7 @@ class WorkerProcess(FlawlineProcess):
         command = ["-m", "flawline"] if engine is None else [script, engine]
         super().__init__(
             [*command, "worker", "--metrics-port", "0"],
-            r"ready worker=(\S+) .*metrics=(http://127\.0\.0\.1:\d+)",
+            r"ready worker=(\S+) .*metrics=(http://127\.0\.0\.1:(\d+))",
             artifact=str(artifact),
             **{"engine_threads": "1", "decode_threads": "1", **settings},
         )
@@ -130,3 +130,11 @@ class WorkerProcess(FlawlineProcess):
     @property
     def metrics_url(self) -> str:
         return f"{self.ready()[2]}/metrics"
+
+    @property
+    def metrics_port(self) -> str:
+        return self.ready()[3]
+
+    @property
+    def ready_url(self) -> str:
+        return f"{self.ready()[2]}/healthz/ready"

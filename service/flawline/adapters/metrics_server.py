@@ -1,11 +1,13 @@
-"""`/metrics` for a process that serves nothing else; in threads of its own."""
+"""`/metrics` and probes of a process that serves nothing else; in threads of its own."""
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -21,13 +23,31 @@ _REQUEST_TIMEOUT_S = 30
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What is answered at /healthz; asked from threads of the server.
+
+    live: False when only a new process can help. fault: why no work is done now, None when it is.
+    """
+
+    live: Callable[[], bool]
+    fault: Callable[[], str | None]
+
+
 class MetricsServer:
-    """Shows one registry to those whom the lock lets in; over TLS where there is a context."""
+    """Shows one registry to those whom the lock lets in; over TLS where there is a context.
+
+    Probes are answered to everyone.
+    """
 
     def __init__(
-        self, registry: CollectorRegistry, lock: Lock, tls: ssl.SSLContext | None = None
+        self,
+        registry: CollectorRegistry,
+        lock: Lock,
+        probes: Probes,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._app = _locked(make_wsgi_app(registry), lock)
+        self._app = _probed(_locked(make_wsgi_app(registry), lock), probes)
         self._tls = tls
         self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -88,3 +108,26 @@ def _locked(app: Application, lock: Lock) -> Application:
         return app(environ, start_response)
 
     return locked
+
+
+def _probed(app: Application, probes: Probes) -> Application:
+    def probed(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO")
+        if path == "/healthz/live":
+            live = probes.live()
+            return _say(start_response, live, {"live": live})
+        if path == "/healthz/ready":
+            fault = probes.fault()
+            reason = {} if fault is None else {"reason": fault}
+            return _say(start_response, fault is None, {"ready": fault is None, **reason})
+        return app(environ, start_response)
+
+    return probed
+
+
+def _say(
+    start_response: Callable[..., Any], good: bool, says: dict[str, bool | str]
+) -> Iterable[bytes]:
+    status = "200 OK" if good else "503 Service Unavailable"
+    start_response(status, [("Content-Type", "application/json")])
+    return [json.dumps(says).encode()]

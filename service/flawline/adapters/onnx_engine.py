@@ -22,7 +22,6 @@ from flawspec.manifest import ArtifactManifest
 
 T = TypeVar("T")
 _ERRORS_ONLY = 3
-PROVIDERS = ("CPUExecutionProvider",)
 
 
 class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
@@ -48,7 +47,7 @@ class OnnxEngine:
         *,
         max_batch: int,
         threads: int = 0,
-        providers: Sequence[str] = PROVIDERS,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
         self._path = path
         self._sha256 = sha256

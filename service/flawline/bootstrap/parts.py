@@ -6,26 +6,20 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-import flawline
 from flawline.adapters.artifact_file import ArtifactFile
-from flawline.adapters.onnx_engine import PROVIDERS, OnnxEngine
-from flawline.adapters.prometheus import (
-    EngineMetrics,
-    QueueMetrics,
-    show_build,
-    show_engine,
-    show_model,
-)
+from flawline.adapters.onnx_engine import OnnxEngine
+from flawline.adapters.prometheus import PrometheusTelemetry
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.ports import JobSource
+from flawline.application.request import DEFAULT_LINE
 from flawline.application.stages import Stages
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
@@ -76,7 +70,7 @@ class Base:
     limits: DecodeLimits
     clock: SystemClock
     registry: CollectorRegistry
-    queue_metrics: QueueMetrics
+    telemetry: PrometheusTelemetry
     pools: Pools
 
     @classmethod
@@ -89,8 +83,9 @@ class Base:
         registry, model = CollectorRegistry(), artifact.info()
         recipes = RecipeBook((default_recipe(artifact.manifest),))
         ProcessCollector(registry=registry)
-        show_build(registry, flawline.__version__)
-        show_model(registry, model)
+        telemetry = PrometheusTelemetry(registry, {*settings.lines, DEFAULT_LINE})
+        telemetry.show_model(model)
+        telemetry.expect(recipes.names, model.labels)
         return cls(
             settings=settings,
             artifact=artifact,
@@ -99,7 +94,7 @@ class Base:
             limits=DecodeLimits(max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels),
             clock=SystemClock(),
             registry=registry,
-            queue_metrics=QueueMetrics(registry),
+            telemetry=telemetry,
             pools=Pools.of(settings.decode_threads),
         )
 
@@ -114,29 +109,17 @@ class Base:
             threads=settings.engine_threads,
         )
 
-    def workers(
-        self, queue: JobSource, engines: Sequence[OnnxEngine], *, lease_s: float | None = None
-    ) -> tuple[BatchWorker, ...]:
-        """One for each engine; lease_s: when leases of that queue run out, None for never."""
-        metrics = EngineMetrics(self.registry)
-        show_engine(self.registry, PROVIDERS, self.settings.engine_threads)
-        workers = tuple(self._worker(queue, engine, metrics, lease_s) for engine in engines)
-        metrics.watch(
-            lambda: float(sum(worker.jobs_in_hand for worker in workers)),
-            lambda: max(worker.engine_busy_s for worker in workers),
-        )
-        return workers
-
-    def _worker(
-        self, queue: JobSource, engine: OnnxEngine, metrics: EngineMetrics, lease_s: float | None
+    def worker(
+        self, queue: JobSource, engine: OnnxEngine, *, lease_s: float | None = None
     ) -> BatchWorker:
+        """Feeds that engine; lease_s: when leases of that queue run out, None for never."""
         pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
         return BatchWorker(
             queue=queue,
             engine=engine,
             stages=Stages(pipeline, self.recipes, self.model.ref, self.clock),
             clock=self.clock,
-            telemetry=metrics,
+            telemetry=self.telemetry,
             threads=WorkerThreads(self.pools.prepare, self.pools.finish),
             policy=BatchPolicy(self.settings.max_batch),
             stall_limit_s=self.settings.engine_stall_s,
@@ -157,15 +140,11 @@ class Base:
             command_timeout_s=settings.queue_timeout_s,
         )
         try:
-            queue = RedisQueue(options, self.clock, self.queue_metrics.event)
+            queue = RedisQueue(options, self.clock, self.telemetry.queue_event)
         except ValueError as error:
             raise StartupError(f"queue (FLAWLINE_QUEUE) cannot be used: {error}.") from error
-        self.queue_metrics.watch(
-            lambda: queue.state.depth,
-            lambda: queue.state.oldest_age_s,
-            settings.queue_capacity,
-        )
-        self.queue_metrics.watch_shared(
+        self.telemetry.watch_queue(lambda: queue.state.depth, lambda: queue.state.oldest_age_s)
+        self.telemetry.watch_shared_queue(
             lambda: queue.state.leased,
             lambda: queue.state.dead_letters,
             lambda: float(queue.reachable),

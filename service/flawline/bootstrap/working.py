@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack
 from prometheus_client import disable_created_metrics
 
 from flawline.adapters.logs import set_up_logs
-from flawline.adapters.metrics_server import MetricsServer
+from flawline.adapters.metrics_server import MetricsServer, Probes
+from flawline.adapters.redis_queue import RedisQueue
+from flawline.application.pulse import Pulse
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import Base, StartupError, listening, started, told_to_stop
@@ -19,6 +21,8 @@ from flawline.settings import FlawlineSettings
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
+# Nothing here may hold up the event loop for long; a loop that stands so long will not turn again.
+_PULSE_LIMIT_S = 15.0
 _FAILED_EXIT_CODE = 1
 
 
@@ -38,11 +42,15 @@ async def work(settings: FlawlineSettings) -> int:
     base = Base.of(settings)
     queue = base.shared_queue()
     engines = [base.engine() for _ in range(settings.concurrency)]
-    workers = base.workers(queue, engines, lease_s=settings.lease_s)
-    metrics = MetricsServer(base.registry, door.lock, door.context())
+    workers = [base.worker(queue, engine, lease_s=settings.lease_s) for engine in engines]
+    pulse = Pulse(base.clock, _PULSE_LIMIT_S)
+    serving = asyncio.Event()
+    probes = Probes(pulse.beats, lambda: _fault(serving, queue, workers))
+    metrics = MetricsServer(base.registry, door.lock, probes, door.context())
     # The stack unwinds from its end: finish and hand back, leave the queue, then end the threads.
     async with told_to_stop() as told, AsyncExitStack() as stopping:
         stopping.callback(base.pools.close)
+        stopping.callback(asyncio.create_task(_keep_beating(pulse)).cancel)
         stopping.callback(metrics.stop)
         port = await listening(metrics.start, settings.host, settings.metrics_port, "metrics_port")
         for engine in engines:
@@ -53,6 +61,7 @@ async def work(settings: FlawlineSettings) -> int:
         stopping.push_async_callback(_finish, workers, settings.drain_timeout_s)
         for worker in workers:
             worker.start()
+        serving.set()
         logger.info(
             "ready worker=%s model=%s metrics=%s://%s:%d",
             queue.name,
@@ -65,6 +74,21 @@ async def work(settings: FlawlineSettings) -> int:
         logger.info("stopping: finishing what is in hand")
     logger.info("stopped")
     return _FAILED_EXIT_CODE if failed else 0
+
+
+def _fault(serving: asyncio.Event, queue: RedisQueue, workers: Sequence[BatchWorker]) -> str | None:
+    """Why no work is done now, in the words of `flawline.core.errors.NotReady`."""
+    if not serving.is_set():
+        return "starting"
+    if not queue.reachable:
+        return "queue_unavailable"
+    return next((fault for worker in workers if (fault := worker.fault())), None)
+
+
+async def _keep_beating(pulse: Pulse) -> None:
+    while True:
+        pulse.beat()
+        await asyncio.sleep(_LOOK_EVERY_S)
 
 
 async def _until_told(told: asyncio.Event, workers: Sequence[BatchWorker]) -> bool:

@@ -12,7 +12,7 @@ import click
 
 import flawline
 
-_COMMANDS = ("check", "dead-letters", "demo", "inspect", "sample", "serve", "worker")
+_COMMANDS = ("check", "dead-letters", "demo", "health", "inspect", "sample", "serve", "worker")
 _UNEXPECTED_EXIT_CODE = 2
 
 
