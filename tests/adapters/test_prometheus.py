@@ -9,7 +9,18 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from rig import MODEL
 
-from flawline.adapters.prometheus import PrometheusTelemetry
+from flawline.adapters.prometheus import (
+    EngineMetrics,
+    InspectionMetrics,
+    Known,
+    LineMetrics,
+    QueueMetrics,
+    show_build,
+    show_engine,
+    show_model,
+)
+from flawline.application.job import Expired, Failed
+from flawline.core.line_figures import Alarm, LineFigures, LineState, RateFigures, Tracked
 from flawline.core.values import (
     Box,
     Detection,
@@ -17,6 +28,7 @@ from flawline.core.values import (
     Inspection,
     ModelRef,
     ProcessingTimes,
+    Reason,
     RecipeRef,
     Verdict,
 )
@@ -24,7 +36,7 @@ from flawline.core.values import (
 INSPECTION = Inspection(
     inspection_id="1",
     verdict=Verdict.NOT_OK,
-    reasons=(),
+    reasons=(Reason("defect", "2 scratch"),),
     detections=(
         Detection("scratch", 0.9, Box(0, 0, 1, 1)),
         Detection("scratch", 0.8, Box(2, 2, 3, 3)),
@@ -38,7 +50,20 @@ INSPECTION = Inspection(
     created_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
     processing_times=ProcessingTimes(1.0, 2.0, 3.0, 4.0, 5.0, total_ms=15.0),
 )
-UNDEFINED = replace(INSPECTION, verdict=Verdict.UNDEFINED, detections=())
+UNDEFINED = replace(
+    INSPECTION,
+    verdict=Verdict.UNDEFINED,
+    reasons=(Reason("deadline", "No verdict within 15 ms."),),
+    detections=(),
+)
+BLACK = replace(
+    INSPECTION,
+    verdict=Verdict.NOT_DECIDABLE,
+    reasons=(Reason("black", "It is dark."),),
+    detections=(),
+    processing_times=ProcessingTimes(1.0, 2.0, 0.0, 0.0, 0.0, total_ms=15.0),
+)
+COMMON = {"line": "press-1", "recipe": "default"}
 
 
 @pytest.fixture
@@ -47,37 +72,74 @@ def registry() -> CollectorRegistry:
 
 
 @pytest.fixture
-def telemetry(registry: CollectorRegistry) -> PrometheusTelemetry:
-    return PrometheusTelemetry(registry, ["press-1"])
+def metrics(registry: CollectorRegistry) -> InspectionMetrics:
+    return InspectionMetrics(registry, Known(["press-1"], ["default"], ["scratch", "pit"]))
 
 
-def test_verdicts_and_defects_are_counted(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+def series(registry: CollectorRegistry) -> int:
+    return sum(len(family.samples) for family in registry.collect())
+
+
+def test_verdicts_defects_and_scores_are_counted(
+    registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:
-    telemetry.inspected(INSPECTION)
-    telemetry.inspected(UNDEFINED)
+    metrics.inspected(INSPECTION)
+    metrics.inspected(UNDEFINED)
     value = registry.get_sample_value
-    common = {"line": "press-1", "recipe": "default"}
-    assert value("flawline_inspections_total", common | {"verdict": "NotOK"}) == 1
-    assert value("flawline_inspections_total", common | {"verdict": "Undefined"}) == 1
-    assert value("flawline_defects_total", common | {"class": "scratch"}) == 2
-    assert value("flawline_defects_total", common | {"class": "pit"}) == 1
+    assert value("flawline_inspections_total", COMMON | {"verdict": "NotOK"}) == 1
+    assert value("flawline_inspections_total", COMMON | {"verdict": "Undefined"}) == 1
+    assert value("flawline_defects_total", COMMON | {"class": "scratch"}) == 2
+    assert value("flawline_defects_total", COMMON | {"class": "pit"}) == 1
+    scratches = {"line": "press-1", "class": "scratch"}
+    assert value("flawline_detection_score_bucket", scratches | {"le": "0.8"}) == 1
+    assert value("flawline_detection_score_sum", scratches) == pytest.approx(1.7)
 
 
-def test_undeclared_lines_share_one_label(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+def test_why_there_is_no_verdict_is_counted(
+    registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:
-    for number in range(1000):
-        telemetry.inspected(replace(INSPECTION, line=f"made-up-{number}"))
-    labels = {"line": "other", "recipe": "default", "verdict": "NotOK"}
-    assert registry.get_sample_value("flawline_inspections_total", labels) == 1000
+    metrics.inspected(UNDEFINED)
+    metrics.inspected(BLACK)
+    metrics.inspected(replace(BLACK, reasons=(Reason("of_a_newer_worker", "?"),)))
+    value, line = registry.get_sample_value, {"line": "press-1"}
+    assert value("flawline_undefined_total", line | {"reason": "deadline"}) == 1
+    assert value("flawline_undefined_total", line | {"reason": "stopped"}) == 0
+    assert value("flawline_undecidable_total", line | {"reason": "black"}) == 1
+    assert value("flawline_undecidable_total", line | {"reason": "other"}) == 1
+
+
+def test_what_was_found_on_a_frame_not_to_be_trusted_is_no_defect(
+    registry: CollectorRegistry, metrics: InspectionMetrics
+) -> None:
+    metrics.inspected(replace(BLACK, detections=INSPECTION.detections))
+    assert registry.get_sample_value("flawline_defects_total", COMMON | {"class": "scratch"}) == 0
+
+
+def test_names_that_nobody_declared_share_one_label(
+    registry: CollectorRegistry, metrics: InspectionMetrics
+) -> None:
+    for number in range(10_000):
+        metrics.inspected(
+            replace(
+                INSPECTION,
+                line=f"made-up-{number}",
+                recipe=RecipeRef(f"made-up-{number}", "1"),
+                detections=(Detection(f"made-up-{number}", 0.5, Box(0, 0, 1, 1)),),
+            )
+        )
+        if number == 0:
+            after_the_first = series(registry)
+    labels = {"line": "other", "recipe": "other"}
+    value = registry.get_sample_value
+    assert value("flawline_inspections_total", labels | {"verdict": "NotOK"}) == 10_000
+    assert value("flawline_defects_total", labels | {"class": "other"}) == 10_000
     assert b"made-up" not in generate_latest(registry)
+    assert series(registry) == after_the_first
 
 
 def test_what_may_be_counted_begins_at_zero(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+    registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:
-    telemetry.expect(["default"], ["scratch", "pit"])
     value = registry.get_sample_value
     for line in ("press-1", "other"):
         common = {"line": line, "recipe": "default"}
@@ -85,12 +147,14 @@ def test_what_may_be_counted_begins_at_zero(
             assert value("flawline_inspections_total", common | {"verdict": verdict}) == 0
         for label in ("scratch", "pit"):
             assert value("flawline_defects_total", common | {"class": label}) == 0
+        assert value("flawline_undefined_total", {"line": line, "reason": "deadline"}) == 0
+        assert value("flawline_line_alarms_total", {"line": line, "alarm": "camera"}) == 0
 
 
 def test_durations_are_seconds_and_reach_from_a_millisecond_to_five_seconds(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+    registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:
-    telemetry.inspected(INSPECTION)
+    metrics.inspected(INSPECTION)
     value = registry.get_sample_value
     total, line = "flawline_inspection_duration_seconds", {"line": "press-1"}
     assert value(f"{total}_sum", line) == pytest.approx(0.015)
@@ -111,68 +175,82 @@ def test_durations_are_seconds_and_reach_from_a_millisecond_to_five_seconds(
     )
 
 
-def test_an_inspection_without_a_verdict_does_not_flatter_the_stages(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+@pytest.mark.parametrize(
+    ("inspection", "reached"), [(UNDEFINED, set()), (BLACK, {"queue", "decode"})]
+)
+def test_a_stage_that_was_not_reached_is_not_flattered(
+    registry: CollectorRegistry,
+    metrics: InspectionMetrics,
+    inspection: Inspection,
+    reached: set[str],
 ) -> None:
-    telemetry.inspected(UNDEFINED)
-    total = registry.get_sample_value(
-        "flawline_inspection_duration_seconds_count", {"line": "press-1"}
-    )
-    assert total == 1
-    assert b"flawline_stage_duration_seconds_bucket" not in generate_latest(registry)
+    metrics.inspected(inspection)
+    value = registry.get_sample_value
+    assert value("flawline_inspection_duration_seconds_count", {"line": "press-1"}) == 1
+    counted = {
+        stage
+        for stage in ("queue", "decode", "preprocess", "inference", "postprocess")
+        if value("flawline_stage_duration_seconds_count", {"stage": stage})
+    }
+    assert counted == reached
 
 
-def test_rejections_batches_queue_and_model(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
+def test_rejections_alarms_and_the_state_of_the_inspector(
+    registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:
-    depth = [3.0]
-    telemetry.rejected("queue_full")
-    telemetry.batch_ran(3, "idle")
-    telemetry.batch_ran(8, "full")
-    telemetry.show_model(MODEL)
-    telemetry.watch_queue(lambda: depth[0], lambda: 1.5)
+    open_inspections = [3.0]
+    metrics.watch(lambda: open_inspections[0], lambda: 1.0)
+    metrics.rejected("queue_full")
+    metrics.alarm_raised("press-1", Alarm.CAMERA)
     value = registry.get_sample_value
     assert value("flawline_rejected_total", {"reason": "queue_full"}) == 1
+    assert value("flawline_line_alarms_total", {"line": "press-1", "alarm": "camera"}) == 1
+    assert value("flawline_open_inspections") == 3
+    open_inspections[0] = 4
+    assert value("flawline_open_inspections") == 4
+    assert value("flawline_ready") == 1
+
+
+def test_batches_engine_and_jobs(registry: CollectorRegistry) -> None:
+    metrics = EngineMetrics(registry)
+    metrics.batch_ran(3, "idle")
+    metrics.batch_ran(8, "full")
+    metrics.engine_called(0.004, failed=False)
+    metrics.engine_called(0.3, failed=True)
+    metrics.job_resolved(Expired())
+    metrics.job_resolved(Failed("1"))
+    metrics.watch(lambda: 5.0, lambda: 0.25)
+    value = registry.get_sample_value
     assert value("flawline_batch_size_bucket", {"le": "4.0"}) == 1
     assert value("flawline_batch_size_sum") == 11
     assert value("flawline_batch_cuts_total", {"reason": "full"}) == 1
+    assert value("flawline_engine_run_duration_seconds_bucket", {"le": "0.005"}) == 1
+    assert value("flawline_engine_run_duration_seconds_count") == 2
+    assert value("flawline_engine_failures_total") == 1
+    assert value("flawline_jobs_total", {"outcome": "expired"}) == 1
+    assert value("flawline_jobs_total", {"outcome": "judged"}) == 0
+    assert value("flawline_jobs_in_hand") == 5
+    assert value("flawline_engine_busy_seconds") == 0.25
+
+
+def test_queue(registry: CollectorRegistry) -> None:
+    metrics, depth = QueueMetrics(registry), [3.0]
+    metrics.watch(lambda: depth[0], lambda: 1.5, 256)
+    value = registry.get_sample_value
     assert value("flawline_queue_depth") == 3
     depth[0] = 4
     assert value("flawline_queue_depth") == 4
     assert value("flawline_queue_oldest_age_seconds") == 1.5
-    labels = {"name": "tiny", "version": "1.2.3", "sha256": MODEL.sha256}
-    assert value("flawline_model_info", labels) == 1
+    assert value("flawline_queue_capacity") == 256
 
 
-def test_the_text_is_well_formed_and_every_metric_is_explained(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
-) -> None:
-    telemetry.inspected(INSPECTION)
-    telemetry.rejected("queue_full")
-    telemetry.batch_ran(1, "idle")
-    text = generate_latest(registry).decode()
-    families = list(text_string_to_metric_families(text))
-    assert {family.name for family in families} == {
-        "flawline_inspections",
-        "flawline_defects",
-        "flawline_rejected",
-        "flawline_inspection_duration_seconds",
-        "flawline_stage_duration_seconds",
-        "flawline_batch_size",
-        "flawline_batch_cuts",
-    }
-    assert all(family.documentation for family in families)
-
-
-def test_the_shared_queue_shows_once_it_is_watched(
-    registry: CollectorRegistry, telemetry: PrometheusTelemetry
-) -> None:
-    value = registry.get_sample_value
-    telemetry.queue_event("leased", 2)
+def test_the_shared_queue_shows_once_it_is_watched(registry: CollectorRegistry) -> None:
+    metrics, value = QueueMetrics(registry), registry.get_sample_value
+    metrics.event("leased", 2)
     assert value("flawline_queue_events_total", {"event": "leased"}) is None
-    telemetry.watch_shared_queue(lambda: 3, lambda: 1, lambda: 0)
-    telemetry.watch_fallback(lambda: 1)
-    telemetry.queue_event("leased", 2)
+    metrics.watch_shared(lambda: 3, lambda: 1, lambda: 0)
+    metrics.watch_fallback(lambda: 1)
+    metrics.event("leased", 2)
     assert value("flawline_queue_events_total", {"event": "leased"}) == 2
     assert value("flawline_queue_leased") == 3
     assert value("flawline_queue_dead_letters") == 1
@@ -180,6 +258,77 @@ def test_the_shared_queue_shows_once_it_is_watched(
     assert value("flawline_queue_fallback_active") == 1
 
 
+def test_what_runs(registry: CollectorRegistry) -> None:
+    show_build(registry, "0.1.0")
+    show_model(registry, MODEL)
+    show_engine(registry, ["CPUExecutionProvider"], 0)
+    value = registry.get_sample_value
+    labels = {"name": "tiny", "version": "1.2.3", "sha256": MODEL.sha256}
+    assert value("flawline_model_info", labels) == 1
+    providers = {"providers": "CPUExecutionProvider", "threads": "0"}
+    assert value("flawline_engine_info", providers) == 1
+    (build,) = (family for family in registry.collect() if family.name == "flawline_build_info")
+    assert build.samples[0].labels["version"] == "0.1.0"
+
+
+def test_a_line_that_learns_shows_no_base_line_yet(registry: CollectorRegistry) -> None:
+    LineMetrics(registry, lambda: [LineFigures("press-1", silent_s=2.0, learned=0.25)])
+    value, line = registry.get_sample_value, {"line": "press-1"}
+    assert value("flawline_line_silent_seconds", line) == 2
+    assert value("flawline_line_learned_ratio", line) == 0.25
+    assert value("flawline_line_state", line | {"state": "learning"}) == 1
+    assert value("flawline_line_state", line | {"state": "steady"}) == 0
+    assert value("flawline_line_alarm", line | {"alarm": "defect_rate"}) == 0
+    assert value("flawline_defect_rate_ratio", line) is None
+    assert value("flawline_defect_rate_upper_limit_ratio", line) is None
+
+
+def test_a_line_that_is_known_shows_how_far_it_left_its_base_line(
+    registry: CollectorRegistry,
+) -> None:
+    figures = LineFigures(
+        "press-1",
+        silent_s=0.5,
+        learned=1.0,
+        state=LineState.CAMERA_CHANGED,
+        alarms=frozenset({Alarm.CAMERA}),
+        quality={"brightness": Tracked(0.4, 0.5, -1.25)},
+        defect_rate=RateFigures(0.03, 0.02, 0.0, 0.08, 0.1),
+        scores={"scratch": Tracked(0.7, 0.75, -0.5)},
+    )
+    LineMetrics(registry, lambda: [figures])
+    value, line = registry.get_sample_value, {"line": "press-1"}
+    assert value("flawline_line_alarm", line | {"alarm": "camera"}) == 1
+    assert value("flawline_line_state", line | {"state": "camera_changed"}) == 1
+    brightness = line | {"measure": "brightness"}
+    assert value("flawline_frame_quality_ratio", brightness) == 0.4
+    assert value("flawline_frame_quality_baseline_ratio", brightness) == 0.5
+    assert value("flawline_frame_quality_deviation_ratio", brightness) == -1.25
+    assert value("flawline_defect_rate_ratio", line) == 0.03
+    assert value("flawline_defect_rate_baseline_ratio", line) == 0.02
+    assert value("flawline_defect_rate_lower_limit_ratio", line) == 0
+    assert value("flawline_defect_rate_upper_limit_ratio", line) == 0.08
+    assert value("flawline_defect_rate_deviation_ratio", line) == 0.1
+    scratch = line | {"class": "scratch"}
+    assert value("flawline_score_mean", scratch) == 0.7
+    assert value("flawline_score_baseline_mean", scratch) == 0.75
+    assert value("flawline_score_deviation_ratio", scratch) == -0.5
+
+
+def test_the_text_is_well_formed_and_every_metric_is_explained(
+    registry: CollectorRegistry, metrics: InspectionMetrics
+) -> None:
+    metrics.inspected(INSPECTION)
+    EngineMetrics(registry)
+    QueueMetrics(registry).watch(lambda: 0.0, lambda: 0.0, 1)
+    LineMetrics(registry, lambda: [LineFigures("press-1", silent_s=0.0)])
+    families = list(text_string_to_metric_families(generate_latest(registry).decode()))
+    assert len(families) > 20
+    for family in families:
+        assert family.name.startswith("flawline_")
+        assert family.documentation.endswith((".", "one a core")), family.name
+
+
 def test_two_services_in_one_process_do_not_meet() -> None:
-    PrometheusTelemetry(CollectorRegistry(), [])
-    PrometheusTelemetry(CollectorRegistry(), [])
+    for _ in range(2):
+        InspectionMetrics(CollectorRegistry(), Known([], [], []))

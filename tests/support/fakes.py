@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tiny_artifact import boxes_and_scores
 
+from flawline.application.job import JobOutcome
+from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, RawOutput
 
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -100,6 +102,9 @@ class RecordingTelemetry:
         self.rejections: list[str] = []
         self.batch_sizes: list[int] = []
         self.batch_cuts: list[str] = []
+        self.engine_calls: list[bool] = []
+        self.outcomes: list[JobOutcome] = []
+        self.alarms: list[tuple[str, Alarm]] = []
 
     def inspected(self, inspection: Inspection) -> None:
         self.inspections.append(inspection)
@@ -110,6 +115,16 @@ class RecordingTelemetry:
     def batch_ran(self, size: int, cut_because: str) -> None:
         self.batch_sizes.append(size)
         self.batch_cuts.append(cut_because)
+
+    def engine_called(self, duration_s: float, failed: bool) -> None:
+        assert duration_s >= 0
+        self.engine_calls.append(failed)
+
+    def job_resolved(self, outcome: JobOutcome) -> None:
+        self.outcomes.append(outcome)
+
+    def alarm_raised(self, line: str, alarm: Alarm) -> None:
+        self.alarms.append((line, alarm))
 
 
 class InlineExecutor(Executor):

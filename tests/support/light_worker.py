@@ -20,12 +20,13 @@ from tiny_artifact import boxes_and_scores, tiny_manifest
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
+from flawline.application.job import JobOutcome
 from flawline.application.stages import Stages
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook, default_recipe
-from flawline.core.values import Inspection, RawOutput
+from flawline.core.values import RawOutput
 from flawspec.decoding import DecodeLimits
 
 
@@ -43,11 +44,11 @@ class LightEngine:
 
 
 class SilentTelemetry:
-    def inspected(self, inspection: Inspection) -> None: ...
-
-    def rejected(self, reason: str) -> None: ...
-
     def batch_ran(self, size: int, cut_because: str) -> None: ...
+
+    def engine_called(self, duration_s: float, failed: bool) -> None: ...
+
+    def job_resolved(self, outcome: JobOutcome) -> None: ...
 
 
 async def work(options: RedisQueueOptions, batch_s: float) -> None:

@@ -22,6 +22,7 @@ from flawspec.manifest import ArtifactManifest
 
 T = TypeVar("T")
 _ERRORS_ONLY = 3
+PROVIDERS = ("CPUExecutionProvider",)
 
 
 class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
@@ -47,7 +48,7 @@ class OnnxEngine:
         *,
         max_batch: int,
         threads: int = 0,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
+        providers: Sequence[str] = PROVIDERS,
     ) -> None:
         self._path = path
         self._sha256 = sha256

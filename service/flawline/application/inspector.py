@@ -13,6 +13,7 @@ from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
 from flawline.application.idempotency import Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
+from flawline.application.line_watch import LineWatch
 from flawline.application.order import Order, inspection_of
 from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry
 from flawline.application.request import (
@@ -65,7 +66,7 @@ class Inspector:
     `fault` says what is wrong with the workers, None when nothing is. `intake` runs header probe
     and hash of large pictures. New work is refused until `open`, and again from `drain` on.
     `degraded` says what is wrong although work can be taken. `served` says what inspects, where
-    that is not `model` in this process.
+    that is not `model` in this process. `watch` looks at the declared lines over time.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Inspector:
         fault: Callable[[], str | None],
         degraded: Callable[[], str | None] = lambda: None,
         served: Callable[[], tuple[ModelInfo, ...]] | None = None,
+        watch: LineWatch | None = None,
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -93,6 +95,7 @@ class Inspector:
         self._fault = fault
         self._degraded = degraded
         self._served = served or (lambda: (model,))
+        self._watch = watch or LineWatch((), clock)
         self._closed_because: str | None = "starting"
         self._idempotency = Idempotency(answers, clock, self._inspect)
         self._open_inspections = 0
@@ -113,6 +116,11 @@ class Inspector:
         except DeadlinePassed:
             return False
         return True
+
+    @property
+    def open_inspections(self) -> int:
+        """How many were accepted and are not yet answered."""
+        return self._open_inspections
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -168,6 +176,7 @@ class Inspector:
     async def _inspect(self, order: Order) -> Inspection:
         self._open_inspections += 1
         self._idle.clear()
+        self._watch.seen(order.line)
         try:
             outcome = await self._outcome(order)
         finally:

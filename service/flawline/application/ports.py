@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
+from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, RawOutput
 
 
@@ -115,7 +116,7 @@ class AnswerMemory(Protocol):
 
 
 class Telemetry(Protocol):
-    """Counts what happened. Never raises, never waits."""
+    """Counts what became of requests. Never raises, never waits."""
 
     def inspected(self, inspection: Inspection) -> None:
         """An accepted inspection was answered, with or without a verdict."""
@@ -125,6 +126,22 @@ class Telemetry(Protocol):
         """A request was not accepted; `reason` is the code of an InspectionError."""
         ...
 
+    def alarm_raised(self, line: str, alarm: Alarm) -> None:
+        """Something about a declared line needs a person; told once, when it begins."""
+        ...
+
+
+class WorkerTelemetry(Protocol):
+    """Counts what a worker does. Never raises, never waits."""
+
     def batch_ran(self, size: int, cut_because: str) -> None:
         """The engine was given a batch of that many pictures; `Cut.because` says why no more."""
+        ...
+
+    def engine_called(self, duration_s: float, failed: bool) -> None:
+        """One call of the engine came back, or failed, after so long."""
+        ...
+
+    def job_resolved(self, outcome: JobOutcome) -> None:
+        """A job was ended with that outcome."""
         ...

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.failures import new_error_id
+from flawline.application.in_hand import InHand
 from flawline.application.job import Expired, Failed, JobOutcome, Lease, PictureRefused
-from flawline.application.ports import Clock, InferenceEngine, JobSource, Telemetry
+from flawline.application.ports import Clock, InferenceEngine, JobSource, WorkerTelemetry
 from flawline.application.stages import Prepared, Stages, TooLate
 from flawline.core.batching import BatchPolicy, halves
 from flawline.core.postprocess import require_rows
@@ -55,7 +56,7 @@ class BatchWorker:
         engine: InferenceEngine,
         stages: Stages,
         clock: Clock,
-        telemetry: Telemetry,
+        telemetry: WorkerTelemetry,
         threads: WorkerThreads,
         policy: BatchPolicy,
         stall_limit_s: float,
@@ -75,10 +76,7 @@ class BatchWorker:
         self._prepared: list[Prepared] = []
         self._something_prepared = asyncio.Event()
         self._engine_busy_since_s: float | None = None
-        self._in_hand: dict[str, Lease] = {}
-        self._set_aside: dict[str, Lease] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._in_hand = InHand(queue, telemetry)
         self._draining = False
         self._loops: tuple[asyncio.Task[None], ...] = ()
         self._errands: set[asyncio.Task[None]] = set()
@@ -97,7 +95,9 @@ class BatchWorker:
         if self._loops:
             self._loops[0].cancel()
         try:
-            await within(self._clock, self._clock.monotonic_s() + limit_s, self._until_idle())
+            await within(
+                self._clock, self._clock.monotonic_s() + limit_s, self._in_hand.until_idle()
+            )
         except DeadlinePassed:
             return False
         return True
@@ -110,10 +110,7 @@ class BatchWorker:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        for lease in self._held():
-            await self._queue.release(lease)
-        self._in_hand.clear()
-        self._set_aside.clear()
+        await self._in_hand.release()
 
     def fault(self) -> str | None:
         """What keeps this worker from answering: engine_stuck, worker_failed, draining, or None."""
@@ -123,9 +120,19 @@ class BatchWorker:
             return "worker_failed"
         return "engine_stuck" if self._engine_is_stuck() else None
 
-    def _engine_is_stuck(self) -> bool:
+    @property
+    def jobs_in_hand(self) -> int:
+        """Jobs taken and not yet ended."""
+        return len(self._in_hand)
+
+    @property
+    def engine_busy_s(self) -> float:
+        """How long the engine's open call has lasted; 0 while it is idle."""
         since_s = self._engine_busy_since_s
-        return since_s is not None and self._clock.monotonic_s() - since_s > self._stall_limit_s
+        return 0.0 if since_s is None else self._clock.monotonic_s() - since_s
+
+    def _engine_is_stuck(self) -> bool:
+        return self.engine_busy_s > self._stall_limit_s
 
     async def _prepare_ahead(self) -> None:
         while leases := await self._queue.lease(await self._free_rows()):
@@ -135,14 +142,12 @@ class BatchWorker:
     async def _take_up(self, lease: Lease) -> None:
         suspect = lease.deliveries > 1
         if suspect:
-            self._set_aside[lease.receipt] = lease
-            await self._idle.wait()
-            del self._set_aside[lease.receipt]
-        self._in_hand[lease.receipt] = lease
-        self._idle.clear()
+            await self._in_hand.take_alone(lease)
+        else:
+            self._in_hand.take(lease)
         self._spawn(self._prepare(lease, self._rows.take()))
         if suspect:
-            await self._idle.wait()
+            await self._in_hand.until_idle()
 
     async def _free_rows(self) -> int:
         while not self._rows.free:
@@ -167,7 +172,7 @@ class BatchWorker:
             self._something_prepared.set()
             return
         self._give_back([row])
-        await self._resolve(lease, outcome)
+        await self._in_hand.resolve(lease, outcome)
 
     async def _run_batches(self) -> None:
         while True:
@@ -194,7 +199,7 @@ class BatchWorker:
         self._prepared = [picture for i, picture in enumerate(prepared) if i not in gone]
         for i in cut.expired:
             self._give_back([prepared[i].row])
-            await self._resolve(prepared[i].lease, Expired())
+            await self._in_hand.resolve(prepared[i].lease, Expired())
         return [prepared[i] for i in cut.run], cut.because
 
     async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
@@ -209,7 +214,7 @@ class BatchWorker:
             except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
                 if len(part) == 1:
                     lease = pictures[0].lease
-                    await self._resolve(lease, _failed(lease, "inference", error))
+                    await self._in_hand.resolve(lease, _failed(lease, "inference", error))
                 else:
                     logger.warning("batch_failed size=%d: halving it", len(part))
                     parts.extend(reversed(halves(part)))
@@ -217,12 +222,17 @@ class BatchWorker:
             self._spawn(self._finish(pictures, output, started_s, self._clock.monotonic_s()))
 
     async def _infer(self, images: NDArray[np.uint8]) -> RawOutput:
-        self._engine_busy_since_s = self._clock.monotonic_s()
+        self._engine_busy_since_s = started_s = self._clock.monotonic_s()
+        failed = False
         try:
             output = await self._engine.infer(images)
+            require_rows(output, len(images))
+        except Exception:
+            failed = True
+            raise
         finally:
             self._engine_busy_since_s = None
-        require_rows(output, len(images))
+            self._telemetry.engine_called(self._clock.monotonic_s() - started_s, failed)
         return output
 
     async def _finish(
@@ -242,24 +252,12 @@ class BatchWorker:
                 )
             except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
                 outcome = _failed(picture.lease, "postprocess", error)
-            await self._resolve(picture.lease, outcome)
-
-    async def _resolve(self, lease: Lease, outcome: JobOutcome) -> None:
-        await self._queue.resolve(lease, outcome)
-        del self._in_hand[lease.receipt]
-        if not self._in_hand:
-            self._idle.set()
-
-    def _held(self) -> tuple[Lease, ...]:
-        return (*self._in_hand.values(), *self._set_aside.values())
-
-    async def _until_idle(self) -> None:
-        await self._idle.wait()
+            await self._in_hand.resolve(picture.lease, outcome)
 
     async def _extend(self) -> None:
         while self._extend_every_s is not None:
             await pause(self._clock, self._extend_every_s)
-            held = self._held()
+            held = self._in_hand.leases
             if held and not self._engine_is_stuck():
                 await self._queue.extend(held)
         await asyncio.Event().wait()

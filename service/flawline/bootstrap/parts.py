@@ -6,20 +6,26 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
+import flawline
 from flawline.adapters.artifact_file import ArtifactFile
-from flawline.adapters.onnx_engine import OnnxEngine
-from flawline.adapters.prometheus import PrometheusTelemetry
+from flawline.adapters.onnx_engine import PROVIDERS, OnnxEngine
+from flawline.adapters.prometheus import (
+    EngineMetrics,
+    QueueMetrics,
+    show_build,
+    show_engine,
+    show_model,
+)
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.ports import JobSource
-from flawline.application.request import DEFAULT_LINE
 from flawline.application.stages import Stages
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
@@ -70,7 +76,7 @@ class Base:
     limits: DecodeLimits
     clock: SystemClock
     registry: CollectorRegistry
-    telemetry: PrometheusTelemetry
+    queue_metrics: QueueMetrics
     pools: Pools
 
     @classmethod
@@ -83,9 +89,8 @@ class Base:
         registry, model = CollectorRegistry(), artifact.info()
         recipes = RecipeBook((default_recipe(artifact.manifest),))
         ProcessCollector(registry=registry)
-        telemetry = PrometheusTelemetry(registry, {*settings.lines, DEFAULT_LINE})
-        telemetry.show_model(model)
-        telemetry.expect(recipes.names, model.labels)
+        show_build(registry, flawline.__version__)
+        show_model(registry, model)
         return cls(
             settings=settings,
             artifact=artifact,
@@ -94,7 +99,7 @@ class Base:
             limits=DecodeLimits(max_bytes=settings.max_body_bytes, max_pixels=settings.max_pixels),
             clock=SystemClock(),
             registry=registry,
-            telemetry=telemetry,
+            queue_metrics=QueueMetrics(registry),
             pools=Pools.of(settings.decode_threads),
         )
 
@@ -109,17 +114,29 @@ class Base:
             threads=settings.engine_threads,
         )
 
-    def worker(
-        self, queue: JobSource, engine: OnnxEngine, *, lease_s: float | None = None
+    def workers(
+        self, queue: JobSource, engines: Sequence[OnnxEngine], *, lease_s: float | None = None
+    ) -> tuple[BatchWorker, ...]:
+        """One for each engine; lease_s: when leases of that queue run out, None for never."""
+        metrics = EngineMetrics(self.registry)
+        show_engine(self.registry, PROVIDERS, self.settings.engine_threads)
+        workers = tuple(self._worker(queue, engine, metrics, lease_s) for engine in engines)
+        metrics.watch(
+            lambda: float(sum(worker.jobs_in_hand for worker in workers)),
+            lambda: max(worker.engine_busy_s for worker in workers),
+        )
+        return workers
+
+    def _worker(
+        self, queue: JobSource, engine: OnnxEngine, metrics: EngineMetrics, lease_s: float | None
     ) -> BatchWorker:
-        """Feeds that engine; lease_s: when leases of that queue run out, None for never."""
         pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
         return BatchWorker(
             queue=queue,
             engine=engine,
             stages=Stages(pipeline, self.recipes, self.model.ref, self.clock),
             clock=self.clock,
-            telemetry=self.telemetry,
+            telemetry=metrics,
             threads=WorkerThreads(self.pools.prepare, self.pools.finish),
             policy=BatchPolicy(self.settings.max_batch),
             stall_limit_s=self.settings.engine_stall_s,
@@ -140,11 +157,15 @@ class Base:
             command_timeout_s=settings.queue_timeout_s,
         )
         try:
-            queue = RedisQueue(options, self.clock, self.telemetry.queue_event)
+            queue = RedisQueue(options, self.clock, self.queue_metrics.event)
         except ValueError as error:
             raise StartupError(f"queue (FLAWLINE_QUEUE) cannot be used: {error}.") from error
-        self.telemetry.watch_queue(lambda: queue.state.depth, lambda: queue.state.oldest_age_s)
-        self.telemetry.watch_shared_queue(
+        self.queue_metrics.watch(
+            lambda: queue.state.depth,
+            lambda: queue.state.oldest_age_s,
+            settings.queue_capacity,
+        )
+        self.queue_metrics.watch_shared(
             lambda: queue.state.leased,
             lambda: queue.state.dead_letters,
             lambda: float(queue.reachable),

@@ -11,10 +11,13 @@ from prometheus_client import CollectorRegistry
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.adapters.onnx_engine import OnnxEngine
+from flawline.adapters.prometheus import InspectionMetrics, Known, LineMetrics
 from flawline.adapters.redis_queue import RedisQueue
 from flawline.application.fallback import FallbackQueue
 from flawline.application.inspector import Inspector, InspectorLimits
+from flawline.application.line_watch import LineWatch
 from flawline.application.ports import JobIntake
+from flawline.application.request import DEFAULT_LINE
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.parts import Base, Pools, started
 from flawline.core.values import ModelInfo
@@ -77,7 +80,9 @@ def build_service(settings: FlawlineSettings) -> Service:
     base = Base.of(settings)
     if settings.queue == "memory":
         local = _local_parts(base)
-        base.telemetry.watch_queue(lambda: local.queue.depth, lambda: local.queue.oldest_age_s)
+        base.queue_metrics.watch(
+            lambda: local.queue.depth, lambda: local.queue.oldest_age_s, settings.queue_capacity
+        )
         inspector = _inspector(base, local.queue, fault=local.worker.fault)
         return _service(base, inspector, local, None)
     shared = base.shared_queue()
@@ -93,7 +98,7 @@ def build_service(settings: FlawlineSettings) -> Service:
         degraded=lambda: _outage(shared),
         shared=shared,
     )
-    base.telemetry.watch_fallback(lambda: float(not shared.reachable))
+    base.queue_metrics.watch_fallback(lambda: float(not shared.reachable))
     return _service(base, inspector, local, shared)
 
 
@@ -107,7 +112,8 @@ def _local_parts(base: Base) -> _LocalParts:
         settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
     )
     engine = base.engine()
-    return _LocalParts(queue, engine, base.worker(queue, engine))
+    (worker,) = base.workers(queue, [engine])
+    return _LocalParts(queue, engine, worker)
 
 
 def _inspector(
@@ -119,10 +125,14 @@ def _inspector(
     shared: RedisQueue | None = None,
 ) -> Inspector:
     settings = base.settings
-    return Inspector(
+    lines = (*settings.lines, DEFAULT_LINE)
+    metrics = InspectionMetrics(base.registry, Known(lines, base.recipes.names, base.model.labels))
+    watch = LineWatch(settings.lines, base.clock)
+    LineMetrics(base.registry, watch.figures)
+    inspector = Inspector(
         queue=queue,
         clock=base.clock,
-        telemetry=base.telemetry,
+        telemetry=metrics,
         answers=(
             MemoryAnswers(settings.idempotency_s, base.clock)
             if shared is None
@@ -135,7 +145,12 @@ def _inspector(
         fault=fault,
         degraded=degraded,
         served=None if shared is None else lambda: _served(base.model, shared.announced),
+        watch=watch,
     )
+    metrics.watch(
+        lambda: float(inspector.open_inspections), lambda: float(inspector.readiness().ready)
+    )
+    return inspector
 
 
 def _served(own: ModelInfo, announced: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:

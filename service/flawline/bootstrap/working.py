@@ -42,7 +42,7 @@ async def work(settings: FlawlineSettings) -> int:
     base = Base.of(settings)
     queue = base.shared_queue()
     engines = [base.engine() for _ in range(settings.concurrency)]
-    workers = [base.worker(queue, engine, lease_s=settings.lease_s) for engine in engines]
+    workers = base.workers(queue, engines, lease_s=settings.lease_s)
     pulse = Pulse(base.clock, _PULSE_LIMIT_S)
     serving = asyncio.Event()
     probes = Probes(pulse.beats, lambda: _fault(serving, queue, workers))

@@ -1,0 +1,39 @@
+"""Which values labels may have: those declared, and `other` for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+OTHER = "other"
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Bounds of histograms of durations: a stage's millisecond to five times the default deadline."""
+
+
+class Known:
+    """Lines, recipes and classes that become label values.
+
+    Callers may name theirs what they like: what was not declared is `other`, so that the number of
+    series depends on settings alone.
+    """
+
+    def __init__(
+        self, lines: Iterable[str], recipes: Iterable[str], classes: Iterable[str]
+    ) -> None:
+        self.lines = (*dict.fromkeys(lines), OTHER)
+        self.recipes = (*dict.fromkeys(recipes), OTHER)
+        self.classes = (*dict.fromkeys(classes), OTHER)
+        self._lines = frozenset(self.lines)
+        self._recipes = frozenset(self.recipes)
+        self._classes = frozenset(self.classes)
+
+    def line(self, name: str) -> str:
+        """The line's label value."""
+        return name if name in self._lines else OTHER
+
+    def recipe(self, name: str) -> str:
+        """The recipe's label value."""
+        return name if name in self._recipes else OTHER
+
+    def label(self, name: str) -> str:
+        """The class's label value."""
+        return name if name in self._classes else OTHER

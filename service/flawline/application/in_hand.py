@@ -1,0 +1,59 @@
+"""The leases that one worker holds."""
+
+from __future__ import annotations
+
+import asyncio
+
+from flawline.application.job import JobOutcome, Lease
+from flawline.application.ports import JobSource, WorkerTelemetry
+
+
+class InHand:
+    """Leases taken and not yet ended; those set aside wait until nothing else is worked on."""
+
+    def __init__(self, queue: JobSource, telemetry: WorkerTelemetry) -> None:
+        self._queue = queue
+        self._telemetry = telemetry
+        self._in_work: dict[str, Lease] = {}
+        self._set_aside: dict[str, Lease] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        """All of them."""
+        return (*self._in_work.values(), *self._set_aside.values())
+
+    def __len__(self) -> int:
+        return len(self._in_work) + len(self._set_aside)
+
+    def take(self, lease: Lease) -> None:
+        """Begin to work on it."""
+        self._in_work[lease.receipt] = lease
+        self._idle.clear()
+
+    async def take_alone(self, lease: Lease) -> None:
+        """Set it aside until nothing else is worked on, then begin."""
+        self._set_aside[lease.receipt] = lease
+        await self._idle.wait()
+        del self._set_aside[lease.receipt]
+        self.take(lease)
+
+    async def until_idle(self) -> None:
+        """Wait until nothing is worked on."""
+        await self._idle.wait()
+
+    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
+        """End it with that outcome."""
+        await self._queue.resolve(lease, outcome)
+        self._telemetry.job_resolved(outcome)
+        del self._in_work[lease.receipt]
+        if not self._in_work:
+            self._idle.set()
+
+    async def release(self) -> None:
+        """Hand all of them back to the queue."""
+        for lease in self.leases:
+            await self._queue.release(lease)
+        self._in_work.clear()
+        self._set_aside.clear()
