@@ -147,6 +147,19 @@ class FlawlineSettings(BaseSettings):
     engine_threads: int = Field(
         0, ge=0, le=256, description="Threads that the engine computes with; 0 for one a core."
     )
+    engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
+        "cpu",
+        description="What the engine computes on; `auto` takes the best there is. Other devices than the CPU need "
+        "the build of ONNX Runtime for them.",
+    )
+    engine_fallback: Literal["cpu", "refuse"] = Field(
+        "cpu",
+        description="Without the device asked for: `cpu` goes on there with a warning, `refuse` does not start.",
+    )
+    engine_cache_dir: Path | None = Field(
+        None,
+        description="Where TensorRT keeps the engines it compiled; without it, it compiles at each start.",
+    )
     concurrency: int = Field(
         1, ge=1, le=64, description="How many engines a worker process runs side by side."
     )

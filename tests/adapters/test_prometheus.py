@@ -261,12 +261,12 @@ def test_the_shared_queue_shows_once_it_is_watched(registry: CollectorRegistry) 
 def test_what_runs(registry: CollectorRegistry) -> None:
     show_build(registry, "0.1.0")
     show_model(registry, MODEL)
-    show_engine(registry, ["CPUExecutionProvider"], 0)
+    show_engine(registry, "cuda", 0, lambda: True)
     value = registry.get_sample_value
     labels = {"name": "tiny", "version": "1.2.3", "sha256": MODEL.sha256}
     assert value("flawline_model_info", labels) == 1
-    providers = {"providers": "CPUExecutionProvider", "threads": "0"}
-    assert value("flawline_engine_info", providers) == 1
+    assert value("flawline_engine_info", {"device": "cuda", "threads": "0"}) == 1
+    assert value("flawline_engine_fallback_active") == 1
     (build,) = (family for family in registry.collect() if family.name == "flawline_build_info")
     assert build.samples[0].labels["version"] == "0.1.0"
 

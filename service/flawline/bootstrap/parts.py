@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 import flawline
 from flawline.adapters.artifact_file import ArtifactFile
-from flawline.adapters.onnx_engine import PROVIDERS, OnnxEngine
+from flawline.adapters.onnx_engine import Devices, OnnxEngine
 from flawline.adapters.prometheus import (
     EngineMetrics,
     QueueMetrics,
@@ -112,6 +112,11 @@ class Base:
             artifact.manifest,
             max_batch=settings.max_batch,
             threads=settings.engine_threads,
+            devices=Devices(
+                settings.engine_device,
+                may_fall_back=settings.engine_fallback == "cpu",
+                cache_dir=settings.engine_cache_dir,
+            ),
         )
 
     def workers(
@@ -119,7 +124,12 @@ class Base:
     ) -> tuple[BatchWorker, ...]:
         """One for each engine; lease_s: when leases of that queue run out, None for never."""
         metrics = EngineMetrics(self.registry)
-        show_engine(self.registry, PROVIDERS, self.settings.engine_threads)
+        show_engine(
+            self.registry,
+            self.settings.engine_device,
+            self.settings.engine_threads,
+            lambda: any(engine.fell_back for engine in engines),
+        )
         workers = tuple(self._worker(queue, engine, metrics, lease_s) for engine in engines)
         metrics.watch(
             lambda: float(sum(worker.jobs_in_hand for worker in workers)),

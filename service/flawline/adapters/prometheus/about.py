@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Gauge
 
@@ -30,15 +30,21 @@ def show_model(registry: CollectorRegistry, model: ModelInfo) -> None:
     )
 
 
-def show_engine(registry: CollectorRegistry, providers: Sequence[str], threads: int) -> None:
-    """Say what the engines of this process compute with; threads: 0 for one a core."""
+def show_engine(
+    registry: CollectorRegistry, device: str, threads: int, fell_back: Callable[[], bool]
+) -> None:
+    """Say what the engines of this process were told to compute with; threads: 0 for one a core."""
     _info(
         registry,
         "flawline_engine_info",
-        "What the engine computes with, its providers in order of preference; always 1. "
-        "0 threads: one a core.",
-        {"providers": ",".join(providers), "threads": str(threads)},
+        "What the engine was told to compute on, and with how many threads (0: one a core); always 1.",
+        {"device": device, "threads": str(threads)},
     )
+    Gauge(
+        "flawline_engine_fallback_active",
+        "1 while an engine computes on the CPU although another device was asked for.",
+        registry=registry,
+    ).set_function(lambda: float(fell_back()))
 
 
 def _info(registry: CollectorRegistry, name: str, says: str, labels: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""ONNX Runtime as InferenceEngine; the only file that imports it."""
+"""One artifact in a session of ONNX Runtime, behind a thread of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from flawline.adapters.onnx_engine.devices import Devices
 from flawline.core.values import RawOutput
 from flawspec.artifact import BOXES_NAME, INPUT_NAME, SCORES_NAME
 from flawspec.errors import ArtifactError, HashMismatch, MissingArtifact, NotAnArtifact
@@ -22,7 +23,6 @@ from flawspec.manifest import ArtifactManifest
 
 T = TypeVar("T")
 _ERRORS_ONLY = 3
-PROVIDERS = ("CPUExecutionProvider",)
 
 
 class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
@@ -36,8 +36,7 @@ class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
 class OnnxEngine:
     """One artifact, run in one thread of its own.
 
-    threads: how many ONNX Runtime computes with, 0 for all cores. providers: of ONNX Runtime, in
-    order of preference.
+    threads: how many ONNX Runtime computes with, 0 for all cores. devices: where it computes.
     """
 
     def __init__(
@@ -48,21 +47,22 @@ class OnnxEngine:
         *,
         max_batch: int,
         threads: int = 0,
-        providers: Sequence[str] = PROVIDERS,
+        devices: Devices | None = None,
     ) -> None:
         self._path = path
         self._sha256 = sha256
         self._manifest = manifest
         self._max_batch = max_batch
         self._threads = threads
-        self._providers = list(providers)
+        self._devices = devices or Devices()
+        self._fell_back = False
         self._session: onnxruntime.InferenceSession | None = None
         self._thread = _EngineThread()
 
     async def start(self) -> None:
         """Load the graph and run every batch size once, so that no caller pays for first-time work.
 
-        Raises MissingArtifact, HashMismatch, NotAnArtifact or GraphMismatch.
+        Raises MissingArtifact, HashMismatch, NotAnArtifact, GraphMismatch or DeviceUnavailable.
         """
         self._thread.start()
         self._session = await self._thread.run(self._loaded)
@@ -73,6 +73,11 @@ class OnnxEngine:
         if session is None:
             raise RuntimeError("the engine was not started")
         return await self._thread.run(lambda: _run(session, images))
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether it computes on the CPU although another device was asked for."""
+        return self._fell_back
 
     def close(self, limit_s: float = 1.0) -> None:
         """End the thread; one that is stuck is left behind after `limit_s` seconds."""
@@ -86,16 +91,22 @@ class OnnxEngine:
             raise MissingArtifact(f"The artifact {self._path} cannot be read.") from error
         if hashlib.sha256(content).hexdigest() != self._sha256:
             raise HashMismatch(f"{self._path} was changed while the service was starting.")
+        providers = self._devices.providers(self._input_chw, self._max_batch)
         try:
             session = onnxruntime.InferenceSession(
-                content, self._session_options(), providers=self._providers
+                content, self._session_options(), providers=providers
             )
         except Exception as error:
             raise NotAnArtifact(f"ONNX Runtime cannot load {self._path}.") from error
+        self._fell_back = self._devices.fell_back(session.get_providers())
         if differences := _graph_differences(session, self._manifest):
             raise GraphMismatch(self._path, differences)
         self._warm_up(session)
         return session
+
+    @property
+    def _input_chw(self) -> tuple[int, int, int]:
+        return (1, self._manifest.input_height_px, self._manifest.input_width_px)
 
     def _session_options(self) -> onnxruntime.SessionOptions:
         options = onnxruntime.SessionOptions()
@@ -107,7 +118,7 @@ class OnnxEngine:
 
     def _warm_up(self, session: onnxruntime.InferenceSession) -> None:
         manifest = self._manifest
-        shape = (self._max_batch, 1, manifest.input_height_px, manifest.input_width_px)
+        shape = (self._max_batch, *self._input_chw)
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for size in range(1, self._max_batch + 1):
             try:
