@@ -84,8 +84,36 @@ class FlawlineSettings(BaseSettings):
     max_open_bytes: int = Field(
         256_000_000,
         ge=1_000,
-        description="Bytes of all pictures over HTTP that arrive or wait for their answer at a time; "
-        "one picture always fits.",
+        description="Bytes of all pictures over HTTP that arrive or wait for their answer at a time, "
+        "and likewise of all frames in streams; one picture always fits.",
+    )
+    grpc_max_calls: int = Field(
+        1000, ge=8, le=100_000, description="gRPC calls that are open at a time; more are refused."
+    )
+    max_streams: int = Field(
+        64,
+        ge=1,
+        le=10_000,
+        validate_default=True,
+        description="InspectStream and WatchInspections calls among them; less than `grpc_max_calls`.",
+    )
+    stream_window: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Frames of one InspectStream that are unanswered at a time.",
+    )
+    stream_idle_s: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="An InspectStream that sends nothing for so long is ended.",
+    )
+    watch_buffer: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Inspections that wait for a slow watcher; the oldest give way.",
     )
     body_timeout_s: float = Field(
         30.0, gt=0, le=600, description="How long the body of a request may take to arrive."
@@ -230,6 +258,14 @@ class FlawlineSettings(BaseSettings):
         if (tls_key_file is None) is not (info.data.get("tls_cert_file") is None):
             raise ValueError("tls_cert_file and tls_key_file go together: set both, or neither")
         return tls_key_file
+
+    @field_validator("max_streams")
+    @classmethod
+    def _leave_room_for_other_calls(cls, max_streams: int, info: ValidationInfo) -> int:
+        max_calls = info.data.get("grpc_max_calls")
+        if max_calls is not None and max_streams >= max_calls:
+            raise ValueError(f"must be less than grpc_max_calls, which is {max_calls}")
+        return max_streams
 
     @field_validator("insecure")
     @classmethod

@@ -10,10 +10,12 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from scripted_inspector import NOT_OK, OK, TOO_LATE, ScriptedInspector
+from scripted_inspector import MODEL, NOT_OK, OK, TOO_LATE, ScriptedInspector
 
 from flawline.adapters.grpc_api import GrpcServer
 from flawline.adapters.grpc_api.convert import VERDICT_TO_WIRE
+from flawline.adapters.memory_feed import MemoryFeed
+from flawline.adapters.system_clock import SystemClock
 from flawline.application.inspector import InspectionRequest, Readiness
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
 from flawline.core.lock import Lock
@@ -31,7 +33,12 @@ MAX_MESSAGE_BYTES = 6 * 1024 * 1024
 @pytest.fixture
 async def server(inspector: ScriptedInspector) -> AsyncIterator[GrpcServer]:
     server = GrpcServer(
-        inspector, max_message_bytes=MAX_MESSAGE_BYTES, default_deadline_ms=1000, lock=Lock(None)
+        inspector,
+        MemoryFeed(10),
+        SystemClock(),
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        default_deadline_ms=1000,
+        lock=Lock(None),
     )
     await server.start("127.0.0.1", 0)
     yield server
@@ -265,13 +272,48 @@ async def test_pictures_above_grpcs_own_4_mib_pass_up_to_the_limit(
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_calls_beyond_the_limit_are_refused_and_the_others_answered(
+    inspector: ScriptedInspector,
+) -> None:
+    released = asyncio.Event()
+
+    async def slow(_: InspectionRequest) -> Inspection:
+        await released.wait()
+        return OK
+
+    inspector.outcome = slow
+    server = GrpcServer(
+        inspector,
+        MemoryFeed(10),
+        SystemClock(),
+        max_message_bytes=1000,
+        default_deadline_ms=1000,
+        lock=Lock(None),
+        max_calls=2,
+    )
+    port = await server.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = pb_grpc.InspectionServiceStub(channel)
+        accepted = [asyncio.ensure_future(_inspected(stub)) for _ in range(2)]
+        while len(inspector.requests) < 2:
+            await asyncio.wait_for(inspector.asked.wait(), 5)
+            await asyncio.sleep(0)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await _inspected(stub)
+        assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        released.set()
+        for call in accepted:
+            assert (await call).inspection.verdict == pb.VERDICT_OK
+    await server.stop(0)
+
+
 async def test_health_follows_readiness_until_the_drain(
     server: GrpcServer, health: health_pb2_grpc.HealthStub, inspector: ScriptedInspector
 ) -> None:
     async def state(service: str = "") -> int:
         return (await health.Check(health_pb2.HealthCheckRequest(service=service))).status
 
-    assert await state() == await state(SERVICE) == SERVING
+    assert await state() == await state(SERVICE) == await state(MODEL.name) == SERVING
     inspector.ready = Readiness(ready=False, reason="engine_stuck")
     assert await state() == await state(SERVICE) == NOT_SERVING
     inspector.ready = Readiness(ready=True)
@@ -282,6 +324,7 @@ async def test_health_follows_readiness_until_the_drain(
     assert {name: answer.status for name, answer in listed.items()} == {
         "": NOT_SERVING,
         SERVICE: NOT_SERVING,
+        MODEL.name: NOT_SERVING,
     }
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await state("no.such.Service")
@@ -339,7 +382,12 @@ async def test_a_taken_port_is_an_os_error(
     server: GrpcServer, inspector: ScriptedInspector, capfd: pytest.CaptureFixture[str]
 ) -> None:
     second = GrpcServer(
-        inspector, max_message_bytes=1000, default_deadline_ms=1000, lock=Lock(None)
+        inspector,
+        MemoryFeed(10),
+        SystemClock(),
+        max_message_bytes=1000,
+        default_deadline_ms=1000,
+        lock=Lock(None),
     )
     with pytest.raises(OSError, match="in use"):
         await second.start("127.0.0.1", server.port)
@@ -350,7 +398,12 @@ async def test_serves_on_ipv6_too(inspector: ScriptedInspector) -> None:
     if not socket.has_ipv6:
         pytest.skip("this machine has no IPv6")
     server = GrpcServer(
-        inspector, max_message_bytes=1000, default_deadline_ms=1000, lock=Lock(None)
+        inspector,
+        MemoryFeed(10),
+        SystemClock(),
+        max_message_bytes=1000,
+        default_deadline_ms=1000,
+        lock=Lock(None),
     )
     port = await server.start("::1", 0)
     async with grpc.aio.insecure_channel(f"[::1]:{port}") as channel:
@@ -366,6 +419,8 @@ TOKEN = "0123456789abcdef-token"
 async def locked_channel(inspector: ScriptedInspector) -> AsyncIterator[grpc.aio.Channel]:
     server = GrpcServer(
         inspector,
+        MemoryFeed(10),
+        SystemClock(),
         max_message_bytes=MAX_MESSAGE_BYTES,
         default_deadline_ms=1000,
         lock=Lock(TOKEN),

@@ -510,14 +510,16 @@ async def test_over_tls(start_redis: RedisStarter, tls_files: tuple[str, str]) -
         server.kill()
 
 
-async def test_the_first_answer_under_a_key_is_that_of_all_apis(make: Maker, client: Redis) -> None:
+async def test_the_first_answer_under_a_key_is_that_of_all_apis(
+    make: Maker, client: Redis, namespace: str
+) -> None:
     one, other = (make().answers(60.0) for _ in range(2))
     first, second = KeptAnswer("f", INSPECTION), KeptAnswer("g", INSPECTION)
     assert await one.find("press-1/k") is None
     assert await one.keep("press-1/k", first) == first
     assert await other.keep("press-1/k", second) == first
     assert await other.find("press-1/k") == first
-    (key,) = [key async for key in client.scan_iter("test-*:answer:*")]
+    (key,) = [key async for key in client.scan_iter(f"{namespace}:answer:*")]
     assert 59_000 < await client.pttl(key) <= 60_000
 
 

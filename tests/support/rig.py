@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +13,11 @@ from tiny_artifact import tiny_manifest
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
+from flawline.application.job import Job
 from flawline.application.stages import Stages
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
+from flawline.core.errors import QueueFull
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook, default_recipe
 from flawline.core.values import Inspection, ModelInfo
@@ -36,12 +39,32 @@ MODEL = ModelInfo(
 )
 
 
+class RefusingQueue(MemoryQueue):
+    """Full for the next so many jobs, when a test says so; remembers what it accepted."""
+
+    def __init__(self, capacity: int, clock: ManualClock) -> None:
+        super().__init__(capacity, clock)
+        self.accepted: list[Job] = []
+        self._refusals = 0
+
+    def refuse_next(self, count: int) -> None:
+        self._refusals = count
+
+    async def submit(self, job: Job) -> None:
+        if self._refusals:
+            self._refusals -= 1
+            raise QueueFull(1.0)
+        await super().submit(job)
+        self.accepted.append(job)
+
+
 @dataclass
 class Rig:
     max_batch: int = 8
     capacity: int = 256
     large_picture_bytes: int = 1 << 20
     extend_every_s: float | None = None
+    publish: Callable[[Inspection], None] = lambda _: None
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
@@ -53,7 +76,8 @@ class Rig:
         limits = DecodeLimits()
         manifest = tiny_manifest()
         recipes = RecipeBook((default_recipe(manifest),))
-        self.queue = MemoryQueue(self.capacity, self.clock)
+        self.queue = RefusingQueue(self.capacity, self.clock)
+        self.answers = MemoryAnswers(600.0, self.clock)
         self.worker = BatchWorker(
             queue=self.queue,
             engine=self.engine,
@@ -69,13 +93,19 @@ class Rig:
             queue=self.queue,
             clock=self.clock,
             telemetry=self.telemetry,
-            answers=MemoryAnswers(600.0, self.clock),
+            answers=self.answers,
             recipes=recipes,
             model=MODEL,
             limits=InspectorLimits(limits, large_picture_bytes=self.large_picture_bytes),
             intake=self.intake,
             fault=self.worker.fault,
+            publish=self.publish,
         )
+
+    @property
+    def intake_seen(self) -> list[Job]:
+        """The jobs that were accepted, in their order."""
+        return self.queue.accepted
 
     async def __aenter__(self) -> Rig:
         self.worker.start()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Sequence
+
 from flawline.application.answer import KeptAnswer
 from flawline.application.ports import Clock
 
@@ -15,6 +18,7 @@ class MemoryAnswers:
         self._life_s = life_s
         self._clock = clock
         self._most = most
+        self._identity = uuid.uuid4().hex
         self._kept: dict[str, tuple[float, KeptAnswer]] = {}  # the oldest first
 
     async def find(self, key: str) -> KeptAnswer | None:
@@ -31,6 +35,15 @@ class MemoryAnswers:
         while len(self._kept) > self._most:
             del self._kept[next(iter(self._kept))]
         return kept
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Keep these no longer."""
+        for key in keys:
+            self._kept.pop(key, None)
+
+    async def identity(self) -> str:
+        """Another one in each process: what is kept ends with it."""
+        return self._identity
 
     def _forget_old(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,20 @@ from flawline.core.errors import KeyReused
 from flawline.core.values import Inspection, Verdict
 
 Run = Callable[[Order], Coroutine[Any, Any, Inspection]]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """An idempotency key among all callers and lines."""
+
+    caller: str
+    line: str
+    idempotency_key: str
+
+    @property
+    def text(self) -> str:
+        """One text; as JSON, since names and keys may hold any separator."""
+        return json.dumps([self.caller, self.line, self.idempotency_key])
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,7 @@ class Idempotency:
 
     async def answer(self, order: Order, idempotency_key: str) -> Inspection:
         """The one answer. Raises KeyReused, DeadlinePassed, and what running raises."""
-        key = _scoped(order, idempotency_key)
+        key = AnswerKey(order.caller, order.line, idempotency_key).text
         fingerprint = _fingerprint_of(order)
         kept = await within(self._clock, order.deadline_s, self._memory.find(key))
         if kept is not None:
@@ -55,6 +69,14 @@ class Idempotency:
         self._running[key] = _Running(fingerprint, task)
         task.add_done_callback(lambda _: self._ended(key, task))
         return await asyncio.shield(task)
+
+    async def forget(self, keys: Iterable[AnswerKey]) -> None:
+        """Keep the answers under these keys no longer."""
+        await self._memory.forget([key.text for key in keys])
+
+    async def memory_id(self) -> str:
+        """Names what remembers; another name means that all answers are forgotten."""
+        return await self._memory.identity()
 
     async def _run_and_keep(self, key: str, fingerprint: str, order: Order) -> Inspection:
         inspection = await self._run(order)
@@ -78,11 +100,6 @@ def _same(kept: str, asked: str, inspection: Inspection) -> Inspection:
     if kept != asked:
         raise KeyReused
     return inspection
-
-
-def _scoped(order: Order, idempotency_key: str) -> str:
-    """The key among all callers and lines; as JSON, since names and keys may hold any separator."""
-    return json.dumps([order.caller, order.line, idempotency_key])
 
 
 def _fingerprint_of(order: Order) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
-from flawline.application.idempotency import Idempotency
+from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.order import Order, inspection_of
@@ -66,7 +66,8 @@ class Inspector:
     `fault` says what is wrong with the workers, None when nothing is. `intake` runs header probe
     and hash of large pictures. New work is refused until `open`, and again from `drain` on.
     `degraded` says what is wrong although work can be taken. `served` says what inspects, where
-    that is not `model` in this process. `watch` looks at the declared lines over time.
+    that is not `model` in this process. `watch` looks at the declared lines over time. `publish` is
+    told of each inspection that was answered.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Inspector:
         degraded: Callable[[], str | None] = lambda: None,
         served: Callable[[], tuple[ModelInfo, ...]] | None = None,
         watch: LineWatch | None = None,
+        publish: Callable[[Inspection], None] = lambda _: None,
     ) -> None:
         self._queue = queue
         self._clock = clock
@@ -96,6 +98,7 @@ class Inspector:
         self._degraded = degraded
         self._served = served or (lambda: (model,))
         self._watch = watch or LineWatch((), clock)
+        self._publish = publish
         self._closed_because: str | None = "starting"
         self._idempotency = Idempotency(answers, clock, self._inspect)
         self._open_inspections = 0
@@ -173,6 +176,14 @@ class Inspector:
             self._telemetry.rejected(error.code)
             raise
 
+    async def forget(self, keys: Iterable[AnswerKey]) -> None:
+        """Keep the answers under these keys no longer."""
+        await self._idempotency.forget(keys)
+
+    async def memory_id(self) -> str:
+        """Names what remembers answers; another name means that they are forgotten."""
+        return await self._idempotency.memory_id()
+
     async def _inspect(self, order: Order) -> Inspection:
         self._open_inspections += 1
         self._idle.clear()
@@ -189,6 +200,10 @@ class Inspector:
         total_ms = (self._clock.monotonic_s() - order.started_s) * 1000
         inspection = inspection_of(order, outcome, self._model.ref, total_ms)
         self._telemetry.inspected(inspection)
+        try:
+            self._publish(inspection)
+        except Exception:  # whoever watches must not cost the caller his answer
+            logger.exception("inspection_not_published id=%s", order.inspection_id)
         return inspection
 
     def _require_ready(self) -> None:

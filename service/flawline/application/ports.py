@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
+from flawline.application.watchers import WatchedInspection
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, RawOutput
 
@@ -112,6 +114,31 @@ class AnswerMemory(Protocol):
 
     async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
         """Keep the answer unless there is one; returns the one that is kept: the first wins."""
+        ...
+
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Keep these no longer; nobody will ask again."""
+        ...
+
+    async def identity(self) -> str:
+        """A name that is another one once what was kept is lost."""
+        ...
+
+
+class InspectionFeed(Protocol):
+    """Brings finished inspections to whoever watches, whichever process finished them."""
+
+    def publish(self, inspection: Inspection) -> None:
+        """Tell all who watch. Never raises, never waits."""
+        ...
+
+    def watch(
+        self, lines: frozenset[str]
+    ) -> AbstractAsyncContextManager[AsyncIterator[WatchedInspection]]:
+        """What is finished from the moment on at which it is entered; of all lines for an empty set.
+
+        A watcher that is too slow misses the oldest, and learns how many.
+        """
         ...
 
 

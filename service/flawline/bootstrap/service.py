@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from prometheus_client import CollectorRegistry
 
 from flawline.adapters.memory_answers import MemoryAnswers
+from flawline.adapters.memory_feed import MemoryFeed
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.adapters.onnx_engine import OnnxEngine
 from flawline.adapters.prometheus import InspectionMetrics, Known, LineMetrics
@@ -16,7 +17,7 @@ from flawline.adapters.redis_queue import RedisQueue
 from flawline.application.fallback import FallbackQueue
 from flawline.application.inspector import Inspector, InspectorLimits
 from flawline.application.line_watch import LineWatch
-from flawline.application.ports import JobIntake
+from flawline.application.ports import InspectionFeed, JobIntake
 from flawline.application.request import DEFAULT_LINE
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.parts import Base, Pools, started
@@ -49,6 +50,7 @@ class Service:
     """Everything that inspects, without the protocols; `start` it once, then `stop` it."""
 
     inspector: Inspector
+    feed: InspectionFeed
     telemetry_registry: CollectorRegistry
     model: ModelInfo
     _local: _LocalParts | None
@@ -83,23 +85,26 @@ def build_service(settings: FlawlineSettings) -> Service:
         base.queue_metrics.watch(
             lambda: local.queue.depth, lambda: local.queue.oldest_age_s, settings.queue_capacity
         )
-        inspector = _inspector(base, local.queue, fault=local.worker.fault)
-        return _service(base, inspector, local, None)
+        memory_feed = MemoryFeed(settings.watch_buffer)
+        inspector = _inspector(base, local.queue, memory_feed, fault=local.worker.fault)
+        return _service(base, inspector, memory_feed, local, None)
     shared = base.shared_queue()
+    feed = shared.feed(settings.watch_buffer)
     if settings.queue_fallback == "refuse":
-        inspector = _inspector(base, shared, fault=lambda: _outage(shared), shared=shared)
-        return _service(base, inspector, None, shared)
+        inspector = _inspector(base, shared, feed, fault=lambda: _outage(shared), shared=shared)
+        return _service(base, inspector, feed, None, shared)
     local = _local_parts(base)
     queue = FallbackQueue(shared, local.queue, base.clock, lambda: shared.reachable)
     inspector = _inspector(
         base,
         queue,
+        feed,
         fault=lambda: None if shared.reachable else local.worker.fault(),
         degraded=lambda: _outage(shared),
         shared=shared,
     )
     base.queue_metrics.watch_fallback(lambda: float(not shared.reachable))
-    return _service(base, inspector, local, shared)
+    return _service(base, inspector, feed, local, shared)
 
 
 def _outage(shared: RedisQueue) -> str | None:
@@ -119,6 +124,7 @@ def _local_parts(base: Base) -> _LocalParts:
 def _inspector(
     base: Base,
     queue: JobIntake,
+    feed: InspectionFeed,
     *,
     fault: Callable[[], str | None],
     degraded: Callable[[], str | None] = lambda: None,
@@ -146,6 +152,7 @@ def _inspector(
         degraded=degraded,
         served=None if shared is None else lambda: _served(base.model, shared.announced),
         watch=watch,
+        publish=feed.publish,
     )
     metrics.watch(
         lambda: float(inspector.open_inspections), lambda: float(inspector.readiness().ready)
@@ -163,10 +170,15 @@ def _served(own: ModelInfo, announced: tuple[ModelInfo, ...]) -> tuple[ModelInfo
 
 
 def _service(
-    base: Base, inspector: Inspector, local: _LocalParts | None, shared: RedisQueue | None
+    base: Base,
+    inspector: Inspector,
+    feed: InspectionFeed,
+    local: _LocalParts | None,
+    shared: RedisQueue | None,
 ) -> Service:
     return Service(
         inspector,
+        feed,
         base.registry,
         base.model,
         local,

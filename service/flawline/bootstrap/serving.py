@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from prometheus_client import disable_created_metrics
 
-from flawline.adapters.grpc_api import GrpcServer
+from flawline.adapters.grpc_api import GrpcServer, StreamLimits
 from flawline.adapters.http_lock import HttpLock
 from flawline.adapters.http_server import HttpServer
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.rest import create_app
+from flawline.adapters.system_clock import SystemClock
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import listening, told_to_stop
 from flawline.bootstrap.service import Service, build_service
@@ -58,10 +59,19 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     http = HttpServer(locked, _HANG_UP_S, door.cert_and_key_paths)
     grpc = GrpcServer(
         service.inspector,
+        service.feed,
+        SystemClock(),
         max_message_bytes=_MESSAGE_ROOM * settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES,
         default_deadline_ms=settings.deadline_ms,
         lock=door.lock,
         tls_key_and_cert_pem=door.key_and_cert_pem,
+        max_calls=settings.grpc_max_calls,
+        streams=StreamLimits(
+            most=settings.max_streams,
+            window=settings.stream_window,
+            open_bytes=settings.max_open_bytes,
+            idle_s=settings.stream_idle_s,
+        ),
     )
     # The stack unwinds from its end: not serving, drain and stop the service, then hang up.
     async with AsyncExitStack() as stopping:

@@ -19,7 +19,7 @@ _WATCH_PERIOD_S = 0.25
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped library
-    """Answers for the whole server (the name "") and for each of `services`."""
+    """Answers for the whole server (the name ""), each of `services`, and each model by its name."""
 
     def __init__(self, inspector: Inspector, services: Iterable[str]) -> None:
         self._inspector = inspector
@@ -55,7 +55,7 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # u
         return health_pb2.HealthListResponse(
             statuses={
                 name: health_pb2.HealthCheckResponse(status=self._status(name))
-                for name in self._services
+                for name in self._names()
             }
         )
 
@@ -80,8 +80,12 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # u
         except asyncio.TimeoutError:
             return
 
+    def _names(self) -> frozenset[str]:
+        """Models may come and go."""
+        return self._services.union(model.name for model in self._inspector.models())
+
     def _status(self, service: str) -> int:
-        if service not in self._services:
+        if service not in self._names():
             return int(health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
         serving = not self._retired and self._inspector.readiness().ready
         if serving:

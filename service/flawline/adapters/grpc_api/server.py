@@ -11,11 +11,16 @@ from grpc_reflection.v1alpha import reflection
 from flawline.adapters.grpc_api.health import HealthServicer
 from flawline.adapters.grpc_api.lock import LockInterceptor
 from flawline.adapters.grpc_api.servicer import InspectionServicer
+from flawline.adapters.grpc_api.streaming import StreamLimits
 from flawline.application.inspector import Inspector
+from flawline.application.ports import Clock, InspectionFeed
 from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
 
 INSPECTION_SERVICE = inspection_pb2.DESCRIPTOR.services_by_name["InspectionService"].full_name
+_KEEPALIVE_MS = 30_000
+_KEEPALIVE_TIMEOUT_MS = 10_000
+_LEAST_PING_INTERVAL_MS = 5_000
 _HEALTH_SERVICE = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 
@@ -24,31 +29,46 @@ class GrpcServer:
 
     max_message_bytes: of a request; well above the largest picture, so that one that is a little
     too large is refused with our words instead of the library's. lock: before all but health.
-    tls_key_and_cert_pem: serve TLS with them.
+    tls_key_and_cert_pem: serve TLS with them. max_calls: open at a time, of all kinds; streams and
+    watchers are bounded below that by `streams`.
     """
 
     def __init__(
         self,
         inspector: Inspector,
+        feed: InspectionFeed,
+        clock: Clock,
         *,
         max_message_bytes: int,
         default_deadline_ms: int,
+        max_calls: int = 1000,
         lock: Lock,
         tls_key_and_cert_pem: tuple[bytes, bytes] | None = None,
+        streams: StreamLimits | None = None,
     ) -> None:
         self.port = 0
         self._tls_key_and_cert_pem = tls_key_and_cert_pem
         self._server = grpc.aio.server(
             interceptors=(LockInterceptor(lock, inspector.refused),),
+            maximum_concurrent_rpcs=max_calls,
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),
                 # Or a second server could silently share the port and take half of the calls.
                 ("grpc.so_reuseport", 0),
+                # A client that is gone without a word shows within so many milliseconds.
+                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+                ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+                # Clients look after us likewise; gRPC would hang up on more than one ping in 5 minutes.
+                ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
             ),
         )
         self._health = HealthServicer(inspector, (INSPECTION_SERVICE,))
+        self._inspections = InspectionServicer(
+            inspector, feed, clock, lock, streams or StreamLimits(), default_deadline_ms
+        )
         inspection_pb2_grpc.add_InspectionServiceServicer_to_server(  # type: ignore[no-untyped-call]
-            InspectionServicer(inspector, default_deadline_ms, lock), self._server
+            self._inspections, self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         services = (INSPECTION_SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
@@ -78,6 +98,7 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Refuse new calls, and cut off what still runs after `grace_s` seconds."""
         self._health.close()
+        self._inspections.close()
         await self._server.stop(grace_s)
 
 

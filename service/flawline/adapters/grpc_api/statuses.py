@@ -10,6 +10,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
+from flawline.application.frame_stream import Unexpected
 from flawline.core.errors import (
     BadPicture,
     InspectionError,
@@ -20,10 +21,14 @@ from flawline.core.errors import (
     UnknownRecipe,
 )
 from flawline.core.values import Verdict
+from flawline.rpc.v1 import inspection_pb2 as pb
 
 ERROR_DOMAIN = "flawline"
 # Where every gRPC library looks for a serialised google.rpc.Status.
 _DETAILS_KEY = "grpc-status-details-bin"
+# Somebody else takes the work of a server that stops, or it is back by then.
+_STOPPING_RETRY_S = 0.5
+_STREAMS_RETRY_S = 5.0
 _UNDEFINED = {"verdict": Verdict.UNDEFINED.value}
 
 
@@ -62,7 +67,7 @@ def wire_error(error: InspectionError) -> WireError:
 
 def unexpected_error(error_id: str) -> WireError:
     """What nobody expected: the id alone, nothing of the cause."""
-    message = f"Unexpected error; the server's log has it under the id {error_id}."
+    message = _unexpected_sentence(error_id)
     info = _info("internal_error", _UNDEFINED | {"reason": "internal_error", "error_id": error_id})
     return WireError(grpc.StatusCode.INTERNAL, message, (info,))
 
@@ -74,14 +79,60 @@ def deadline_over() -> WireError:
     return WireError(grpc.StatusCode.DEADLINE_EXCEEDED, message, (info,))
 
 
+def stopping() -> WireError:
+    """A call without end is ended, since the server stops."""
+    message = "The server stops; open the call again."
+    info = _info("not_ready", _UNDEFINED | {"reason": "draining"})
+    return WireError(grpc.StatusCode.UNAVAILABLE, message, (info, _retry_info(_STOPPING_RETRY_S)))
+
+
+def too_many_streams(most: int) -> WireError:
+    """More calls without end than are allowed."""
+    message = f"{most} streams are open, and no more are allowed at a time; try again later."
+    info = _info("too_many_streams", _UNDEFINED | {"reason": "too_many_streams"})
+    details = (info, _retry_info(_STREAMS_RETRY_S))
+    return WireError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, details)
+
+
+def stream_idle(idle_s: float) -> WireError:
+    """The client has said nothing for so long that it may as well be gone."""
+    message = f"Nothing was sent for {idle_s:g} s; open the stream again when there are frames."
+    return WireError(grpc.StatusCode.DEADLINE_EXCEEDED, message, (_info("stream_idle", {}),))
+
+
+def frame_problem(error: InspectionError | Unexpected) -> pb.Problem:
+    """What REST and the unary call say of such an error, as the answer to one frame."""
+    if isinstance(error, Unexpected):
+        return pb.Problem(
+            code="internal_error",
+            detail=_unexpected_sentence(error.error_id),
+            verdict=pb.VERDICT_UNDEFINED,
+        )
+    busy = isinstance(error, (QueueFull, NotReady))
+    return pb.Problem(
+        code=error.code,
+        detail=str(error),
+        field=_field_at_fault(error) or "",
+        verdict=pb.VERDICT_UNDEFINED if busy else pb.VERDICT_UNSPECIFIED,
+    )
+
+
+def _unexpected_sentence(error_id: str) -> str:
+    return f"Unexpected error; the server's log has it under the id {error_id}."
+
+
 def _busy(
     code: grpc.StatusCode, error: InspectionError, reason: str, retry_after_s: float
 ) -> WireError:
     """The picture may well be good and was not evaluated: say when to come back."""
     info = _info(error.code, _UNDEFINED | {"reason": reason})
+    return WireError(code, str(error), (info, _retry_info(retry_after_s)))
+
+
+def _retry_info(retry_after_s: float) -> error_details_pb2.RetryInfo:
     delay = duration_pb2.Duration()
     delay.FromMilliseconds(round(retry_after_s * 1000))
-    return WireError(code, str(error), (info, error_details_pb2.RetryInfo(retry_delay=delay)))
+    return error_details_pb2.RetryInfo(retry_delay=delay)
 
 
 def _info(code: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
@@ -89,10 +140,14 @@ def _info(code: str, metadata: dict[str, str]) -> error_details_pb2.ErrorInfo:
     return error_details_pb2.ErrorInfo(reason=code.upper(), domain=ERROR_DOMAIN, metadata=metadata)
 
 
-def _fields_at_fault(error: InspectionError) -> tuple[Message, ...]:
-    field = "picture" if isinstance(error, BadPicture) else None
+def _field_at_fault(error: InspectionError) -> str | None:
     if isinstance(error, InvalidRequest):
-        field = error.field
+        return error.field
+    return "picture" if isinstance(error, BadPicture) else None
+
+
+def _fields_at_fault(error: InspectionError) -> tuple[Message, ...]:
+    field = _field_at_fault(error)
     if field is None:
         return ()
     violation = error_details_pb2.BadRequest.FieldViolation(field=field, description=str(error))

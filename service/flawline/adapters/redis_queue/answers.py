@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
-from datetime import datetime
+import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from flawline.adapters.redis_queue.connection import RedisError, Server
 from flawline.adapters.redis_queue.keys import Keys
-from flawline.adapters.redis_queue.wire import detections_from, reasons_from
+from flawline.adapters.redis_queue.wire import inspection_from, inspection_to_json
 from flawline.application.answer import KeptAnswer
-from flawline.core.values import (
-    FrameInfo,
-    Inspection,
-    ModelRef,
-    ProcessingTimes,
-    RecipeRef,
-    Verdict,
-)
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +36,7 @@ class RedisAnswers:
     async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
         """Keep the answer unless there is one; returns the one that is kept."""
         name = self._keys.answer(key)
-        text = json.dumps(asdict(answer), default=datetime.isoformat)
+        text = _answer_to_wire(answer)
         try:
             # One command: set it if it is missing, and say what was there before.
             before = await self._server.commands.set(
@@ -55,21 +47,33 @@ class RedisAnswers:
             return answer
         return _answer_from_wire(before) if before else answer
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Keep these no longer. While the server is away they go with time."""
+        if not keys:
+            return
+        try:
+            await self._server.commands.unlink(*map(self._keys.answer, keys))
+        except RedisError as error:
+            logger.warning("answers_not_forgotten error=%s", error)
+
+    async def identity(self) -> str:
+        """The same while the server keeps its data; another one each time while it is away."""
+        mine = uuid.uuid4().hex
+        try:
+            before: Any = await self._server.commands.set(
+                self._keys.memory_id, mine, nx=True, get=True
+            )
+        except RedisError as error:
+            logger.warning("answers_not_named error=%s", error)
+            return mine
+        return before.decode() if before else mine
+
+
+def _answer_to_wire(answer: KeptAnswer) -> str:
+    fingerprint, inspection = json.dumps(answer.fingerprint), inspection_to_json(answer.inspection)
+    return f'{{"fingerprint": {fingerprint}, "inspection": {inspection}}}'
+
 
 def _answer_from_wire(text: Any) -> KeptAnswer:
     answer = json.loads(text)
-    fields = answer["inspection"]
-    inspection = Inspection(
-        inspection_id=fields["inspection_id"],
-        verdict=Verdict(fields["verdict"]),
-        reasons=reasons_from(fields["reasons"]),
-        detections=detections_from(fields["detections"]),
-        frame=FrameInfo(**fields["frame"]),
-        line=fields["line"],
-        part_id=fields["part_id"],
-        recipe=RecipeRef(**fields["recipe"]),
-        model=ModelRef(**fields["model"]),
-        created_at=datetime.fromisoformat(fields["created_at"]),
-        processing_times=ProcessingTimes(**fields["processing_times"]),
-    )
-    return KeptAnswer(answer["fingerprint"], inspection)
+    return KeptAnswer(answer["fingerprint"], inspection_from(answer["inspection"]))

@@ -9,6 +9,8 @@
                                     when nobody wants it any more; lives a grace beyond the deadline
     <ns>:picture:<id>     string    a picture too large for its entry; lives as long as `wanted`
     <ns>:answer:<sha256>  string    the answer under an idempotency key, for as long as that is set
+    <ns>:memory           string    names what is kept under `answer`; gone when Redis has lost its data
+    <ns>:inspections      stream    finished inspections for whoever watches, the last so many
     <ns>:replies:<api>    stream    outcomes for one api process; deleted once read, gone with disuse
     <ns>:resolved         list      moments of the last outcomes, for the drain rate
     <ns>:workers          zset      what the workers serve, by the moment at which that is stale
@@ -34,6 +36,7 @@ ANNOUNCEMENT_LIFE_S = 15.0
 IDLE_CONSUMER_S = 3600.0
 MOST_REPLIES = 10_000
 MOST_DEAD_LETTERS = 1_000
+MOST_INSPECTIONS = 1_000
 
 CLASSES = tuple(Priority)
 
@@ -53,6 +56,16 @@ class Keys:
     def dead(self) -> str:
         """The dead letters."""
         return f"{self.namespace}:dead"
+
+    @property
+    def memory_id(self) -> str:
+        """The name of all answers kept."""
+        return f"{self.namespace}:memory"
+
+    @property
+    def inspections(self) -> str:
+        """The feed of finished inspections."""
+        return f"{self.namespace}:inspections"
 
     def jobs(self, priority: Priority) -> str:
         """The stream of one class."""

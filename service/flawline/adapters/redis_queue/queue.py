@@ -21,6 +21,7 @@ from flawline.adapters.redis_queue.connection import (
     end,
 )
 from flawline.adapters.redis_queue.dead_letters import DeadLetters
+from flawline.adapters.redis_queue.feed import RedisFeed
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
 from flawline.adapters.redis_queue.leases import Leases
 from flawline.adapters.redis_queue.replies import Replies
@@ -107,6 +108,7 @@ class RedisQueue:
             max_deliveries=options.max_deliveries,
         )
         self._lines: dict[str, str] = {}
+        self._feeds: list[RedisFeed] = []
         self._watcher: asyncio.Task[None] | None = None
         self._closed = False
         self._announcement: str | None = None
@@ -136,6 +138,11 @@ class RedisQueue:
     def answers(self, life_s: float) -> RedisAnswers:
         """Answers under idempotency keys, shared by all apis of this queue."""
         return RedisAnswers(self._server, self._keys, life_s)
+
+    def feed(self, most: int) -> RedisFeed:
+        """Finished inspections of all apis of this queue; most: unread ones kept for each watcher."""
+        self._feeds.append(RedisFeed(self._server, self._keys, most))
+        return self._feeds[-1]
 
     async def submit(self, job: Job) -> None:
         """Accept a job. Raises QueueFull, LineFull or NotReady."""
@@ -217,6 +224,8 @@ class RedisQueue:
         if self._announcement is not None:
             with suppress(RedisError):
                 await self._server.run("announce", self._announcement, 0)
+        for feed in self._feeds:
+            await feed.close()
         await self._leases.close()
         lines = dict(self._lines)  # those who are told now forget theirs
         unanswered = await self._replies.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from flawline.application.job import (
@@ -18,8 +19,11 @@ from flawline.application.job import (
 from flawline.core.values import (
     Box,
     Detection,
+    FrameInfo,
+    Inspection,
     ModelInfo,
     ModelRef,
+    ProcessingTimes,
     Reason,
     RecipeRef,
     StageTimes,
@@ -69,6 +73,28 @@ def reasons_from(fields: list[dict[str, Any]]) -> tuple[Reason, ...]:
 def detections_from(fields: list[dict[str, Any]]) -> tuple[Detection, ...]:
     """What `asdict` made of detections."""
     return tuple(Detection(found["label"], found["score"], Box(**found["box"])) for found in fields)
+
+
+def inspection_to_json(inspection: Inspection) -> str:
+    """One JSON object."""
+    return json.dumps(asdict(inspection), default=datetime.isoformat)
+
+
+def inspection_from(fields: dict[str, Any]) -> Inspection:
+    """The inspection that `inspection_to_json` wrote, its JSON parsed."""
+    return Inspection(
+        inspection_id=fields["inspection_id"],
+        verdict=Verdict(fields["verdict"]),
+        reasons=reasons_from(fields["reasons"]),
+        detections=detections_from(fields["detections"]),
+        frame=FrameInfo(**fields["frame"]),
+        line=fields["line"],
+        part_id=fields["part_id"],
+        recipe=RecipeRef(**fields["recipe"]),
+        model=ModelRef(**fields["model"]),
+        created_at=datetime.fromisoformat(fields["created_at"]),
+        processing_times=ProcessingTimes(**fields["processing_times"]),
+    )
 
 
 def _judged(fields: dict[str, Any]) -> Judged:

@@ -58,6 +58,94 @@ class InspectResponse(_message.Message):
     inspection: Inspection
     def __init__(self, inspection: _Optional[_Union[Inspection, _Mapping]] = ...) -> None: ...
 
+class InspectStreamRequest(_message.Message):
+    __slots__ = ("opening", "frame", "acknowledgement")
+    OPENING_FIELD_NUMBER: _ClassVar[int]
+    FRAME_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGEMENT_FIELD_NUMBER: _ClassVar[int]
+    opening: StreamOpening
+    frame: StreamFrame
+    acknowledgement: StreamAcknowledgement
+    def __init__(self, opening: _Optional[_Union[StreamOpening, _Mapping]] = ..., frame: _Optional[_Union[StreamFrame, _Mapping]] = ..., acknowledgement: _Optional[_Union[StreamAcknowledgement, _Mapping]] = ...) -> None: ...
+
+class StreamOpening(_message.Message):
+    __slots__ = ("stream_id", "in_order", "acknowledged")
+    STREAM_ID_FIELD_NUMBER: _ClassVar[int]
+    IN_ORDER_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    stream_id: str
+    in_order: bool
+    acknowledged: int
+    def __init__(self, stream_id: _Optional[str] = ..., in_order: _Optional[bool] = ..., acknowledged: _Optional[int] = ...) -> None: ...
+
+class StreamFrame(_message.Message):
+    __slots__ = ("sequence", "request", "traceparent")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    request: InspectRequest
+    traceparent: str
+    def __init__(self, sequence: _Optional[int] = ..., request: _Optional[_Union[InspectRequest, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+
+class StreamAcknowledgement(_message.Message):
+    __slots__ = ("sequence",)
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    def __init__(self, sequence: _Optional[int] = ...) -> None: ...
+
+class InspectStreamResponse(_message.Message):
+    __slots__ = ("opened", "answer")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    opened: StreamOpened
+    answer: StreamAnswer
+    def __init__(self, opened: _Optional[_Union[StreamOpened, _Mapping]] = ..., answer: _Optional[_Union[StreamAnswer, _Mapping]] = ...) -> None: ...
+
+class StreamOpened(_message.Message):
+    __slots__ = ("window", "memory_id")
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_ID_FIELD_NUMBER: _ClassVar[int]
+    window: int
+    memory_id: str
+    def __init__(self, window: _Optional[int] = ..., memory_id: _Optional[str] = ...) -> None: ...
+
+class StreamAnswer(_message.Message):
+    __slots__ = ("sequence", "inspection", "problem")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    INSPECTION_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    inspection: Inspection
+    problem: Problem
+    def __init__(self, sequence: _Optional[int] = ..., inspection: _Optional[_Union[Inspection, _Mapping]] = ..., problem: _Optional[_Union[Problem, _Mapping]] = ...) -> None: ...
+
+class Problem(_message.Message):
+    __slots__ = ("code", "detail", "field", "verdict")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    detail: str
+    field: str
+    verdict: Verdict
+    def __init__(self, code: _Optional[str] = ..., detail: _Optional[str] = ..., field: _Optional[str] = ..., verdict: _Optional[_Union[Verdict, str]] = ...) -> None: ...
+
+class WatchInspectionsRequest(_message.Message):
+    __slots__ = ("lines",)
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, lines: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WatchInspectionsResponse(_message.Message):
+    __slots__ = ("inspection", "missed")
+    INSPECTION_FIELD_NUMBER: _ClassVar[int]
+    MISSED_FIELD_NUMBER: _ClassVar[int]
+    inspection: Inspection
+    missed: int
+    def __init__(self, inspection: _Optional[_Union[Inspection, _Mapping]] = ..., missed: _Optional[int] = ...) -> None: ...
+
 class Inspection(_message.Message):
     __slots__ = ("inspection_id", "verdict", "reasons", "detections", "frame", "line", "part_id", "recipe", "model", "created_at", "processing_times_ms")
     INSPECTION_ID_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,16 @@ class InspectionServiceStub:
                 request_serializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectRequest.SerializeToString,
                 response_deserializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectResponse.FromString,
                 _registered_method=True)
+        self.InspectStream = channel.stream_stream(
+                '/flawline.v1.InspectionService/InspectStream',
+                request_serializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectStreamRequest.SerializeToString,
+                response_deserializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectStreamResponse.FromString,
+                _registered_method=True)
+        self.WatchInspections = channel.unary_stream(
+                '/flawline.v1.InspectionService/WatchInspections',
+                request_serializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.WatchInspectionsRequest.SerializeToString,
+                response_deserializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.WatchInspectionsResponse.FromString,
+                _registered_method=True)
 
 
 class InspectionServiceServicer:
@@ -67,6 +77,35 @@ class InspectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InspectStream(self, request_iterator, context):
+        """Inspects what a camera sees: frames go in, each is answered once, as its answer is ready or in the order of the frames.
+
+        The first message is an opening; the server says how many frames may be in flight, and frames follow. The server reads
+        no further while so many are unanswered, so a client that sends more is slowed down and not refused: a full queue is
+        waited for until the frame's deadline. What is wrong with one frame is its answer, and harms no other. The client ends the
+        stream by closing its side; the rest is answered, and the call ends with OK.
+
+        A client that lost its connection opens the stream again under its stream id, with the number up to which it has all
+        answers, and sends anew what is unanswered: such a frame is not inspected twice while the server remembers it. Frame n of
+        stream s has the idempotency key "s/n". The answers are kept until they are acknowledged, for a bounded time; memory_id
+        tells whether they still are. A stream without an id is not remembered: what is unanswered when it breaks is withdrawn.
+
+        The call ends with INVALID_ARGUMENT when messages come out of order, RESOURCE_EXHAUSTED when too many streams are open,
+        UNAVAILABLE when the server stops: what it had accepted is answered by then, the rest wants another connection.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchInspections(self, request, context):
+        """Tells of each inspection as it is finished, by all ways that pictures come, from the moment on at which the initial
+        metadata arrive. With a shared queue all its apis are heard. A watcher that reads too slowly misses the oldest, and is
+        told how many.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InspectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -74,6 +113,16 @@ def add_InspectionServiceServicer_to_server(servicer, server):
                     servicer.Inspect,
                     request_deserializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectRequest.FromString,
                     response_serializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectResponse.SerializeToString,
+            ),
+            'InspectStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.InspectStream,
+                    request_deserializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectStreamRequest.FromString,
+                    response_serializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectStreamResponse.SerializeToString,
+            ),
+            'WatchInspections': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchInspections,
+                    request_deserializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.WatchInspectionsRequest.FromString,
+                    response_serializer=flawline_dot_rpc_dot_v1_dot_inspection__pb2.WatchInspectionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -104,6 +153,60 @@ class InspectionService:
             '/flawline.v1.InspectionService/Inspect',
             flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectRequest.SerializeToString,
             flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InspectStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/flawline.v1.InspectionService/InspectStream',
+            flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectStreamRequest.SerializeToString,
+            flawline_dot_rpc_dot_v1_dot_inspection__pb2.InspectStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchInspections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/flawline.v1.InspectionService/WatchInspections',
+            flawline_dot_rpc_dot_v1_dot_inspection__pb2.WatchInspectionsRequest.SerializeToString,
+            flawline_dot_rpc_dot_v1_dot_inspection__pb2.WatchInspectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,125 @@
+"""InspectionFeed that all apis of a queue share: a stream that is cut to its last entries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
+from flawline.adapters.redis_queue.keys import MOST_INSPECTIONS, Keys
+from flawline.adapters.redis_queue.wire import inspection_from, inspection_to_json
+from flawline.application.watchers import WatchedInspection, Watchers
+from flawline.core.values import Inspection
+
+logger = logging.getLogger(__name__)
+
+_MOST_UNSENT = 1_000
+_AT_ONCE = 256
+_FIELD = "inspection"
+
+
+class RedisFeed:
+    """Sends what this process finished, and reads what all did, while somebody here watches.
+
+    During an outage those who watch here hear of this process alone. most: unread inspections kept
+    for each who watches.
+    """
+
+    def __init__(self, server: Server, keys: Keys, most: int) -> None:
+        self._server = server
+        self._key = keys.inspections
+        self._watchers = Watchers(most)
+        self._unsent: deque[Inspection] = deque(maxlen=_MOST_UNSENT)
+        self._filled = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    def publish(self, inspection: Inspection) -> None:
+        """Send it soon; when more wait than can be sent, the oldest are dropped."""
+        self._unsent.append(inspection)
+        self._filled.set()
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send(), name="flawline feed sender")
+
+    @asynccontextmanager
+    async def watch(self, lines: frozenset[str]) -> AsyncIterator[AsyncIterator[WatchedInspection]]:
+        """What is finished from now on; of all lines for an empty set."""
+        try:
+            with self._watchers.joined(lines) as watched:
+                await self._begin_reading()
+                yield watched
+        finally:
+            if not self._watchers:
+                await self._stop_reading()
+
+    async def close(self) -> None:
+        """Stop, with what was not sent yet unsent."""
+        if self._sender is not None:
+            await end(self._sender)
+        await self._stop_reading()
+
+    async def _begin_reading(self) -> None:
+        if self._reader is not None:
+            return
+        try:
+            last = await self._last_id()
+        except RedisError:
+            last = None  # the reader asks again once the server is back
+        if self._reader is None:  # another may have come while we asked
+            self._reader = asyncio.create_task(self._read(last), name="flawline feed")
+
+    async def _stop_reading(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await end(reader)
+
+    async def _send(self) -> None:
+        while True:
+            await self._filled.wait()
+            self._filled.clear()
+            while self._unsent:
+                await self._send_one(self._unsent.popleft())
+
+    async def _send_one(self, inspection: Inspection) -> None:
+        entry: dict[Any, Any] = {_FIELD: inspection_to_json(inspection)}
+        try:
+            await self._server.commands.xadd(
+                self._key, entry, maxlen=MOST_INSPECTIONS, approximate=True
+            )
+        except RedisError:
+            self._watchers.tell(inspection)
+
+    async def _last_id(self) -> bytes:
+        """Of the newest entry: what comes after it is news."""
+        newest: Any = await self._server.commands.xrevrange(self._key, count=1)
+        return bytes(newest[0][0]) if newest else b"0-0"
+
+    async def _read(self, last: bytes | None) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                last = last or await self._last_id()
+                news: Any = await self._server.blocking.xread(
+                    {self._key: last}, count=_AT_ONCE, block=round(BLOCK_S * 1000)
+                )
+            except RedisError:
+                await asyncio.sleep(backoff.next_s())
+                continue
+            backoff.reset()
+            for _, entries in news or ():
+                for entry_id, fields in entries:
+                    last = entry_id
+                    self._tell(fields)
+
+    def _tell(self, fields: dict[bytes, bytes]) -> None:
+        try:
+            inspection = inspection_from(json.loads(fields[_FIELD.encode()]))
+        except (ValueError, KeyError, TypeError) as error:  # written by another version, say
+            logger.warning("feed_entry_not_understood error=%r", error)
+            return
+        self._watchers.tell(inspection)

@@ -1,0 +1,65 @@
+"""What every AnswerMemory does."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+from redis_process import RedisProcess
+from scripted_inspector import NOT_OK
+
+from flawline.adapters.memory_answers import MemoryAnswers
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.system_clock import SystemClock
+from flawline.application.answer import KeptAnswer
+from flawline.application.ports import AnswerMemory
+
+FIRST = KeptAnswer("f1", NOT_OK)
+SECOND = KeptAnswer("f2", replace(NOT_OK, inspection_id="2" * 32))
+Make = Callable[[], AnswerMemory]
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def make(request: pytest.FixtureRequest) -> AsyncIterator[Make]:
+    """Makes memories that have nothing in common."""
+    if request.param == "memory":
+        yield lambda: MemoryAnswers(600.0, SystemClock())
+        return
+    redis: RedisProcess = request.getfixturevalue("redis")
+    queues: list[RedisQueue] = []
+
+    def make_one() -> AnswerMemory:
+        namespace = f"test-{uuid.uuid4().hex[:8]}"
+        options = RedisQueueOptions(redis.url, 4, 4, namespace=namespace)
+        queues.append(RedisQueue(options, SystemClock()))
+        return queues[-1].answers(600.0)
+
+    yield make_one
+    for queue in queues:
+        await queue.close()
+
+
+async def test_the_first_answer_under_a_key_is_the_one_that_is_kept(make: Make) -> None:
+    memory = make()
+    assert await memory.find("k") is None
+    assert await memory.keep("k", FIRST) == FIRST
+    assert await memory.keep("k", SECOND) == FIRST
+    assert await memory.find("k") == FIRST
+    assert await memory.find("another") is None
+
+
+async def test_what_is_forgotten_leaves_its_key_free(make: Make) -> None:
+    memory = make()
+    for key in ("a", "b", "c"):
+        await memory.keep(key, FIRST)
+    await memory.forget(["a", "c", "never kept"])
+    await memory.forget([])
+    assert [await memory.find(key) for key in ("a", "b", "c")] == [None, FIRST, None]
+    assert await memory.keep("a", SECOND) == SECOND
+
+
+async def test_its_name_lasts_as_long_as_what_it_keeps(make: Make) -> None:
+    memory, other = make(), make()
+    assert await memory.identity() == await memory.identity() != await other.identity()

@@ -1,0 +1,121 @@
+"""What every InspectionFeed does: here, and wherever else inspections are finished."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from redis_process import RedisProcess, RedisStarter
+from scripted_inspector import NOT_OK
+
+from flawline.adapters.memory_feed import MemoryFeed
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.system_clock import SystemClock
+from flawline.application.ports import InspectionFeed
+from flawline.application.watchers import WatchedInspection
+from flawline.core.values import Inspection
+
+MOST_UNREAD = 3
+SOON_S = 20
+
+
+def inspection(number: int, line: str = "press-2") -> Inspection:
+    return replace(NOT_OK, inspection_id=f"{number:032}", part_id=str(number), line=line)
+
+
+async def next_of(watched: AsyncIterator[WatchedInspection]) -> WatchedInspection:
+    return await asyncio.wait_for(anext(watched), SOON_S)
+
+
+def redis_queue(redis: RedisProcess, namespace: str) -> RedisQueue:
+    return RedisQueue(
+        RedisQueueOptions(url=redis.url, capacity=4, line_capacity=4, namespace=namespace),
+        SystemClock(),
+    )
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def feed(request: pytest.FixtureRequest) -> AsyncIterator[InspectionFeed]:
+    if request.param == "memory":
+        yield MemoryFeed(MOST_UNREAD)
+        return
+    queue = redis_queue(request.getfixturevalue("redis"), f"test-{uuid.uuid4().hex[:8]}")
+    await queue.start()
+    yield queue.feed(MOST_UNREAD)
+    await queue.close()
+
+
+async def test_a_watcher_hears_of_each_in_order_and_whole(feed: InspectionFeed) -> None:
+    async with feed.watch(frozenset()) as watched:
+        for number in range(10):
+            feed.publish(inspection(number))
+            assert await next_of(watched) == WatchedInspection(inspection(number), missed=0)
+
+
+async def test_what_was_finished_before_is_not_told(feed: InspectionFeed) -> None:
+    async with feed.watch(frozenset()) as watched:
+        feed.publish(inspection(1))
+        await next_of(watched)
+    async with feed.watch(frozenset()) as watched:
+        feed.publish(inspection(2))
+        assert (await next_of(watched)).inspection == inspection(2)
+
+
+async def test_each_watcher_hears_of_its_lines(feed: InspectionFeed) -> None:
+    async with (
+        feed.watch(frozenset({"a", "b"})) as two,
+        feed.watch(frozenset({"b"})) as one,
+        feed.watch(frozenset()) as everything,
+    ):
+        for number, line in enumerate("abc"):
+            feed.publish(inspection(number, line))
+        assert [(await next_of(two)).inspection.line for _ in range(2)] == ["a", "b"]
+        assert (await next_of(one)).inspection.line == "b"
+        assert [(await next_of(everything)).inspection.line for _ in range(3)] == ["a", "b", "c"]
+
+
+async def test_a_slow_watcher_misses_the_oldest_and_learns_how_many(feed: InspectionFeed) -> None:
+    async with feed.watch(frozenset({"slow"})) as slow, feed.watch(frozenset()) as quick:
+        for number in range(MOST_UNREAD + 2):
+            feed.publish(inspection(number, "slow"))
+            await next_of(quick)
+        heard = [await next_of(slow) for _ in range(MOST_UNREAD)]
+    assert [int(news.inspection.part_id) for news in heard] == [2, 3, 4]
+    assert [news.missed for news in heard] == [2, 2, 2]
+
+
+async def test_apis_of_one_redis_hear_of_each_other(redis: RedisProcess) -> None:
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    queues = [redis_queue(redis, namespace) for _ in range(2)]
+    here, there = (queue.feed(MOST_UNREAD) for queue in queues)
+    async with here.watch(frozenset()) as watched:
+        there.publish(inspection(1))
+        here.publish(inspection(2))
+        heard = {(await next_of(watched)).inspection.part_id for _ in range(2)}
+    assert heard == {"1", "2"}
+    for queue in queues:
+        await queue.close()
+
+
+async def test_without_redis_this_process_is_heard_and_afterwards_all_again(
+    start_redis: RedisStarter,
+) -> None:
+    server = start_redis()
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    queues = [redis_queue(server, namespace) for _ in range(2)]
+    here, there = (queue.feed(1000) for queue in queues)
+    async with here.watch(frozenset()) as watched:
+        server.kill()
+        here.publish(inspection(1))
+        assert (await next_of(watched)).inspection == inspection(1)
+        server.start()
+        heard = asyncio.create_task(next_of(watched))
+        while not heard.done():
+            there.publish(inspection(2))
+            await asyncio.wait({heard}, timeout=0.1)
+        assert heard.result().inspection == inspection(2)
+    for queue in queues:
+        await queue.close()
