@@ -1,6 +1,6 @@
-"""Runs flawline with an engine that is slow, or that kills its process on a white picture.
+"""Runs flawline with an engine that is slow, kills its process on a white picture, or fails while a file is there.
 
-engine_stand_in.py slow=0.02|poison ARGUMENTS...
+engine_stand_in.py slow=0.02|poison|fails_while=FILE ARGUMENTS...
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ def install(behaviour: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour.startswith("slow="):
             await asyncio.sleep(float(behaviour.removeprefix("slow=")))
+        file = behaviour.removeprefix("fails_while=")
+        if file != behaviour and Path(file).exists():
+            raise RuntimeError("the engine fails, as the test wants")
         return await infer(engine, images)
 
     OnnxEngine.infer = stand_in
