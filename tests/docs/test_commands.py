@@ -176,11 +176,11 @@ def test_no_command_is_left_out() -> None:
     assert blocks == covered
 
 
-def test_the_settings_page_is_the_one_that_the_code_makes() -> None:
-    spec = importlib.util.spec_from_file_location(
-        "make_settings", ROOT / "docs" / "make_settings.py"
-    )
+@pytest.mark.parametrize("page", ["settings", "metrics"])
+def test_a_page_is_the_one_that_the_code_makes(page: str) -> None:
+    spec = importlib.util.spec_from_file_location(f"make_{page}", ROOT / f"docs/make_{page}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    page = (ROOT / "docs" / "settings.md").read_text("utf-8")
-    assert page == module.settings_page(), "run: python docs/make_settings.py"
+    made = getattr(module, f"{page}_page")()
+    written = (ROOT / "docs" / f"{page}.md").read_text("utf-8")
+    assert written == made, f"run: python docs/make_{page}.py"

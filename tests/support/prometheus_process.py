@@ -66,7 +66,11 @@ class PrometheusProcess(_Server):
     """
 
     def __init__(
-        self, folder: Path, targets: Mapping[str, list[str]], alertmanager: str, every: str = "500ms"
+        self,
+        folder: Path,
+        targets: Mapping[str, list[str]],
+        alertmanager: str,
+        every: str = "500ms",
     ) -> None:
         config = yaml.safe_load((SHIPPED / "prometheus" / "prometheus.yml").read_text("utf-8"))
         config["global"] = {"scrape_interval": every, "evaluation_interval": every}
@@ -74,7 +78,7 @@ class PrometheusProcess(_Server):
         config["alerting"]["alertmanagers"] = [_at([alertmanager])]
         for job in config["scrape_configs"]:
             del job["dns_sd_configs"]
-            job |= _at(targets[job["job_name"]])
+            job.update(_at(targets[job["job_name"]]))
         file = folder / "prometheus.yml"
         file.write_text(yaml.safe_dump(config))
         storage = f"--storage.tsdb.path={folder / 'data'}"
