@@ -14,6 +14,7 @@ from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
 from flawline.application.job import Job
+from flawline.application.models import RolledOutModels, ServingModel
 from flawline.application.stages import Stages
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
@@ -90,15 +91,12 @@ class Rig:
             extend_every_s=self.extend_every_s,
         )
         self.inspector = Inspector(
-            queue=self.queue,
+            models=RolledOutModels(ServingModel(MODEL, recipes, self.queue, self.worker.fault)),
             clock=self.clock,
             telemetry=self.telemetry,
             answers=self.answers,
-            recipes=recipes,
-            model=MODEL,
             limits=InspectorLimits(limits, large_picture_bytes=self.large_picture_bytes),
             intake=self.intake,
-            fault=self.worker.fault,
             publish=self.publish,
         )
 

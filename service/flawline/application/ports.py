@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -14,7 +14,7 @@ from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
 from flawline.application.watchers import WatchedInspection
 from flawline.core.line_figures import Alarm
-from flawline.core.values import Inspection, RawOutput
+from flawline.core.values import Inspection, ModelInfo, RawOutput
 
 
 class Timer(Protocol):
@@ -50,6 +50,23 @@ class InferenceEngine(Protocol):
         `images`: uint8 [N, 1, height, width], grey values in input pixels. It stays unchanged until
         the call ends. Any exception means that no row has an output.
         """
+        ...
+
+
+class StartableEngine(InferenceEngine, Protocol):
+    """An engine that comes and goes while the process runs."""
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether it computes on the CPU although another device was asked for."""
+        ...
+
+    async def start(self) -> None:
+        """Load the network and run it once. Raises flawspec's ArtifactError."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; may block for a moment, and be called more than once."""
         ...
 
 
@@ -102,6 +119,20 @@ class JobQueue(JobIntake, JobSource, Protocol):
 
     async def close(self) -> None:
         """Wake every waiting `lease`; who still waits for a result learns that there is none."""
+        ...
+
+
+class LocalQueue(JobQueue, Protocol):
+    """A queue within this process, which knows its state at any moment."""
+
+    @property
+    def depth(self) -> int:
+        """Jobs that wait for a worker."""
+        ...
+
+    @property
+    def oldest_age_s(self) -> float:
+        """How long the oldest waiting job has waited, in seconds; 0 when none waits."""
         ...
 
 
@@ -171,4 +202,20 @@ class WorkerTelemetry(Protocol):
 
     def job_resolved(self, outcome: JobOutcome) -> None:
         """A job was ended with that outcome."""
+        ...
+
+
+class ModelTelemetry(Protocol):
+    """Is told which models there are. Never raises, never waits."""
+
+    def expect(self, recipes: Iterable[str], labels: Iterable[str]) -> None:
+        """Pictures will be judged by these recipes, and flaws of these classes found."""
+        ...
+
+    def show_model(self, model: ModelInfo) -> None:
+        """This one is stable now."""
+        ...
+
+    def model_changed(self, change: str, outcome: str) -> None:
+        """load, unload, switch or roll_back was done, refused (nothing was tried), or failed."""
         ...

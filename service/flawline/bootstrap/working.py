@@ -55,7 +55,7 @@ async def work(settings: FlawlineSettings) -> int:
         port = await listening(metrics.start, settings.host, settings.metrics_port, "metrics_port")
         for engine in engines:
             stopping.callback(engine.close)
-            await started(engine)
+            await started(engine.start)
         stopping.push_async_callback(queue.close)
         await queue.start(announce=base.model)
         stopping.push_async_callback(_finish, workers, settings.drain_timeout_s)

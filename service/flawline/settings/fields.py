@@ -7,29 +7,22 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
+from flawline.settings.models import ModelSettings
 from flawspec.opening import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
 
 
-class FlawlineSettings(BaseSettings):
+class FlawlineSettings(ModelSettings):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    artifact: Path | None = Field(
-        None, description="The .onnx file to inspect with; without it the one that is packaged."
-    )
-    artifact_sha256: str | None = Field(
-        None,
-        pattern=r"^[0-9a-fA-F]{64}$",
-        description="What the artifact must hash to; without it, what SHA256SUMS beside it says.",
-    )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     token_file: Path | None = Field(
         None,
@@ -139,7 +132,10 @@ class FlawlineSettings(BaseSettings):
         description="Larger pictures lie in Redis under a key of their own, which expires.",
     )
     queue_capacity: int = Field(
-        256, ge=1, le=100_000, description="How many accepted pictures may wait."
+        256,
+        ge=1,
+        le=100_000,
+        description="How many accepted pictures may wait, for each loaded model.",
     )
     line_capacity: int = Field(
         0,
@@ -201,6 +197,11 @@ class FlawlineSettings(BaseSettings):
     def on_loopback(self) -> bool:
         """Whether only this machine can reach what listens."""
         return _is_loopback(self.host)
+
+    @property
+    def allows_model_control(self) -> bool:
+        """Whether callers may change models."""
+        return self.model_control == "on" or (self.model_control == "auto" and self.on_loopback)
 
     @field_validator("queue")
     @classmethod
