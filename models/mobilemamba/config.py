@@ -59,11 +59,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is trained and what its artifact will be called.
-
-    `start` is where its weights come from: a checkpoint (.safetensors) or a released artifact (.onnx); by
-    default they are made anew.
-    """
+    """What is trained and what its artifact will be called; `start` is a checkpoint to begin from."""
 
     size: str = "nano"
     name: str = "mobilemamba-nano"

@@ -19,7 +19,6 @@ from tiny_artifact import tiny_manifest
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
-from flawline.application.models import RolledOutModels, ServingModel
 from flawline.core.recipe import RecipeBook, default_recipe
 from flawline.core.values import Inspection, Verdict
 from flawspec.decoding import DecodeLimits
@@ -38,20 +37,16 @@ class SharedLine:
         self.telemetry = RecordingTelemetry()
         self.queue = RedisQueue(self.options, clock)
         self._intake = ThreadPoolExecutor(1)
-        recipes = RecipeBook((default_recipe(tiny_manifest()),))
-        model = ServingModel(
-            MODEL,
-            recipes,
-            self.queue,
-            fault=lambda: None if self.queue.reachable else "queue_unavailable",
-        )
         self.inspector = Inspector(
-            models=RolledOutModels(model),
+            queue=self.queue,
             clock=clock,
             telemetry=self.telemetry,
             answers=self.queue.answers(600.0),
+            recipes=RecipeBook((default_recipe(tiny_manifest()),)),
+            model=MODEL,
             limits=InspectorLimits(DecodeLimits()),
             intake=self._intake,
+            fault=lambda: None if self.queue.reachable else "queue_unavailable",
         )
         await self.queue.start()
         self.inspector.open()

@@ -25,8 +25,9 @@ from flawline.adapters.prometheus import (
 )
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
-from flawline.application.ports import InferenceEngine, JobSource
+from flawline.application.ports import JobSource, Traces
 from flawline.application.stages import Stages
+from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
@@ -77,10 +78,11 @@ class Base:
     clock: SystemClock
     registry: CollectorRegistry
     queue_metrics: QueueMetrics
+    traces: Traces
     pools: Pools
 
     @classmethod
-    def of(cls, settings: FlawlineSettings) -> Base:
+    def of(cls, settings: FlawlineSettings, traces: Traces | None = None) -> Base:
         """Find the artifact and read its manifest. Raises StartupError."""
         try:
             artifact = ArtifactFile.find(settings.artifact, settings.artifact_sha256)
@@ -90,6 +92,7 @@ class Base:
         recipes = RecipeBook((default_recipe(artifact.manifest),))
         ProcessCollector(registry=registry)
         show_build(registry, flawline.__version__)
+        show_model(registry, model)
         return cls(
             settings=settings,
             artifact=artifact,
@@ -99,12 +102,13 @@ class Base:
             clock=SystemClock(),
             registry=registry,
             queue_metrics=QueueMetrics(registry),
+            traces=traces or NoTraces(),
             pools=Pools.of(settings.decode_threads),
         )
 
-    def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
-        """One more engine, for the artifact started with or another one."""
-        settings, artifact = self.settings, artifact or self.artifact
+    def engine(self) -> OnnxEngine:
+        """One more engine for the artifact."""
+        settings, artifact = self.settings, self.artifact
         return OnnxEngine(
             artifact.path,
             artifact.sha256,
@@ -123,40 +127,30 @@ class Base:
     ) -> tuple[BatchWorker, ...]:
         """One for each engine; lease_s: when leases of that queue run out, None for never."""
         metrics = EngineMetrics(self.registry)
-        show_model(self.registry, self.model)
         show_engine(
             self.registry,
             self.settings.engine_device,
             self.settings.engine_threads,
             lambda: any(engine.fell_back for engine in engines),
         )
-        pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
-        stages = Stages(pipeline, self.recipes, self.model.ref, self.clock)
-        workers = tuple(
-            self.worker(queue, engine, stages, metrics, lease_s=lease_s) for engine in engines
-        )
+        workers = tuple(self._worker(queue, engine, metrics, lease_s) for engine in engines)
         metrics.watch(
             lambda: float(sum(worker.jobs_in_hand for worker in workers)),
             lambda: max(worker.engine_busy_s for worker in workers),
         )
         return workers
 
-    def worker(
-        self,
-        queue: JobSource,
-        engine: InferenceEngine,
-        stages: Stages,
-        metrics: EngineMetrics,
-        *,
-        lease_s: float | None = None,
+    def _worker(
+        self, queue: JobSource, engine: OnnxEngine, metrics: EngineMetrics, lease_s: float | None
     ) -> BatchWorker:
-        """Feeds that engine; lease_s: when leases of that queue run out, None for never."""
+        pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
         return BatchWorker(
             queue=queue,
             engine=engine,
-            stages=stages,
+            stages=Stages(pipeline, self.recipes, self.model.ref, self.clock),
             clock=self.clock,
             telemetry=metrics,
+            traces=self.traces,
             threads=WorkerThreads(self.pools.prepare, self.pools.finish),
             policy=BatchPolicy(self.settings.max_batch),
             stall_limit_s=self.settings.engine_stall_s,
@@ -193,10 +187,10 @@ class Base:
         return queue
 
 
-async def started(load: Callable[[], Awaitable[None]]) -> None:
-    """Load a model and run it once. Raises StartupError."""
+async def started(engine: OnnxEngine) -> None:
+    """Load the model and run it once. Raises StartupError."""
     try:
-        await load()
+        await engine.start()
     except ArtifactError as error:
         raise StartupError(str(error)) from error
 
