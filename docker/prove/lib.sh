@@ -1,0 +1,96 @@
+# Sourced by the proofs. A Docker engine, and base images under the names that docker/Dockerfile and compose.yaml use.
+#
+# Where a Docker engine runs and can pull, it is used, and so are the real base images. Elsewhere (a machine without a
+# registry) an engine is started for the time of the proof, and stand-ins are made from Debian packages. A stand-in carries
+# this machine's certificates and package mirror: it is thrown away, never pushed.
+# shellcheck shell=bash
+set -euo pipefail
+
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+work=${FLAWLINE_PROVE_DIR:-/var/tmp/flawline-prove}
+image=flawline:prove
+standin_base=flawline-standin/python:bookworm
+
+say() { printf '\n== %s  [%s s]\n' "$1" "$SECONDS"; }
+fail() { echo "PROOF FAILED: $1" >&2; exit 1; }
+
+need() { # debian packages, where they are missing
+  local missing=()
+  for package in "$@"; do dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package"); done
+  if ((${#missing[@]})); then
+    apt-get update -q >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >/dev/null
+  fi
+}
+
+# An engine of our own, without networks: what runs in it uses the host's, on loopback.
+engine() {
+  if docker info >/dev/null 2>&1; then return; fi
+  need docker.io
+  mkdir -p "$work"
+  export DOCKER_HOST=unix://$work/docker.sock DOCKER_BUILDKIT=1
+  PATH=/usr/bin:/usr/sbin:$PATH # Debian's client is the one that belongs to Debian's engine
+  if ! docker info >/dev/null 2>&1; then
+    dockerd --data-root "$work/data" --exec-root "$work/exec" -H "$DOCKER_HOST" -p "$work/docker.pid" --bridge=none \
+      --iptables=false --ip6tables=false --ip-forward=false --storage-driver overlay2 >"$work/dockerd.log" 2>&1 &
+    until docker info >/dev/null 2>&1; do
+      kill -0 $! 2>/dev/null || fail "the Docker engine did not start: $(tail -3 "$work/dockerd.log")"
+      sleep 0.2
+    done
+  fi
+}
+
+engine_off() { # only the one that we started
+  [[ -f $work/docker.pid ]] || return 0
+  kill "$(<"$work/docker.pid")" 2>/dev/null || true
+  while [[ -f $work/docker.pid ]]; do sleep 0.2; done
+  umount "$work/exec/netns/default" 2>/dev/null || true
+}
+
+mirror() { awk '/^URIs/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources; }
+
+# rootfs NAME PACKAGES: a Debian file system with this machine's certificates, packed as an image
+standin() {
+  local name=$1 packages=$2 root
+  if docker image inspect "$name" >/dev/null 2>&1; then return; fi
+  need debootstrap
+  root=$(mktemp -d -p "$work")
+  debootstrap --variant=minbase --include="$packages" bookworm "$root" "$(mirror)" >"$work/debootstrap.log" 2>&1 ||
+    fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
+  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/machine-ca.crt"
+  printf '[global]\ncert=/etc/machine-ca.crt\n' >"$root/etc/pip.conf"
+  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* "$root"/usr/share/locale/*
+  tar -C "$root" -c . | docker import --change 'CMD ["/bin/sh"]' - "$name" >/dev/null
+  rm -rf "$root"
+}
+
+# The base of our images: BASE from the environment, the real one where it can be pulled, else a stand-in.
+base() {
+  if [[ -n ${BASE:-} ]]; then return; fi
+  BASE=$(sed -n 's/^ARG BASE=//p' "$repository/docker/Dockerfile")
+  if docker pull -q "$BASE" >/dev/null 2>&1; then return; fi
+  BASE=$standin_base
+  standin "$BASE" ca-certificates,python3,python3-venv
+}
+
+# build TARGET TAG [options]
+build() {
+  local target=$1 tag=$2
+  shift 2
+  docker build -q --network host --build-arg "BASE=$BASE" --target "$target" -t "$tag" "$@" \
+    -f "$repository/docker/Dockerfile" "$repository" >/dev/null
+}
+
+until_true() { # SECONDS COMMAND...: the command succeeds within that time
+  local limit=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < limit)) || return 1
+    sleep 0.2
+  done
+}
+
+frames() { # COUNT FOLDER: generated frames, drawn by the image itself
+  mkdir -p "$2" && chmod 777 "$2"
+  docker run --rm --network none -v "$2:/frames" "$image" sample /frames --count "$1" --seed 3 >/dev/null
+}
