@@ -93,5 +93,5 @@ $(VENV)/tritonclient/ready: | python
 
 $(VENV)/testing: pyproject.toml $(VENV)/torch
 	@echo "Installing what tests and checks need ..."
-	@$(PIP) --editable '.[train,otel,dev]'
+	@$(PIP) --editable '.[train,dev]'
 	@touch $@ $(VENV)/serving

@@ -83,6 +83,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
     "What runs": {
         "flawline_ready": "Are pictures accepted?",
         "flawline_model_info": "Which model inspects, and is it the same everywhere?",
+        "flawline_model_changes_total": "Was the model changed, and did a change fail?",
         "flawline_engine_info": "What does the engine compute with?",
         "flawline_build_info": "Which version runs where?",
     },
@@ -112,15 +113,19 @@ def metrics() -> dict[str, Explained]:
     api, worker = _registry_of_api("redis"), _registry_of_worker()
     falling_back = _registry_of_api("redis", queue_fallback="local")
     names = {id(registry): _names(registry) for registry in (api, worker)}
-    embedded = _names(_registry_of_api("memory"))
-    found = {}
-    for registry in (falling_back, worker):
+    alone = _registry_of_api("memory")
+    embedded = _names(alone)
+    found: dict[str, Explained] = {}
+    for registry in (falling_back, worker, alone):
         for family in registry.collect():
             name = _name(family)
+            if name in found:
+                continue
             shown_by = [
                 word for word, own in (("api", api), ("worker", worker)) if name in names[id(own)]
             ]
-            where = ", ".join(shown_by) or "api with `fallback = local`"
+            by_itself = "without a queue" if registry is alone else "with `fallback = local`"
+            where = ", ".join(shown_by) or f"api {by_itself}"
             if shown_by and name not in embedded:
                 where += " on a shared queue"
             found[name] = Explained(

@@ -9,12 +9,12 @@ FlawspecError
 │   ├── TooManyBytes        too_many_bytes
 │   ├── TooManyPixels       too_many_pixels
 │   └── PictureTooSmall     picture_too_small
-└── ArtifactError           what an operator configured
-    ├── MissingArtifact
-    ├── NotAnArtifact
-    ├── UnknownContract
-    ├── InvalidManifest     ``faults`` names all of them
-    └── HashMismatch
+└── ArtifactError           what an operator configured; ``code`` likewise
+    ├── MissingArtifact     missing_artifact
+    ├── NotAnArtifact       not_an_artifact
+    ├── UnknownContract     unknown_contract
+    ├── InvalidManifest     invalid_manifest; ``faults`` names all of them
+    └── HashMismatch        hash_mismatch
 
 ``str(error)`` is a sentence that may be shown to whoever sent the picture or configured the
 artifact: it holds nothing internal. What a library said lies in ``__cause__``.
@@ -83,21 +83,31 @@ class PictureTooSmall(PictureError):
 class ArtifactError(FlawspecError):
     """A model file cannot be used."""
 
+    code: ClassVar[str] = "bad_artifact"
+
 
 class MissingArtifact(ArtifactError):
     """There is no file, or it cannot be read."""
+
+    code = "missing_artifact"
 
 
 class NotAnArtifact(ArtifactError):
     """Not an ONNX file, or one without a manifest."""
 
+    code = "not_an_artifact"
+
 
 class UnknownContract(ArtifactError):
     """Made for another version of the contract."""
 
+    code = "unknown_contract"
+
 
 class InvalidManifest(ArtifactError):
     """The manifest breaks its rules; all the faults are named at once."""
+
+    code = "invalid_manifest"
 
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = tuple(faults)
@@ -106,3 +116,5 @@ class InvalidManifest(ArtifactError):
 
 class HashMismatch(ArtifactError):
     """The file is not the one that was released."""
+
+    code = "hash_mismatch"

@@ -59,7 +59,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What is trained and what its artifact will be called; `start` is a checkpoint to begin from."""
+    """What is trained and what its artifact will be called.
+
+    `start` is where its weights come from: a checkpoint (.safetensors) or a released artifact (.onnx); by
+    default they are made anew.
+    """
 
     size: str = "nano"
     name: str = "mobilemamba-nano"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,19 +79,27 @@ def network_predictor(network: nn.Module, device: torch.device) -> Predict:
     return predict
 
 
+def lay_in(
+    samples: Sequence[Sample], geometry: InputGeometry
+) -> tuple[NDArray[np.uint8], list[Letterbox]]:
+    """The samples as a network sees them, uint8 [N, 1, H, W], and how each was laid in."""
+    pictures = np.empty((len(samples), 1, geometry.height_px, geometry.width_px), dtype=np.uint8)
+    letterboxes = []
+    for row, sample in enumerate(samples):
+        rows, columns = sample.grey.shape
+        letterbox = Letterbox.fit(columns, rows, geometry.width_px, geometry.height_px)
+        letterbox.apply_into(sample.grey, geometry.pad_value, pictures[row, 0])
+        letterboxes.append(letterbox)
+    return pictures, letterboxes
+
+
 def detect(
     samples: tuple[Sample, ...], predict: Predict, geometry: InputGeometry, batch_size: int = 8
 ) -> Iterator[Detections]:
     """Detections of each sample, in order: letterbox, network, candidates, NMS, back to the picture's pixels."""
     for start in range(0, len(samples), batch_size):
         group = samples[start : start + batch_size]
-        pictures = np.empty((len(group), 1, geometry.height_px, geometry.width_px), dtype=np.uint8)
-        letterboxes = []
-        for row, sample in enumerate(group):
-            rows, columns = sample.grey.shape
-            letterbox = Letterbox.fit(columns, rows, geometry.width_px, geometry.height_px)
-            letterbox.apply_into(sample.grey, geometry.pad_value, pictures[row, 0])
-            letterboxes.append(letterbox)
+        pictures, letterboxes = lay_in(group, geometry)
         boxes, scores = predict(pictures)
         for row, letterbox in enumerate(letterboxes):
             yield _thin_out(boxes[row], scores[row], letterbox, geometry.nms_iou_threshold)

@@ -85,6 +85,15 @@ class Head(nn.Module):
         side_logits = torch.cat(sides, dim=2).unflatten(1, (4, self.bins))
         return Predictions(side_logits, torch.cat(classes, dim=2), points, strides, maps)
 
+    def class_layer_names(self) -> tuple[str, ...]:
+        """Names, in this module's state dict, of what depends on which classes there are."""
+        last = len(self.class_towers[0]) - 1  # type: ignore[arg-type]
+        return tuple(
+            f"class_towers.{level}.{last}.{part}"
+            for level in range(len(self.class_towers))
+            for part in ("weight", "bias")
+        )
+
 
 def _tower(channels: int, outputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []

@@ -15,7 +15,6 @@ import onnx
 from numpy.typing import NDArray
 
 from flawspec.artifact import SUMS_NAME, sha256_file
-from flawspec.letterbox import Letterbox
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.checkpoint import CheckpointError, Progress, load_average
 from mobilemamba.config import RunConfig
@@ -27,6 +26,7 @@ from mobilemamba.evaluate import (
     InputGeometry,
     Metrics,
     detect,
+    lay_in,
     measure,
 )
 from mobilemamba.export import (
@@ -197,12 +197,7 @@ def _real_pictures(dataset: Dataset, geometry: InputGeometry) -> NDArray[np.uint
     if not speaking:
         raise ExportError("every picture of the validation set is blank")
     chosen = list(itertools.islice(itertools.cycle(speaking), 2 * max(PARITY_BATCHES)))
-    pictures = np.empty((len(chosen), 1, geometry.height_px, geometry.width_px), dtype=np.uint8)
-    for row, sample in enumerate(chosen):
-        rows, columns = sample.grey.shape
-        letterbox = Letterbox.fit(columns, rows, geometry.width_px, geometry.height_px)
-        letterbox.apply_into(sample.grey, geometry.pad_value, pictures[row, 0])
-    return pictures
+    return lay_in(chosen, geometry)[0]
 
 
 def _manifest(

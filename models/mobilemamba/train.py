@@ -18,7 +18,6 @@ from mobilemamba.checkpoint import (
     Progress,
     RunState,
     load_checkpoint,
-    load_matching,
     save_checkpoint,
 )
 from mobilemamba.config import RunConfig, expand_path
@@ -34,6 +33,7 @@ from mobilemamba.evaluate import (
 from mobilemamba.objective import Objective
 from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
+from mobilemamba.start import start_from
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
@@ -86,7 +86,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         detector = build_detector(config.model.size, len(self.val.labels.names))
         if config.model.start:
-            load_matching(expand_path(config.model.start), detector)
+            start = expand_path(config.model.start)
+            start_from(
+                start, detector, config.model.size, self.val.labels, config.input, self.samples
+            )
         self.network = detector.to(device, memory_format=torch.channels_last)
         self.state = _start(self.network, config, device)
         self.progress = Progress(config.sha256, 0, 0, -1.0)

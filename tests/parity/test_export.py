@@ -11,6 +11,7 @@ import torch
 
 from flawspec.labels import LabelSet
 from flawspec.manifest import ArtifactManifest, TrainingData
+from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.detector import nano
 from mobilemamba.export import (
     ExportError,
@@ -20,9 +21,13 @@ from mobilemamba.export import (
     to_onnx,
     with_manifest,
 )
+from mobilemamba.from_artifact import load_artifact
 from mobilemamba.wrapper import ArtifactNetwork
 
 HEIGHT, WIDTH = 64, 128
+pytestmark = pytest.mark.timeout(
+    300
+)  # an export takes seconds, and a minute on a machine with much else to do
 
 
 def manifest(**changes) -> ArtifactManifest:
@@ -131,6 +136,19 @@ def test_the_manifest_travels_inside_and_bytes_are_repeatable(graph, tmp_path) -
     path.write_bytes(with_manifest(graph, manifest()))
     assert read_manifest(path) == manifest()
     assert path.read_bytes() == with_manifest(graph, manifest())
+
+
+def test_what_the_exporter_folded_is_found_again(network, graph, tmp_path) -> None:
+    path = tmp_path / "toy.onnx"
+    path.write_bytes(with_manifest(graph, manifest()))
+    read = nano(classes=3)
+    load_artifact(path, manifest(), read)  # which compares what both compute
+    ours, theirs = network.detector.state_dict(), read.state_dict()
+    constants = [n for n in ours if n.endswith(("decay_log", "step_bias", "factor"))]
+    assert len(constants) == 25
+    assert all(torch.allclose(ours[n], theirs[n], atol=1e-6) for n in constants)
+    with pytest.raises(CheckpointError, match="or was exported by another release"):
+        load_artifact(path, manifest(), nano(classes=2))
 
 
 def test_an_operator_outside_the_standard_is_named(

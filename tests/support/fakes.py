@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -16,7 +16,7 @@ from tiny_artifact import boxes_and_scores
 
 from flawline.application.job import JobOutcome
 from flawline.core.line_figures import Alarm
-from flawline.core.values import Inspection, RawOutput
+from flawline.core.values import Inspection, ModelInfo, RawOutput
 
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -73,8 +73,14 @@ class FakeEngine:
         self.started: asyncio.Queue[int] = asyncio.Queue()
         self.fails_on: Callable[[NDArray[np.uint8]], bool] = lambda image: False
         self.distort: Callable[[RawOutput], RawOutput] = lambda output: output
+        self.load_error: Exception | None = None
+        self.loads = 0
+        self.closed = False
+        self.fell_back = False
         self._free = asyncio.Event()
         self._free.set()
+        self._loadable = asyncio.Event()
+        self._loadable.set()
 
     @property
     def sizes(self) -> list[int]:
@@ -87,7 +93,24 @@ class FakeEngine:
     def release(self) -> None:
         self._free.set()
 
+    def hold_loading(self) -> None:
+        self._loadable.clear()
+
+    def release_loading(self) -> None:
+        self._loadable.set()
+
+    async def start(self) -> None:
+        self.loads += 1
+        await self._loadable.wait()
+        if self.load_error is not None:
+            raise self.load_error
+
+    def close(self) -> None:
+        self.closed = True
+
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        if self.closed:
+            raise RuntimeError("the engine is closed")
         self.batches.append(images.copy())
         self.started.put_nowait(len(images))
         await self._free.wait()
@@ -125,6 +148,22 @@ class RecordingTelemetry:
 
     def alarm_raised(self, line: str, alarm: Alarm) -> None:
         self.alarms.append((line, alarm))
+
+
+class RecordingModelTelemetry:
+    def __init__(self) -> None:
+        self.stable: list[str] = []
+        self.labels: set[str] = set()
+        self.changes: list[tuple[str, str]] = []
+
+    def expect(self, recipes: Iterable[str], labels: Iterable[str]) -> None:
+        self.labels |= set(labels)
+
+    def show_model(self, model: ModelInfo) -> None:
+        self.stable.append(model.version)
+
+    def model_changed(self, change: str, outcome: str) -> None:
+        self.changes.append((change, outcome))
 
 
 class InlineExecutor(Executor):

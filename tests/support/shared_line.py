@@ -19,6 +19,7 @@ from tiny_artifact import tiny_manifest
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
+from flawline.application.models import RolledOutModels, ServingModel
 from flawline.core.recipe import RecipeBook, default_recipe
 from flawline.core.values import Inspection, Verdict
 from flawspec.decoding import DecodeLimits
@@ -37,16 +38,20 @@ class SharedLine:
         self.telemetry = RecordingTelemetry()
         self.queue = RedisQueue(self.options, clock)
         self._intake = ThreadPoolExecutor(1)
+        recipes = RecipeBook((default_recipe(tiny_manifest()),))
+        model = ServingModel(
+            MODEL,
+            recipes,
+            self.queue,
+            fault=lambda: None if self.queue.reachable else "queue_unavailable",
+        )
         self.inspector = Inspector(
-            queue=self.queue,
+            models=RolledOutModels(model),
             clock=clock,
             telemetry=self.telemetry,
             answers=self.queue.answers(600.0),
-            recipes=RecipeBook((default_recipe(tiny_manifest()),)),
-            model=MODEL,
             limits=InspectorLimits(DecodeLimits()),
             intake=self._intake,
-            fault=lambda: None if self.queue.reachable else "queue_unavailable",
         )
         await self.queue.start()
         self.inspector.open()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+from flawline.application.models import Artifact
+from flawline.core.model_errors import UnknownModel, UnusableArtifact
 from flawline.core.values import ModelInfo
-from flawspec.artifact import read_manifest, verify
-from flawspec.errors import MissingArtifact
+from flawspec.artifact import SUMS_NAME, read_manifest, verify
+from flawspec.errors import ArtifactError, MissingArtifact
 from flawspec.manifest import ArtifactManifest
 
 _PACKAGED_FOLDER = "artifacts"  # holds one artifact under its released name, and SHA256SUMS
+_SUFFIX = ".onnx"
+_Stamp = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +36,7 @@ class ArtifactFile:
 
         sha256: what it must hash to; None asks the SHA256SUMS beside it. Raises ArtifactError.
         """
-        found = path or _packaged()
+        found = path or packaged_artifact()
         return cls(found, verify(found, sha256), read_manifest(found))
 
     def info(self) -> ModelInfo:
@@ -50,13 +58,121 @@ class ArtifactFile:
         )
 
 
-def _packaged() -> Path:
+class ArtifactShelf:
+    """Artifacts by name and version: all of one folder, and single files beside it.
+
+    A file is known by what its manifest says; one whose manifest cannot be read, by its file name,
+    which for a released artifact is NAME-VERSION.onnx.
+    """
+
+    def __init__(self, folder: Path | None, single: Sequence[Path] = ()) -> None:
+        self._folder = folder
+        self._single = tuple(single)
+        self._known: dict[Path, tuple[_Stamp, Artifact]] = {}
+
+    async def artifacts(self) -> tuple[Artifact, ...]:
+        """All of them, by file name, with what is wrong with those that cannot be used."""
+        return await asyncio.to_thread(self._artifacts)
+
+    async def find(self, name: str, version: str | None) -> ArtifactFile:
+        """The one of that name and version, read anew; without a version the one made last.
+
+        Raises UnknownModel or UnusableArtifact.
+        """
+        return await asyncio.to_thread(self._find, name, version)
+
+    def _artifacts(self) -> tuple[Artifact, ...]:
+        seen = {path: _stamp(path) for path in self._paths()}
+        # Hashing is what costs, and anybody may ask.
+        self._known = {
+            path: known
+            if (known := self._known.get(path)) is not None and known[0] == stamp
+            else (stamp, _looked_at(path))
+            for path, stamp in seen.items()
+        }
+        return tuple(artifact for _, artifact in self._known.values())
+
+    def _find(self, name: str, version: str | None) -> ArtifactFile:
+        manifests, others = {}, []
+        for path in self._paths():
+            try:
+                manifest = read_manifest(path)
+            except ArtifactError as error:
+                if _would_be_called(path.name, name, version):
+                    raise unusable(path, error) from error
+                continue
+            if manifest.model_name == name and version in (None, manifest.model_version):
+                manifests[path] = manifest
+            else:
+                others.append(f"{manifest.model_name} {manifest.model_version}")
+        if not manifests:
+            raise UnknownModel(name, version, others)
+        return _only_latest(manifests)
+
+    def _paths(self) -> Iterator[Path]:
+        """Each file once: the same one may lie in the folder and be named by itself."""
+        seen = set()
+        in_folder = self._folder.glob(f"*{_SUFFIX}") if self._folder is not None else ()
+        for path in sorted((*in_folder, *self._single), key=lambda path: path.name):
+            if path.is_file() and path.resolve() not in seen:
+                seen.add(path.resolve())
+                yield path
+
+
+def unusable(path: Path, error: ArtifactError) -> UnusableArtifact:
+    """What is wrong with a file, for callers who need not know in which folder it lies."""
+    return UnusableArtifact(error.code, str(error).replace(str(path), path.name))
+
+
+def packaged_artifact() -> Path:
+    """The file that travels in the package. Raises MissingArtifact."""
     folder = Path(str(files("flawline") / _PACKAGED_FOLDER))
     # a link that points nowhere (a checkout without models/artifacts) is no file
-    for path in sorted(folder.glob("*.onnx")):
+    for path in sorted(folder.glob(f"*{_SUFFIX}")):
         if path.is_file():
             return path
     raise MissingArtifact(
         "This installation carries no artifact of its own; "
         "set FLAWLINE_ARTIFACT to an .onnx file written by `mobilemamba export`."
     )
+
+
+def _looked_at(path: Path) -> Artifact:
+    try:
+        return Artifact(path.name, ArtifactFile.find(path, None).info())
+    except ArtifactError as error:
+        return Artifact(path.name, fault=str(unusable(path, error)))
+
+
+def _only_latest(manifests: Mapping[Path, ArtifactManifest]) -> ArtifactFile:
+    """The one made last, its hash compared. Raises UnusableArtifact."""
+    last = max(manifests, key=lambda path: _moment(manifests[path].created_at))
+    version = manifests[last].model_version
+    twins = [path for path in manifests if manifests[path].model_version == version]
+    if len(twins) > 1:
+        names = ", ".join(path.name for path in twins)
+        message = f"{manifests[last].model_name} {version} is in several files ({names}); keep one."
+        raise UnusableArtifact("ambiguous_artifact", message)
+    try:
+        return ArtifactFile.find(last, None)
+    except ArtifactError as error:
+        raise unusable(last, error) from error
+
+
+def _stamp(path: Path) -> _Stamp:
+    """Changes when the file changes, or what vouches for it."""
+    beside = path.resolve().with_name(SUMS_NAME)
+    found = [file.stat() for file in (path, beside) if file.is_file()]
+    return tuple((stat.st_size, stat.st_mtime_ns) for stat in found)
+
+
+def _would_be_called(file_name: str, name: str, version: str | None) -> bool:
+    stem = file_name.removesuffix(_SUFFIX)
+    if version is not None:
+        return stem == f"{name}-{version}"
+    return stem == name or stem.startswith(f"{name}-")
+
+
+def _moment(created_at: str) -> datetime:
+    # Python 3.10 reads no other fractions than of 3 or 6 digits, and no Z.
+    return datetime.fromisoformat(re.sub(r"\.\d+", "", created_at).replace("Z", "+00:00"))

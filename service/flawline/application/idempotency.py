@@ -103,5 +103,7 @@ def _same(kept: str, asked: str, inspection: Inspection) -> Inspection:
 
 
 def _fingerprint_of(order: Order) -> str:
-    asked = f"{order.recipe.name}/{order.min_score}/".encode()
+    # The model as asked for, not as found: a key outlives a switch of the stable one.
+    model = "".join(f"{word}/" for word in order.model_asked if word is not None)
+    asked = f"{order.recipe.name}/{order.min_score}/{model}".encode()
     return hashlib.sha256(asked + hashlib.sha256(order.picture).digest()).hexdigest()

@@ -14,21 +14,21 @@ from flawline.application.failures import new_error_id
 from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
+from flawline.application.models import ModelChoice, ServingModel
 from flawline.application.order import Order, inspection_of
-from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry, Traces
+from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry
 from flawline.application.request import (
     InspectionRequest,
     checked_deadline_ms,
     checked_idempotency_key,
     checked_line,
     checked_min_score,
+    checked_model,
     checked_part_id,
     checked_priority,
     usable_traceparent,
 )
-from flawline.application.traces import NoTraces, why_ended
 from flawline.core.errors import BadPicture, InspectionError, NotReady
-from flawline.core.recipe import RecipeBook
 from flawline.core.values import FrameInfo, Inspection, ModelInfo
 from flawspec.decoding import DecodeLimits, probe
 from flawspec.errors import PictureError
@@ -64,42 +64,31 @@ class Readiness:
 class Inspector:
     """Takes a request, queues it, and answers by its deadline.
 
-    `fault` says what is wrong with the workers, None when nothing is. `intake` runs header probe
-    and hash of large pictures. New work is refused until `open`, and again from `drain` on.
-    `degraded` says what is wrong although work can be taken. `served` says what inspects, where
-    that is not `model` in this process. `watch` looks at the declared lines over time. `publish` is
-    told of each inspection that was answered.
+    Each request is bound to one of `models` from its queueing to its answer. `intake` runs header
+    probe and hash of large pictures. New work is refused until `open`, and again from `drain` on.
+    `degraded` says what is wrong although work can be taken. `watch` looks at the declared lines
+    over time. `publish` is told of each inspection that was answered.
     """
 
     def __init__(
         self,
         *,
-        queue: JobIntake,
+        models: ModelChoice,
         clock: Clock,
         telemetry: Telemetry,
         answers: AnswerMemory,
-        recipes: RecipeBook,
-        model: ModelInfo,
         limits: InspectorLimits,
         intake: Executor,
-        fault: Callable[[], str | None],
         degraded: Callable[[], str | None] = lambda: None,
-        served: Callable[[], tuple[ModelInfo, ...]] | None = None,
         watch: LineWatch | None = None,
         publish: Callable[[Inspection], None] = lambda _: None,
-        traces: Traces | None = None,
     ) -> None:
-        self._queue = queue
+        self._models = models
         self._clock = clock
         self._telemetry = telemetry
-        self._traces = traces or NoTraces()
-        self._recipes = recipes
-        self._model = model
         self._limits = limits
         self._intake = intake
-        self._fault = fault
         self._degraded = degraded
-        self._served = served or (lambda: (model,))
         self._watch = watch or LineWatch((), clock)
         self._publish = publish
         self._closed_because: str | None = "starting"
@@ -130,16 +119,16 @@ class Inspector:
 
     @property
     def recipes(self) -> tuple[str, ...]:
-        """Names of the known recipes."""
-        return self._recipes.names
+        """Names of the recipes known for the stable model."""
+        return self._models.stable.recipes.names
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """The models that inspect."""
-        return self._served()
+        """The models that inspect, the stable one first."""
+        return self._models.loaded()
 
     def readiness(self) -> Readiness:
         """Whether new work is taken at this moment."""
-        reason = self._closed_because or self._fault()
+        reason = self._closed_because or self._models.stable.fault()
         return Readiness(ready=reason is None, reason=reason, degraded=self._degraded())
 
     def check_ready(self) -> None:
@@ -166,18 +155,8 @@ class Inspector:
         damaged on decoding. Cancelling the call withdraws the picture, unless it has an idempotency
         key: then a repeat may still want the answer.
         """
-        span = self._traces.begin(usable_traceparent(request.traceparent))
         try:
-            inspection = await self._inspected(request, span.traceparent)
-        except BaseException as error:
-            span.ended(why_ended(error))
-            raise
-        span.answered(inspection)
-        return inspection
-
-    async def _inspected(self, request: InspectionRequest, traceparent: str | None) -> Inspection:
-        try:
-            order = self._checked(request, traceparent)
+            order = self._checked(request)
             key = checked_idempotency_key(request.idempotency_key)
             if key is None:
                 return await self._inspect(order)
@@ -202,7 +181,10 @@ class Inspector:
         self._idle.clear()
         self._watch.seen(order.line)
         try:
-            outcome = await self._outcome(order)
+            # Anew: the model it was checked against may be gone, if it waited for its key.
+            with self._models.borrowed(*order.model_asked) as model:
+                order.model, order.recipe = model.info.ref, model.recipes.find(order.recipe.name)
+                outcome = await self._outcome(order, model.queue)
         finally:
             self._open_inspections -= 1
             if not self._open_inspections:
@@ -211,7 +193,7 @@ class Inspector:
 
     def _answer(self, order: Order, outcome: JobOutcome) -> Inspection:
         total_ms = (self._clock.monotonic_s() - order.started_s) * 1000
-        inspection = inspection_of(order, outcome, self._model.ref, total_ms)
+        inspection = inspection_of(order, outcome, total_ms)
         self._telemetry.inspected(inspection)
         try:
             self._publish(inspection)
@@ -224,28 +206,42 @@ class Inspector:
         if readiness.reason is not None:
             raise NotReady(readiness.reason, self._limits.retry_after_s)
 
-    def _checked(self, request: InspectionRequest, traceparent: str | None) -> Order:
-        self._require_ready()
+    def _checked(self, request: InspectionRequest) -> Order:
+        asked = checked_model(request.model, request.model_version)
+        model = self._ready_model(*asked)
         limits = self._limits
         return Order(
             picture=request.picture,
             line=checked_line(request.line),
             part_id=checked_part_id(request.part_id),
             priority=checked_priority(request.priority),
-            recipe=self._recipes.find(request.recipe),
+            model_asked=asked,
+            model=model.info.ref,
+            recipe=model.recipes.find(request.recipe),
             min_score=checked_min_score(request.min_score),
             started_s=self._clock.monotonic_s(),
             deadline_ms=checked_deadline_ms(
                 request.deadline_ms, limits.deadline_ms, limits.max_deadline_ms
             ),
             created_at=self._clock.utc_now(),
-            traceparent=traceparent,
+            traceparent=usable_traceparent(request.traceparent),
             caller=request.caller,
         )
 
-    async def _outcome(self, order: Order) -> JobOutcome:
+    def _ready_model(self, name: str | None, version: str | None) -> ServingModel:
+        """What a request is bound to if it is queued at once. Raises NotReady or UnknownModel."""
+        if name is None:
+            self._require_ready()
+            return self._models.stable
+        with self._models.borrowed(name, version) as model:
+            reason = self._closed_because or model.fault()
+            if reason is not None:
+                raise NotReady(reason, self._limits.retry_after_s)
+            return model
+
+    async def _outcome(self, order: Order, queue: JobIntake) -> JobOutcome:
         try:
-            outcome = await within(self._clock, order.deadline_s, self._ask(order))
+            outcome = await within(self._clock, order.deadline_s, self._ask(order, queue))
         except DeadlinePassed:
             return Expired()
         except InspectionError:
@@ -258,7 +254,7 @@ class Inspector:
         late = self._clock.monotonic_s() > order.deadline_s
         return Expired() if late and isinstance(outcome, Judged) else outcome
 
-    async def _ask(self, order: Order) -> JobOutcome:
+    async def _ask(self, order: Order, queue: JobIntake) -> JobOutcome:
         order.frame = await self._look_at(order.picture)
         job = Job(
             job_id=order.inspection_id,
@@ -272,10 +268,10 @@ class Inspector:
             traceparent=order.traceparent,
         )
         try:
-            await self._queue.submit(job)
-            return await self._queue.result(job.job_id)
+            await queue.submit(job)
+            return await queue.result(job.job_id)
         except asyncio.CancelledError:  # the deadline passed, or the caller went away
-            await self._queue.cancel(job.job_id)
+            await queue.cancel(job.job_id)
             raise
 
     async def _look_at(self, picture: bytes) -> FrameInfo:

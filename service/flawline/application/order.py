@@ -26,12 +26,16 @@ class Order:
     """A request that was checked; the frame is filled in once the picture was looked at.
 
     started_s: moment of the monotonic clock, in seconds. created_at: the same moment, UTC.
+    model_asked: name and version, None where left open. model and recipe are what that meant when it
+    was last looked up.
     """
 
     picture: bytes
     line: str
     part_id: str | None
     priority: Priority
+    model_asked: tuple[str | None, str | None]
+    model: ModelRef
     recipe: Recipe
     min_score: float | None
     started_s: float
@@ -48,16 +52,14 @@ class Order:
         return self.started_s + self.deadline_ms / 1000
 
 
-def inspection_of(
-    order: Order, outcome: JobOutcome, model: ModelRef, total_ms: float
-) -> Inspection:
-    """The answer to an order; without a verdict it names `model` and the recipe asked for.
+def inspection_of(order: Order, outcome: JobOutcome, total_ms: float) -> Inspection:
+    """The answer to an order; without a verdict it names the model and the recipe asked for.
 
     Raises BadPicture when the outcome is that the picture cannot be decoded.
     """
     if isinstance(outcome, PictureRefused):
         raise BadPicture(outcome.code, outcome.detail)
-    judged = outcome if isinstance(outcome, Judged) else _undefined(order, outcome, model)
+    judged = outcome if isinstance(outcome, Judged) else _undefined(order, outcome)
     return Inspection(
         inspection_id=order.inspection_id,
         verdict=judged.verdict,
@@ -73,13 +75,13 @@ def inspection_of(
     )
 
 
-def _undefined(order: Order, outcome: Failed | Expired | Abandoned, model: ModelRef) -> Judged:
+def _undefined(order: Order, outcome: Failed | Expired | Abandoned) -> Judged:
     return Judged(
         verdict=Verdict.UNDEFINED,
         reasons=(_why_undefined(order, outcome),),
         detections=(),
         recipe=order.recipe.with_min_score(order.min_score).ref,
-        model=model,
+        model=order.model,
         times=StageTimes(),
     )
 

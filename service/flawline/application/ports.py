@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
-from flawline.application.traces import StageSpan
 from flawline.application.watchers import WatchedInspection
 from flawline.core.line_figures import Alarm
-from flawline.core.values import Inspection, RawOutput
+from flawline.core.values import Inspection, ModelInfo, RawOutput
 
 
 class Timer(Protocol):
@@ -51,6 +50,23 @@ class InferenceEngine(Protocol):
         `images`: uint8 [N, 1, height, width], grey values in input pixels. It stays unchanged until
         the call ends. Any exception means that no row has an output.
         """
+        ...
+
+
+class StartableEngine(InferenceEngine, Protocol):
+    """An engine that comes and goes while the process runs."""
+
+    @property
+    def fell_back(self) -> bool:
+        """Whether it computes on the CPU although another device was asked for."""
+        ...
+
+    async def start(self) -> None:
+        """Load the network and run it once. Raises flawspec's ArtifactError."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds; may block for a moment, and be called more than once."""
         ...
 
 
@@ -103,6 +119,20 @@ class JobQueue(JobIntake, JobSource, Protocol):
 
     async def close(self) -> None:
         """Wake every waiting `lease`; who still waits for a result learns that there is none."""
+        ...
+
+
+class LocalQueue(JobQueue, Protocol):
+    """A queue within this process, which knows its state at any moment."""
+
+    @property
+    def depth(self) -> int:
+        """Jobs that wait for a worker."""
+        ...
+
+    @property
+    def oldest_age_s(self) -> float:
+        """How long the oldest waiting job has waited, in seconds; 0 when none waits."""
         ...
 
 
@@ -175,34 +205,17 @@ class WorkerTelemetry(Protocol):
         ...
 
 
-class InspectionSpan(Protocol):
-    """One inspection in its trace, from request to answer; ended once."""
+class ModelTelemetry(Protocol):
+    """Is told which models there are. Never raises, never waits."""
 
-    @property
-    def traceparent(self) -> str | None:
-        """W3C trace context for what is done on its behalf; None when there is no trace."""
+    def expect(self, recipes: Iterable[str], labels: Iterable[str]) -> None:
+        """Pictures will be judged by these recipes, and flaws of these classes found."""
         ...
 
-    def answered(self, inspection: Inspection) -> None:
-        """It ended with an answer, with or without a verdict."""
+    def show_model(self, model: ModelInfo) -> None:
+        """This one is stable now."""
         ...
 
-    def ended(self, because: str) -> None:
-        """It ended without one: the code of an InspectionError, "cancelled" or "internal"."""
-        ...
-
-
-class Traces(Protocol):
-    """Records what became of inspections, wherever it was done. Only `close` waits, none raises."""
-
-    def begin(self, traceparent: str | None) -> InspectionSpan:
-        """An inspection begins; `traceparent` is the caller's W3C trace context, if he sent one."""
-        ...
-
-    def worked(self, lease: Lease, outcome: JobOutcome, spans: Sequence[StageSpan]) -> None:
-        """A worker is done with a job; where it failed, it did in the last of these stages."""
-        ...
-
-    async def close(self) -> None:
-        """Send what is left, in bounded time."""
+    def model_changed(self, change: str, outcome: str) -> None:
+        """load, unload, switch or roll_back was done, refused (nothing was tried), or failed."""
         ...

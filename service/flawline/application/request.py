@@ -27,7 +27,8 @@ class InspectionRequest:
     recipe: its name.
     min_score: 0..1, replaces the recipe's thresholds for this request. deadline_ms: from now.
     priority: a word of `flawline.core.priority.Priority`. traceparent: the caller's W3C trace context.
-    idempotency_key: repeats of a request under one key get one answer. None means the default.
+    idempotency_key: repeats of a request under one key get one answer. model, model_version: a loaded
+    model to inspect with, by its name; the version may be left out. None means the default.
     caller: who asks, as the protocol's lock knows him; "" for anybody. Never what a caller says of himself.
     """
 
@@ -41,6 +42,8 @@ class InspectionRequest:
     traceparent: str | None = None
     idempotency_key: str | None = None
     caller: str = ""
+    model: str | None = None
+    model_version: str | None = None
 
 
 def is_line_name(text: str) -> bool:
@@ -95,6 +98,13 @@ def checked_priority(priority: str | None) -> Priority:
     except ValueError:
         known = ", ".join(known.value for known in Priority)
         raise InvalidRequest("priority", f"priority must be one of {known}.") from None
+
+
+def checked_model(name: str | None, version: str | None) -> tuple[str | None, str | None]:
+    """Both as given. Raises InvalidRequest for a version of nothing."""
+    if name is None and version is not None:
+        raise InvalidRequest("model_version", "model_version says nothing without model.")
+    return name, version
 
 
 def checked_idempotency_key(key: str | None) -> str | None:

@@ -25,9 +25,8 @@ from flawline.adapters.prometheus import (
 )
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
-from flawline.application.ports import JobSource, Traces
+from flawline.application.ports import InferenceEngine, JobSource
 from flawline.application.stages import Stages
-from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
@@ -78,11 +77,10 @@ class Base:
     clock: SystemClock
     registry: CollectorRegistry
     queue_metrics: QueueMetrics
-    traces: Traces
     pools: Pools
 
     @classmethod
-    def of(cls, settings: FlawlineSettings, traces: Traces | None = None) -> Base:
+    def of(cls, settings: FlawlineSettings) -> Base:
         """Find the artifact and read its manifest. Raises StartupError."""
         try:
             artifact = ArtifactFile.find(settings.artifact, settings.artifact_sha256)
@@ -92,7 +90,6 @@ class Base:
         recipes = RecipeBook((default_recipe(artifact.manifest),))
         ProcessCollector(registry=registry)
         show_build(registry, flawline.__version__)
-        show_model(registry, model)
         return cls(
             settings=settings,
             artifact=artifact,
@@ -102,13 +99,12 @@ class Base:
             clock=SystemClock(),
             registry=registry,
             queue_metrics=QueueMetrics(registry),
-            traces=traces or NoTraces(),
             pools=Pools.of(settings.decode_threads),
         )
 
-    def engine(self) -> OnnxEngine:
-        """One more engine for the artifact."""
-        settings, artifact = self.settings, self.artifact
+    def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
+        """One more engine, for the artifact started with or another one."""
+        settings, artifact = self.settings, artifact or self.artifact
         return OnnxEngine(
             artifact.path,
             artifact.sha256,
@@ -127,30 +123,40 @@ class Base:
     ) -> tuple[BatchWorker, ...]:
         """One for each engine; lease_s: when leases of that queue run out, None for never."""
         metrics = EngineMetrics(self.registry)
+        show_model(self.registry, self.model)
         show_engine(
             self.registry,
             self.settings.engine_device,
             self.settings.engine_threads,
             lambda: any(engine.fell_back for engine in engines),
         )
-        workers = tuple(self._worker(queue, engine, metrics, lease_s) for engine in engines)
+        pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
+        stages = Stages(pipeline, self.recipes, self.model.ref, self.clock)
+        workers = tuple(
+            self.worker(queue, engine, stages, metrics, lease_s=lease_s) for engine in engines
+        )
         metrics.watch(
             lambda: float(sum(worker.jobs_in_hand for worker in workers)),
             lambda: max(worker.engine_busy_s for worker in workers),
         )
         return workers
 
-    def _worker(
-        self, queue: JobSource, engine: OnnxEngine, metrics: EngineMetrics, lease_s: float | None
+    def worker(
+        self,
+        queue: JobSource,
+        engine: InferenceEngine,
+        stages: Stages,
+        metrics: EngineMetrics,
+        *,
+        lease_s: float | None = None,
     ) -> BatchWorker:
-        pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
+        """Feeds that engine; lease_s: when leases of that queue run out, None for never."""
         return BatchWorker(
             queue=queue,
             engine=engine,
-            stages=Stages(pipeline, self.recipes, self.model.ref, self.clock),
+            stages=stages,
             clock=self.clock,
             telemetry=metrics,
-            traces=self.traces,
             threads=WorkerThreads(self.pools.prepare, self.pools.finish),
             policy=BatchPolicy(self.settings.max_batch),
             stall_limit_s=self.settings.engine_stall_s,
@@ -187,10 +193,10 @@ class Base:
         return queue
 
 
-async def started(engine: OnnxEngine) -> None:
-    """Load the model and run it once. Raises StartupError."""
+async def started(load: Callable[[], Awaitable[None]]) -> None:
+    """Load a model and run it once. Raises StartupError."""
     try:
-        await engine.start()
+        await load()
     except ArtifactError as error:
         raise StartupError(str(error)) from error
 

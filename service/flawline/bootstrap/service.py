@@ -10,60 +10,65 @@ from prometheus_client import CollectorRegistry
 
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_feed import MemoryFeed
-from flawline.adapters.memory_queue import MemoryQueue
-from flawline.adapters.onnx_engine import OnnxEngine
-from flawline.adapters.prometheus import InspectionMetrics, Known, LineMetrics
+from flawline.adapters.prometheus import (
+    InspectionMetrics,
+    Known,
+    LineMetrics,
+    ModelMetrics,
+    show_model,
+)
 from flawline.adapters.redis_queue import RedisQueue
 from flawline.application.fallback import FallbackQueue
 from flawline.application.inspector import Inspector, InspectorLimits
+from flawline.application.lane import Lane
 from flawline.application.line_watch import LineWatch
-from flawline.application.ports import InspectionFeed, JobIntake, Traces
+from flawline.application.loaded_models import LoadedModels
+from flawline.application.models import ModelControl, RolledOutModels, ServingModel
+from flawline.application.ports import AnswerMemory, InspectionFeed, JobIntake
+from flawline.application.proving import Prover
 from flawline.application.request import DEFAULT_LINE
-from flawline.application.worker import BatchWorker
+from flawline.bootstrap.lanes import LaneMaker
 from flawline.bootstrap.parts import Base, Pools, started
-from flawline.bootstrap.tracing import traces_of
+from flawline.bootstrap.repository import FileRepository
 from flawline.core.values import ModelInfo
 from flawline.settings import FlawlineSettings
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class _LocalParts:
-    """What inspects in this process."""
-
-    queue: MemoryQueue
-    engine: OnnxEngine
-    worker: BatchWorker
-
-    async def start(self) -> None:
-        await started(self.engine)
-        self.worker.start()
-
-    async def stop(self) -> None:
-        await self.worker.stop()
-        await self.queue.close()
-        self.engine.close()
+# A request is answered by its deadline; what it leaves behind is gone a moment later.
+_AFTER_THE_LAST_DEADLINE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Everything that inspects, without the protocols; `start` it once, then `stop` it."""
+    """Everything that inspects, without the protocols; `start` it once, then `stop` it.
+
+    models: as protocols show and change them. loaded: the same where they are in this process,
+    which alone can give out an engine.
+    """
 
     inspector: Inspector
+    models: ModelControl
+    loaded: LoadedModels | None
     feed: InspectionFeed
     telemetry_registry: CollectorRegistry
-    model: ModelInfo
-    _local: _LocalParts | None
+    _fallback: Lane | None
     _shared: RedisQueue | None
     _pools: Pools
-    _traces: Traces
     _drain_timeout_s: float
+
+    @property
+    def model(self) -> ModelInfo:
+        """The stable one."""
+        return self.models.stable.info
 
     async def start(self) -> None:
         """Load the model if it is run here, run it once, then take work. Raises StartupError."""
-        if self._local is not None:
-            await self._local.start()
+        if self.loaded is not None:
+            await started(self.loaded.start)
+        if self._fallback is not None:
+            await started(self._fallback.load)
+            self._fallback.start()
         if self._shared is not None:
             await self._shared.start()
         self.inspector.open()
@@ -72,96 +77,79 @@ class Service:
         """Finish what was accepted, in bounded time, and end the threads."""
         if not await self.inspector.drain(self._drain_timeout_s):
             logger.warning("drain_timeout limit_s=%g", self._drain_timeout_s)
-        if self._local is not None:
-            await self._local.stop()
+        if self.loaded is not None:
+            await self.loaded.close()
+        if self._fallback is not None:
+            await self._fallback.stop()
         if self._shared is not None:
             await self._shared.close()
-        await self._traces.close()
         self._pools.close()
 
 
 def build_service(settings: FlawlineSettings) -> Service:
     """Put the parts together; nothing runs yet. Raises StartupError."""
-    base = Base.of(settings, traces_of(settings, "flawline-api"))
-    if settings.queue == "memory":
-        local = _local_parts(base)
-        base.queue_metrics.watch(
-            lambda: local.queue.depth, lambda: local.queue.oldest_age_s, settings.queue_capacity
-        )
-        memory_feed = MemoryFeed(settings.watch_buffer)
-        inspector = _inspector(base, local.queue, memory_feed, fault=local.worker.fault)
-        return _service(base, inspector, memory_feed, local, None)
-    shared = base.shared_queue()
-    feed = shared.feed(settings.watch_buffer)
-    if settings.queue_fallback == "refuse":
-        inspector = _inspector(base, shared, feed, fault=lambda: _outage(shared), shared=shared)
-        return _service(base, inspector, feed, None, shared)
-    local = _local_parts(base)
-    queue = FallbackQueue(shared, local.queue, base.clock, lambda: shared.reachable)
-    inspector = _inspector(
-        base,
-        queue,
-        feed,
-        fault=lambda: None if shared.reachable else local.worker.fault(),
-        degraded=lambda: _outage(shared),
-        shared=shared,
+    base = Base.of(settings)
+    return _embedded(base) if settings.queue == "memory" else _scaled_out(base)
+
+
+def _embedded(base: Base) -> Service:
+    settings, lanes, metrics = base.settings, LaneMaker(base), _inspection_metrics(base)
+    model_metrics = ModelMetrics(base.registry, metrics)
+    model_metrics.show_model(base.model)
+    models = LoadedModels(
+        lanes.lane(base.artifact),
+        FileRepository(base, lanes),
+        prover=Prover(base.clock, settings.model_load_timeout_s, settings.max_batch),
+        telemetry=model_metrics,
+        max_loaded=settings.max_loaded_models,
+        leave_s=settings.max_deadline_ms / 1000 + _AFTER_THE_LAST_DEADLINE_S,
+        allowed=settings.allows_model_control,
     )
+    lanes.watch(lambda: models.lanes)
+    base.queue_metrics.watch(
+        lambda: models.depth, lambda: models.oldest_age_s, settings.queue_capacity
+    )
+    feed = MemoryFeed(settings.watch_buffer)
+    answers = MemoryAnswers(settings.idempotency_s, base.clock)
+    inspector = _inspector(base, models, metrics, answers, feed)
+    return _service(base, inspector, models, feed, loaded=models)
+
+
+def _scaled_out(base: Base) -> Service:
+    shared, metrics = base.shared_queue(), _inspection_metrics(base)
+    show_model(base.registry, base.model)
+    answers = shared.answers(base.settings.idempotency_s)
+    feed = shared.feed(base.settings.watch_buffer)
+    if base.settings.queue_fallback == "refuse":
+        models = _rolled_out(base, shared, shared, fault=lambda: _outage(shared))
+        inspector = _inspector(base, models, metrics, answers, feed)
+        return _service(base, inspector, models, feed, shared=shared)
+    lanes = LaneMaker(base)
+    local = lanes.lane(base.artifact)
+    lanes.watch(lambda: (local,))
+    queue = FallbackQueue(shared, local.queue, base.clock, lambda: shared.reachable)
+    models = _rolled_out(
+        base, shared, queue, fault=lambda: None if shared.reachable else local.worker.fault()
+    )
+    inspector = _inspector(base, models, metrics, answers, feed, degraded=lambda: _outage(shared))
     base.queue_metrics.watch_fallback(lambda: float(not shared.reachable))
-    return _service(base, inspector, feed, local, shared)
+    return _service(base, inspector, models, feed, fallback=local, shared=shared)
 
 
 def _outage(shared: RedisQueue) -> str | None:
     return None if shared.reachable else "queue_unavailable"
 
 
-def _local_parts(base: Base) -> _LocalParts:
-    settings = base.settings
-    queue = MemoryQueue(
-        settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
-    )
-    engine = base.engine()
-    (worker,) = base.workers(queue, [engine])
-    return _LocalParts(queue, engine, worker)
+def _inspection_metrics(base: Base) -> InspectionMetrics:
+    lines = (*base.settings.lines, DEFAULT_LINE)
+    return InspectionMetrics(base.registry, Known(lines, base.recipes.names, base.model.labels))
 
 
-def _inspector(
-    base: Base,
-    queue: JobIntake,
-    feed: InspectionFeed,
-    *,
-    fault: Callable[[], str | None],
-    degraded: Callable[[], str | None] = lambda: None,
-    shared: RedisQueue | None = None,
-) -> Inspector:
-    settings = base.settings
-    lines = (*settings.lines, DEFAULT_LINE)
-    metrics = InspectionMetrics(base.registry, Known(lines, base.recipes.names, base.model.labels))
-    watch = LineWatch(settings.lines, base.clock)
-    LineMetrics(base.registry, watch.figures)
-    inspector = Inspector(
-        queue=queue,
-        clock=base.clock,
-        telemetry=metrics,
-        traces=base.traces,
-        answers=(
-            MemoryAnswers(settings.idempotency_s, base.clock)
-            if shared is None
-            else shared.answers(settings.idempotency_s)
-        ),
-        recipes=base.recipes,
-        model=base.model,
-        limits=InspectorLimits(base.limits, settings.deadline_ms, settings.max_deadline_ms),
-        intake=base.pools.intake,
-        fault=fault,
-        degraded=degraded,
-        served=None if shared is None else lambda: _served(base.model, shared.announced),
-        watch=watch,
-        publish=feed.publish,
-    )
-    metrics.watch(
-        lambda: float(inspector.open_inspections), lambda: float(inspector.readiness().ready)
-    )
-    return inspector
+def _rolled_out(
+    base: Base, shared: RedisQueue, queue: JobIntake, *, fault: Callable[[], str | None]
+) -> RolledOutModels:
+    model = ServingModel(base.model, base.recipes, queue, fault)
+    return RolledOutModels(model, lambda: _served(base.model, shared.announced))
 
 
 def _served(own: ModelInfo, announced: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
@@ -173,21 +161,53 @@ def _served(own: ModelInfo, announced: tuple[ModelInfo, ...]) -> tuple[ModelInfo
     return tuple(models.values())
 
 
+def _inspector(
+    base: Base,
+    models: ModelControl,
+    metrics: InspectionMetrics,
+    answers: AnswerMemory,
+    feed: InspectionFeed,
+    *,
+    degraded: Callable[[], str | None] = lambda: None,
+) -> Inspector:
+    settings = base.settings
+    watch = LineWatch(settings.lines, base.clock)
+    LineMetrics(base.registry, watch.figures)
+    inspector = Inspector(
+        models=models,
+        clock=base.clock,
+        telemetry=metrics,
+        answers=answers,
+        limits=InspectorLimits(base.limits, settings.deadline_ms, settings.max_deadline_ms),
+        intake=base.pools.intake,
+        degraded=degraded,
+        watch=watch,
+        publish=feed.publish,
+    )
+    metrics.watch(
+        lambda: float(inspector.open_inspections), lambda: float(inspector.readiness().ready)
+    )
+    return inspector
+
+
 def _service(
     base: Base,
     inspector: Inspector,
+    models: ModelControl,
     feed: InspectionFeed,
-    local: _LocalParts | None,
-    shared: RedisQueue | None,
+    *,
+    loaded: LoadedModels | None = None,
+    fallback: Lane | None = None,
+    shared: RedisQueue | None = None,
 ) -> Service:
     return Service(
-        inspector,
-        feed,
-        base.registry,
-        base.model,
-        local,
-        shared,
-        base.pools,
-        base.traces,
-        base.settings.drain_timeout_s,
+        inspector=inspector,
+        models=models,
+        loaded=loaded,
+        feed=feed,
+        telemetry_registry=base.registry,
+        _fallback=fallback,
+        _shared=shared,
+        _pools=base.pools,
+        _drain_timeout_s=base.settings.drain_timeout_s,
     )

@@ -5,32 +5,24 @@ from __future__ import annotations
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
+from flawline.settings.models import ModelSettings
 from flawspec.opening import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
 
 
-class FlawlineSettings(BaseSettings):
+class FlawlineSettings(ModelSettings):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    artifact: Path | None = Field(
-        None, description="The .onnx file to inspect with; without it the one that is packaged."
-    )
-    artifact_sha256: str | None = Field(
-        None,
-        pattern=r"^[0-9a-fA-F]{64}$",
-        description="What the artifact must hash to; without it, what SHA256SUMS beside it says.",
-    )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     token_file: Path | None = Field(
         None,
@@ -140,7 +132,10 @@ class FlawlineSettings(BaseSettings):
         description="Larger pictures lie in Redis under a key of their own, which expires.",
     )
     queue_capacity: int = Field(
-        256, ge=1, le=100_000, description="How many accepted pictures may wait."
+        256,
+        ge=1,
+        le=100_000,
+        description="How many accepted pictures may wait, for each loaded model.",
     )
     line_capacity: int = Field(
         0,
@@ -189,18 +184,6 @@ class FlawlineSettings(BaseSettings):
     drain_timeout_s: float = Field(
         10.0, ge=0, le=600, description="How long stopping waits for accepted inspections."
     )
-    traces: str = Field(
-        "off",
-        description="Where traces go: `off`, or the address of an OpenTelemetry collector (OTLP over "
-        "gRPC), http://host:4317 or https://. Needs the extra `otel`.",
-    )
-    traces_ratio: float = Field(
-        1.0,
-        ge=0,
-        le=1,
-        description="Which share of inspections is traced, where the caller sends no traceparent "
-        "that decides it.",
-    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="From which level on the log has events."
     )
@@ -215,20 +198,17 @@ class FlawlineSettings(BaseSettings):
         """Whether only this machine can reach what listens."""
         return _is_loopback(self.host)
 
+    @property
+    def allows_model_control(self) -> bool:
+        """Whether callers may change models."""
+        return self.model_control == "on" or (self.model_control == "auto" and self.on_loopback)
+
     @field_validator("queue")
     @classmethod
     def _know_the_queue(cls, queue: str) -> str:
         if queue != "memory" and not queue.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must be memory, or begin with redis://, rediss:// or unix://")
         return queue
-
-    @field_validator("traces")
-    @classmethod
-    def _know_the_collector(cls, traces: str) -> str:
-        address = urlsplit(traces)
-        if traces != "off" and not (address.scheme in {"http", "https"} and address.hostname):
-            raise ValueError("must be off, or begin with http:// or https:// and name a host")
-        return traces
 
     @field_validator("log_level", mode="before")
     @classmethod

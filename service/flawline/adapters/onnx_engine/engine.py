@@ -28,6 +28,8 @@ _ERRORS_ONLY = 3
 class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
     """The graph is not the one its manifest describes; all differences are named at once."""
 
+    code = "graph_mismatch"
+
     def __init__(self, path: Path, differences: Sequence[str]) -> None:
         super().__init__(f"{path} does not keep its manifest: {'; '.join(differences)}.")
         self.differences = tuple(differences)
@@ -80,7 +82,8 @@ class OnnxEngine:
         return self._fell_back
 
     def close(self, limit_s: float = 1.0) -> None:
-        """End the thread; one that is stuck is left behind after `limit_s` seconds."""
+        """End the thread and free the network; a stuck thread is left after `limit_s` seconds."""
+        self._session = None
         self._thread.close(limit_s)
 
     def _loaded(self) -> onnxruntime.InferenceSession:

@@ -10,6 +10,7 @@ from flawline.adapters.prometheus.engine import EngineMetrics
 from flawline.adapters.prometheus.inspections import InspectionMetrics
 from flawline.adapters.prometheus.labels import OTHER, Known
 from flawline.adapters.prometheus.lines import LineMetrics
+from flawline.adapters.prometheus.models import ModelMetrics
 from flawline.adapters.prometheus.queue import QueueMetrics
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "InspectionMetrics",
     "Known",
     "LineMetrics",
+    "ModelMetrics",
     "QueueMetrics",
     "show_build",
     "show_engine",

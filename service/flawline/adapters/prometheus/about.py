@@ -21,12 +21,17 @@ def show_build(registry: CollectorRegistry, version: str) -> None:
 
 
 def show_model(registry: CollectorRegistry, model: ModelInfo) -> None:
-    """Say which model inspects."""
-    _info(
-        registry,
+    """Say which model inspects, where that does not change."""
+    model_gauge(registry).labels(model.name, model.version, model.sha256).set(1)
+
+
+def model_gauge(registry: CollectorRegistry) -> Gauge:
+    """Has one series: the model of requests that name none."""
+    return Gauge(
         "flawline_model_info",
         "The model that inspects; always 1.",
-        {"name": model.name, "version": model.version, "sha256": model.sha256},
+        ("name", "version", "sha256"),
+        registry=registry,
     )
 
 

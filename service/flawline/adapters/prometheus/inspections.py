@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -93,6 +93,11 @@ class InspectionMetrics:
             label = known.label(detection.label)
             self._defects.labels(line, recipe, label).inc()
             self._scores.labels(line, label).observe(detection.score)
+
+    def expect(self, recipes: Iterable[str], classes: Iterable[str]) -> None:
+        """Another model was loaded: its recipes and classes count under their names from now on."""
+        self._known.learn(recipes, classes)
+        self._begin_at_zero()
 
     def rejected(self, reason: str) -> None:
         """Count a request that was not accepted."""

@@ -13,7 +13,7 @@ class Known:
     """Lines, recipes and classes that become label values.
 
     Callers may name theirs what they like: what was not declared is `other`, so that the number of
-    series depends on settings alone.
+    series depends on settings, and on the models that were loaded, alone.
     """
 
     def __init__(
@@ -22,18 +22,20 @@ class Known:
         self.lines = (*dict.fromkeys(lines), OTHER)
         self.recipes = (*dict.fromkeys(recipes), OTHER)
         self.classes = (*dict.fromkeys(classes), OTHER)
-        self._lines = frozenset(self.lines)
-        self._recipes = frozenset(self.recipes)
-        self._classes = frozenset(self.classes)
+
+    def learn(self, recipes: Iterable[str], classes: Iterable[str]) -> None:
+        """These become label values too: a model was loaded that knows them."""
+        self.recipes = tuple(dict.fromkeys((*self.recipes, *recipes)))
+        self.classes = tuple(dict.fromkeys((*self.classes, *classes)))
 
     def line(self, name: str) -> str:
         """The line's label value."""
-        return name if name in self._lines else OTHER
+        return name if name in self.lines else OTHER
 
     def recipe(self, name: str) -> str:
         """The recipe's label value."""
-        return name if name in self._recipes else OTHER
+        return name if name in self.recipes else OTHER
 
     def label(self, name: str) -> str:
         """The class's label value."""
-        return name if name in self._classes else OTHER
+        return name if name in self.classes else OTHER

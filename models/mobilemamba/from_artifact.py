@@ -1,0 +1,206 @@
+"""The network inside a released artifact, as one that can be trained on.
+
+An artifact holds no batch norms after its convolutions: the exporter folds them in. Parameters keep their names in
+the graph, so kernels are found by name, what a norm had become by its convolution's bias, and the two kinds of
+constants that the exporter computed ahead (step biases and decay rates of the scans) by walking the graph.
+The result is compared with the artifact before anything is made of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.blocks import AxialScan
+from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.detector import Detector
+from mobilemamba.export import ExportError, check_parity, textured_pictures
+from mobilemamba.layers import ConvNorm
+from mobilemamba.wrapper import ArtifactNetwork
+
+PREFIX = "detector."  # where `ArtifactNetwork` keeps the network
+KERNEL_NORM = 3**-0.5  # of an output channel in PyTorch's default initialisation, whatever its size
+PARITY_PICTURES = 8
+
+
+def load_artifact(path: Path, manifest: ArtifactManifest, network: Detector) -> None:
+    """Put an artifact's weights into `network`, which then says the same in evaluation mode.
+
+    Kernels before a norm are rescaled to the length of freshly made ones, the norm makes up for it, so
+    that a step of the optimiser is as large for them as it was in the artifact's own training.
+
+    Args:
+        path: the file.
+        manifest: what it says about itself.
+        network: of the artifact's size and number of classes.
+
+    Raises:
+        CheckpointError: it holds another network, or one that cannot be told from its graph.
+    """
+    try:
+        content = path.read_bytes()
+        graph = _Graph(onnx.ModelProto.FromString(content).graph)
+        network.load_state_dict(_state(graph, network))
+        served = ArtifactNetwork(
+            network.eval(), manifest.normalisation_mean, manifest.normalisation_std
+        )
+        size = (manifest.input_height_px, manifest.input_width_px)
+        check_parity(served, content, textured_pictures(PARITY_PICTURES, *size, seed=0))
+    except (DecodeError, KeyError, RuntimeError, ValueError, ExportError) as error:
+        raise CheckpointError(
+            f"{path} does not hold the network that model.size describes, or was exported by another release: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, pictures: Tensor, batch_size: int = 16) -> None:
+    """Set the statistics of every batch norm to those of `pictures`, scale and shift so that nothing else changes.
+
+    Evaluation gives what it gave; training, which normalises by each batch, then starts from nearly the same.
+
+    Args:
+        network: with batch norms; its mode is left as it was.
+        pictures: what `network` takes, float [N, 1, H, W]; different ones, some dozens.
+        batch_size: pictures at a time.
+    """
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def collect(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0].double()
+        count = torch.full_like(x[0, :, 0, 0], x.numel() / x.shape[1])
+        sums[norm] += torch.stack((x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count)).cpu()  # type: ignore[index]
+
+    hooks = [norm.register_forward_pre_hook(collect) for norm in norms]
+    was_training = network.training
+    network.eval()
+    for start in range(0, len(pictures), batch_size):
+        network(pictures[start : start + batch_size])
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    for norm, (total, squares, count) in sums.items():
+        mean = total / count
+        _set_statistics(norm, mean, (squares / count - mean.square()).clamp(min=0))
+
+
+def _set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
+    factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
+    offset = norm.bias.double() - norm.running_mean.double() * factor  # type: ignore[union-attr]
+    norm.running_mean.copy_(mean)  # type: ignore[union-attr]
+    norm.running_var.copy_(variance)  # type: ignore[union-attr]
+    norm.weight.copy_(factor * (variance + norm.eps).sqrt())
+    norm.bias.copy_(offset + mean * factor)
+
+
+class _Graph:
+    """Initialisers by name, nodes by what they read."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._initialisers = {i.name: i for i in graph.initializer}
+        self._consumers: dict[str, list[onnx.NodeProto]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self._consumers.setdefault(name, []).append(node)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._initialisers
+
+    def value(self, name: str) -> Tensor:
+        """The initialiser as a tensor of its own."""
+        array: NDArray[np.float32] = numpy_helper.to_array(self._initialisers[name])
+        return torch.from_numpy(array.copy())
+
+    def only_reader(self, name: str, kind: str) -> onnx.NodeProto:
+        """The one node of a kind that reads `name`."""
+        found = [node for node in self._consumers.get(name, []) if node.op_type == kind]
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} nodes {kind} read {name}; one was expected")
+        return found[0]
+
+    def bias_beside(self, kernel: str) -> Tensor:
+        """The bias of the convolution with this kernel; the exporter leaves out one of zeros."""
+        conv = self.only_reader(kernel, "Conv")
+        if len(conv.input) > 2:
+            return self.value(conv.input[2])
+        return torch.zeros(self._initialisers[kernel].dims[0])
+
+    def constant_met(self, name: str, kind: str, elements: int) -> tuple[Tensor, onnx.NodeProto]:
+        """The nearest constant of so many elements that a node `kind` downstream of `name` reads, and that node."""
+        front, seen = [name], {name}
+        while front:
+            readers = [node for value in front for node in self._consumers.get(value, [])]
+            for node in readers:
+                constants = [i for i in node.input if i in self]
+                if node.op_type == kind and len(constants) == 1:
+                    value = self.value(constants[0])
+                    if value.numel() == elements:
+                        return value.flatten(), node
+            front = [o for node in readers for o in node.output if o not in seen]
+            seen.update(front)
+        raise ValueError(f"no {kind} with {elements} constants follows {name}")
+
+
+def _state(graph: _Graph, network: Detector) -> dict[str, Tensor]:
+    """A whole state dict for `network`.
+
+    The exporter keeps one of several equal tensors under one name. Biases are therefore found beside their
+    kernels; a factor or a statistic that has no name of its own was never trained, and is as it was made.
+    """
+    state = {
+        name: graph.value(PREFIX + name) if PREFIX + name in graph else value.clone()
+        for name, value in network.state_dict().items()
+    }
+    for name, module in network.named_modules():
+        if isinstance(module, ConvNorm) and f"{PREFIX}{name}.1.weight" not in graph:
+            state |= _unfolded(graph, name, module)
+        elif isinstance(module, nn.Conv2d) and module.bias is not None:
+            state[f"{name}.bias"] = graph.bias_beside(f"{PREFIX}{name}.weight")
+        elif isinstance(module, AxialScan):
+            state |= _scan_constants(graph, name, module)
+    return state
+
+
+def _unfolded(graph: _Graph, name: str, module: ConvNorm) -> dict[str, Tensor]:
+    """Kernel and norm of one convolution whose norm was folded; the norm's statistics are those of no picture."""
+    weight_name = f"{PREFIX}{name}.0.weight"
+    kernel = graph.value(weight_name)
+    shift = graph.bias_beside(weight_name)
+    length = kernel.flatten(1).norm(dim=1)
+    # a channel that a norm has silenced stays as it is
+    factor = torch.where(length > 1e-6, KERNEL_NORM / length.clamp(min=1e-6), 1.0)
+    norm = module[1]
+    assert isinstance(norm, nn.BatchNorm2d)  # noqa: S101 - for the type checker
+    return {
+        f"{name}.0.weight": kernel * factor[:, None, None, None],
+        f"{name}.1.weight": 1 / factor,
+        f"{name}.1.bias": shift,
+        f"{name}.1.running_mean": torch.zeros_like(shift),
+        f"{name}.1.running_var": torch.full_like(shift, 1 - norm.eps),
+    }
+
+
+def _scan_constants(graph: _Graph, name: str, module: AxialScan) -> dict[str, Tensor]:
+    """Step biases and decay logs: the steps of rows and columns are outputs 1 and 4 of the projection's split."""
+    conv = graph.only_reader(f"{PREFIX}{name}.project.weight", "Conv")
+    steps = graph.only_reader(conv.output[0], "Split").output
+    biases, decays = [], []
+    for output in (steps[1], steps[4]):
+        bias, node = graph.constant_met(output, "Add", module.heads)
+        rate, _ = graph.constant_met(node.output[0], "Mul", module.heads)
+        biases.append(bias)
+        decays.append((-rate).log())
+    return {
+        f"{name}.step_bias": torch.stack(biases),
+        f"{name}.row_decay_log": decays[0],
+        f"{name}.column_decay_log": decays[1],
+    }

@@ -1,0 +1,77 @@
+"""Where a run's weights come from when they are not made anew: another run's checkpoint, or a released artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from flawspec.artifact import read_manifest, verify
+from flawspec.errors import FlawspecError
+from flawspec.labels import LabelSet
+from mobilemamba.checkpoint import CheckpointError, load_matching
+from mobilemamba.config import InputConfig
+from mobilemamba.dataset import Sample
+from mobilemamba.detector import Detector, build_detector
+from mobilemamba.evaluate import NMS_IOU_THRESHOLD, InputGeometry, lay_in
+from mobilemamba.from_artifact import load_artifact, recalibrate
+from mobilemamba.wrapper import normalise
+
+ARTIFACT_SUFFIX = ".onnx"
+CALIBRATION_PICTURES = 96
+
+
+def start_from(
+    path: Path,
+    network: Detector,
+    size: str,
+    labels: LabelSet,
+    settings: InputConfig,
+    samples: tuple[Sample, ...],
+) -> None:
+    """Start `network` from a checkpoint (.safetensors) or an artifact (.onnx).
+
+    From an artifact everything is taken, its class layers only where its labels are `labels`; the
+    statistics of its batch norms, which an artifact does not hold, are taken from `samples`.
+
+    Args:
+        path: the file.
+        network: freshly made, of `size` and for `labels`, on the CPU.
+        size: as in `build_detector`.
+        labels: of the run.
+        settings: its input.
+        samples: what it trains on.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or fits nothing.
+    """
+    if path.suffix != ARTIFACT_SUFFIX:
+        load_matching(path, network)
+        return
+    try:
+        verify(path, None)
+        manifest = read_manifest(path)
+    except FlawspecError as error:
+        raise CheckpointError(f"model.start: {error}") from error
+    normalisation = (manifest.normalisation_mean, manifest.normalisation_std)
+    if normalisation != (settings.mean, settings.std):
+        raise CheckpointError(
+            f"{path} was trained with input.mean = {normalisation[0]} and input.std = {normalisation[1]}; use these"
+        )
+    released = build_detector(size, len(manifest.labels.names))
+    load_artifact(path, manifest, released)
+    recalibrate(released, normalise(_pictures(samples, settings), *normalisation))
+    taken = released.state_dict()
+    if manifest.labels != labels:
+        own = network.state_dict()
+        taken |= {f"head.{n}": own[f"head.{n}"] for n in network.head.class_layer_names()}
+    network.load_state_dict(taken)
+
+
+def _pictures(samples: tuple[Sample, ...], settings: InputConfig) -> torch.Tensor:
+    """Evenly chosen samples as the network sees them, uint8 [N, 1, H, W]."""
+    step = max(1, len(samples) // CALIBRATION_PICTURES)
+    geometry = InputGeometry(
+        settings.width_px, settings.height_px, settings.pad_value, NMS_IOU_THRESHOLD
+    )
+    return torch.from_numpy(lay_in(samples[::step][:CALIBRATION_PICTURES], geometry)[0])

@@ -1,0 +1,112 @@
+"""A run that begins with a released artifact: the same function, ready to be trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flawspec.artifact import read_manifest
+from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.config import InputConfig, load_config
+from mobilemamba.dataset import Sample
+from mobilemamba.detector import Detector, build_detector
+from mobilemamba.export import check_parity, textured_pictures
+from mobilemamba.from_artifact import recalibrate
+from mobilemamba.start import start_from
+from mobilemamba.train import Trainer
+from mobilemamba.wrapper import ArtifactNetwork, normalise
+
+RELEASED = next(
+    (Path(__file__).parents[2] / "models" / "artifacts").glob("mobilemamba-nano-neu-*.onnx")
+)
+
+
+def samples(count: int = 12) -> tuple[Sample, ...]:
+    none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    pictures = textured_pictures(count, 64, 128, seed=4)
+    return tuple(Sample(str(i), i, p[0], *none) for i, p in enumerate(pictures))
+
+
+def test_a_released_artifact_starts_a_network_that_says_the_same() -> None:
+    manifest = read_manifest(RELEASED)
+    network = build_detector("nano", len(manifest.labels.names))
+    start_from(RELEASED, network, "nano", manifest.labels, InputConfig(), samples())
+    served = ArtifactNetwork(
+        network.eval(), manifest.normalisation_mean, manifest.normalisation_std
+    )
+    pictures = textured_pictures(8, manifest.input_height_px, manifest.input_width_px, seed=7)
+    assert check_parity(served, RELEASED.read_bytes(), pictures) < 1e-4
+
+
+def test_statistics_fit_the_pictures_and_change_nothing() -> None:
+    torch.manual_seed(1)
+    network = build_detector("nano", classes=2).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    x = normalise(torch.from_numpy(textured_pictures(24, 64, 128, seed=2)), 0.5, 0.25)
+    with torch.no_grad():
+        before = network(x).class_logits
+        gap = (network.train()(x).class_logits - before).abs().mean()
+        network.eval()
+        recalibrate(network, x, batch_size=7)
+        assert not network.training
+        after = network(x).class_logits
+        assert torch.allclose(before, after, atol=1e-3 * float(before.abs().max()))
+        # with one batch of just these pictures training computes what evaluation does
+        trained = (network.train()(x).class_logits - after).abs().mean()
+    assert trained < 0.02 * gap
+
+
+def test_a_run_takes_all_but_the_classes_and_goes_on_at_another_size(
+    config_file, tmp_path: Path
+) -> None:
+    config = config_file()
+    config.write_text(config.read_text().replace("[model]\n", f'[model]\nstart = "{RELEASED}"\n'))
+    trainer = Trainer(load_config(config), tmp_path / "run", torch.device("cpu"))
+    torch.manual_seed(3)
+    fresh = build_detector("nano", classes=2).state_dict()
+    started = trainer.network.state_dict()
+    classes = {f"head.{name}" for name in trainer.network.head.class_layer_names()}
+    assert all(started[name].equal(fresh[name]) for name in classes)
+    kernels = [n for n, v in started.items() if v.ndim == 4 and n not in classes]
+    assert not any(started[n].equal(fresh[n]) for n in kernels)
+
+
+@pytest.mark.parametrize(
+    ("size", "settings", "message"),
+    [
+        ("small", InputConfig(), "does not hold the network that model.size describes"),
+        ("nano", InputConfig(mean=0.4), "was trained with input.mean = 0.5 and input.std = 0.25"),
+    ],
+)
+def test_an_artifact_that_does_not_fit_is_refused(
+    size: str, settings: InputConfig, message: str
+) -> None:
+    labels = read_manifest(RELEASED).labels
+    with pytest.raises(CheckpointError, match=message):
+        start_from(RELEASED, build_detector(size, 6), size, labels, settings, samples())
+
+
+def test_missing_damaged_and_altered_artifacts_are_refused(tmp_path: Path) -> None:
+    labels = read_manifest(RELEASED).labels
+
+    def start(path: Path) -> Detector:
+        network = build_detector("nano", 6)
+        start_from(path, network, "nano", labels, InputConfig(), samples())
+        return network
+
+    with pytest.raises(CheckpointError, match=r"none\.onnx"):
+        start(tmp_path / "none.onnx")
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(RELEASED.read_bytes()[:9999])
+    with pytest.raises(CheckpointError, match="damaged"):
+        start(damaged)
+    listed = tmp_path / "listed.onnx"
+    listed.write_bytes(RELEASED.read_bytes())
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  listed.onnx\n")
+    with pytest.raises(CheckpointError, match="sha256"):
+        start(listed)
