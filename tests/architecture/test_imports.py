@@ -37,6 +37,16 @@ def test_core_and_application_bring_no_framework() -> None:
     assert brought & frameworks == set()
 
 
+def test_the_client_brings_nothing_of_the_service() -> None:
+    brought = modules_after("import flawline.client.grpc, flawline.client.camera")
+    service = {"fastapi", "starlette", "onnxruntime", "prometheus_client", "pydantic", "redis"}
+    assert brought & (service | {"httpx", "numpy", "PIL", "flawspec"}) == set()
+
+
+def test_serving_needs_no_httpx() -> None:
+    assert "httpx" not in modules_after("import flawline.bootstrap, flawline.cli")
+
+
 def test_without_torch_the_science_says_what_is_missing() -> None:
     code = "import sys; sys.modules['torch'] = None; import mobilemamba.detector"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -71,6 +71,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
             window=settings.stream_window,
             open_bytes=settings.max_open_bytes,
             idle_s=settings.stream_idle_s,
+            max_picture_bytes=settings.max_body_bytes,
         ),
     )
     # The stack unwinds from its end: not serving, drain and stop the service, then hang up.

@@ -35,12 +35,14 @@ class StreamLimits:
 
     most: streams and watchers that are open at a time. window: frames of one stream that are
     unanswered. open_bytes: pictures of all of them. idle_s: until a silent stream is ended.
+    max_picture_bytes: told to clients, which know then what not to send; refused elsewhere.
     """
 
     most: int = 64
     window: int = 32
     open_bytes: int = 256_000_000
     idle_s: float = 300.0
+    max_picture_bytes: int = 20_000_000
 
 
 class InspectStreams:
@@ -77,7 +79,9 @@ class InspectStreams:
             default_deadline_ms=self._default_deadline_ms,
         )
         opened = pb.StreamOpened(
-            window=self._limits.window, memory_id=await self._inspector.memory_id()
+            window=self._limits.window,
+            memory_id=await self._inspector.memory_id(),
+            max_picture_bytes=self._limits.max_picture_bytes,
         )
         await context.write(pb.InspectStreamResponse(opened=opened))
         reading = asyncio.create_task(self._read_until_draining(context, caller, stream))

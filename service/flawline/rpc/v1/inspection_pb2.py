@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n flawline/rpc/v1/inspection.proto\x12\x0b\x66lawline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0eInspectRequest\x12\x0f\n\x07picture\x18\x01 \x01(\x0c\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x14\n\x07part_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\x16\n\tmin_score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65\x61\x64line_ms\x18\x06 \x01(\rH\x02\x88\x01\x01\x12\'\n\x08priority\x18\x07 \x01(\x0e\x32\x15.flawline.v1.PriorityB\n\n\x08_part_idB\x0c\n\n_min_scoreB\x0e\n\x0c_deadline_ms\">\n\x0fInspectResponse\x12+\n\ninspection\x18\x01 \x01(\x0b\x32\x17.flawline.v1.Inspection\"\xba\x01\n\x14InspectStreamRequest\x12-\n\x07opening\x18\x01 \x01(\x0b\x32\x1a.flawline.v1.StreamOpeningH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.flawline.v1.StreamFrameH\x00\x12=\n\x0f\x61\x63knowledgement\x18\x03 \x01(\x0b\x32\".flawline.v1.StreamAcknowledgementH\x00\x42\t\n\x07message\"J\n\rStreamOpening\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x10\n\x08in_order\x18\x02 \x01(\x08\x12\x14\n\x0c\x61\x63knowledged\x18\x03 \x01(\x04\"b\n\x0bStreamFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.flawline.v1.InspectRequest\x12\x13\n\x0btraceparent\x18\x03 \x01(\t\")\n\x15StreamAcknowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"|\n\x15InspectStreamResponse\x12+\n\x06opened\x18\x01 \x01(\x0b\x32\x19.flawline.v1.StreamOpenedH\x00\x12+\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.flawline.v1.StreamAnswerH\x00\x42\t\n\x07message\"1\n\x0cStreamOpened\x12\x0e\n\x06window\x18\x01 \x01(\r\x12\x11\n\tmemory_id\x18\x02 \x01(\t\"\x83\x01\n\x0cStreamAnswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\ninspection\x18\x02 \x01(\x0b\x32\x17.flawline.v1.InspectionH\x00\x12\'\n\x07problem\x18\x03 \x01(\x0b\x32\x14.flawline.v1.ProblemH\x00\x42\t\n\x07outcome\"]\n\x07Problem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12%\n\x07verdict\x18\x04 \x01(\x0e\x32\x14.flawline.v1.Verdict\"(\n\x17WatchInspectionsRequest\x12\r\n\x05lines\x18\x01 \x03(\t\"W\n\x18WatchInspectionsResponse\x12+\n\ninspection\x18\x01 \x01(\x0b\x32\x17.flawline.v1.Inspection\x12\x0e\n\x06missed\x18\x02 \x01(\x04\"\xa8\x03\n\nInspection\x12\x15\n\rinspection_id\x18\x01 \x01(\t\x12%\n\x07verdict\x18\x02 \x01(\x0e\x32\x14.flawline.v1.Verdict\x12$\n\x07reasons\x18\x03 \x03(\x0b\x32\x13.flawline.v1.Reason\x12*\n\ndetections\x18\x04 \x03(\x0b\x32\x16.flawline.v1.Detection\x12!\n\x05\x66rame\x18\x05 \x01(\x0b\x32\x12.flawline.v1.Frame\x12\x0c\n\x04line\x18\x06 \x01(\t\x12\x14\n\x07part_id\x18\x07 \x01(\tH\x00\x88\x01\x01\x12&\n\x06recipe\x18\x08 \x01(\x0b\x32\x16.flawline.v1.RecipeRef\x12$\n\x05model\x18\t \x01(\x0b\x32\x15.flawline.v1.ModelRef\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x13processing_times_ms\x18\x0b \x01(\x0b\x32\x1c.flawline.v1.ProcessingTimesB\n\n\x08_part_id\"&\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"H\n\tDetection\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x1d\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x10.flawline.v1.Box\"A\n\x03\x42ox\x12\r\n\x05x_min\x18\x01 \x01(\x01\x12\r\n\x05y_min\x18\x02 \x01(\x01\x12\r\n\x05x_max\x18\x03 \x01(\x01\x12\r\n\x05y_max\x18\x04 \x01(\x01\"6\n\x05\x46rame\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"*\n\tRecipeRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"{\n\x0fProcessingTimes\x12\r\n\x05queue\x18\x01 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x02 \x01(\x01\x12\x12\n\npreprocess\x18\x03 \x01(\x01\x12\x11\n\tinference\x18\x04 \x01(\x01\x12\x13\n\x0bpostprocess\x18\x05 \x01(\x01\x12\r\n\x05total\x18\x06 \x01(\x01*k\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_INLINE\x10\x01\x12\x19\n\x15PRIORITY_REINSPECTION\x10\x02\x12\x15\n\x11PRIORITY_BACKFILL\x10\x03*x\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0e\n\nVERDICT_OK\x10\x01\x12\x12\n\x0eVERDICT_NOT_OK\x10\x02\x12\x19\n\x15VERDICT_NOT_DECIDABLE\x10\x03\x12\x15\n\x11VERDICT_UNDEFINED\x10\x04\x32\x98\x02\n\x11InspectionService\x12\x44\n\x07Inspect\x12\x1b.flawline.v1.InspectRequest\x1a\x1c.flawline.v1.InspectResponse\x12Z\n\rInspectStream\x12!.flawline.v1.InspectStreamRequest\x1a\".flawline.v1.InspectStreamResponse(\x01\x30\x01\x12\x61\n\x10WatchInspections\x12$.flawline.v1.WatchInspectionsRequest\x1a%.flawline.v1.WatchInspectionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n flawline/rpc/v1/inspection.proto\x12\x0b\x66lawline.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xda\x01\n\x0eInspectRequest\x12\x0f\n\x07picture\x18\x01 \x01(\x0c\x12\x0c\n\x04line\x18\x02 \x01(\t\x12\x14\n\x07part_id\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06recipe\x18\x04 \x01(\t\x12\x16\n\tmin_score\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0b\x64\x65\x61\x64line_ms\x18\x06 \x01(\rH\x02\x88\x01\x01\x12\'\n\x08priority\x18\x07 \x01(\x0e\x32\x15.flawline.v1.PriorityB\n\n\x08_part_idB\x0c\n\n_min_scoreB\x0e\n\x0c_deadline_ms\">\n\x0fInspectResponse\x12+\n\ninspection\x18\x01 \x01(\x0b\x32\x17.flawline.v1.Inspection\"\xba\x01\n\x14InspectStreamRequest\x12-\n\x07opening\x18\x01 \x01(\x0b\x32\x1a.flawline.v1.StreamOpeningH\x00\x12)\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x18.flawline.v1.StreamFrameH\x00\x12=\n\x0f\x61\x63knowledgement\x18\x03 \x01(\x0b\x32\".flawline.v1.StreamAcknowledgementH\x00\x42\t\n\x07message\"J\n\rStreamOpening\x12\x11\n\tstream_id\x18\x01 \x01(\t\x12\x10\n\x08in_order\x18\x02 \x01(\x08\x12\x14\n\x0c\x61\x63knowledged\x18\x03 \x01(\x04\"b\n\x0bStreamFrame\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12,\n\x07request\x18\x02 \x01(\x0b\x32\x1b.flawline.v1.InspectRequest\x12\x13\n\x0btraceparent\x18\x03 \x01(\t\")\n\x15StreamAcknowledgement\x12\x10\n\x08sequence\x18\x01 \x01(\x04\"|\n\x15InspectStreamResponse\x12+\n\x06opened\x18\x01 \x01(\x0b\x32\x19.flawline.v1.StreamOpenedH\x00\x12+\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.flawline.v1.StreamAnswerH\x00\x42\t\n\x07message\"L\n\x0cStreamOpened\x12\x0e\n\x06window\x18\x01 \x01(\r\x12\x11\n\tmemory_id\x18\x02 \x01(\t\x12\x19\n\x11max_picture_bytes\x18\x03 \x01(\x04\"\x83\x01\n\x0cStreamAnswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12-\n\ninspection\x18\x02 \x01(\x0b\x32\x17.flawline.v1.InspectionH\x00\x12\'\n\x07problem\x18\x03 \x01(\x0b\x32\x14.flawline.v1.ProblemH\x00\x42\t\n\x07outcome\"]\n\x07Problem\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12%\n\x07verdict\x18\x04 \x01(\x0e\x32\x14.flawline.v1.Verdict\"(\n\x17WatchInspectionsRequest\x12\r\n\x05lines\x18\x01 \x03(\t\"W\n\x18WatchInspectionsResponse\x12+\n\ninspection\x18\x01 \x01(\x0b\x32\x17.flawline.v1.Inspection\x12\x0e\n\x06missed\x18\x02 \x01(\x04\"\xa8\x03\n\nInspection\x12\x15\n\rinspection_id\x18\x01 \x01(\t\x12%\n\x07verdict\x18\x02 \x01(\x0e\x32\x14.flawline.v1.Verdict\x12$\n\x07reasons\x18\x03 \x03(\x0b\x32\x13.flawline.v1.Reason\x12*\n\ndetections\x18\x04 \x03(\x0b\x32\x16.flawline.v1.Detection\x12!\n\x05\x66rame\x18\x05 \x01(\x0b\x32\x12.flawline.v1.Frame\x12\x0c\n\x04line\x18\x06 \x01(\t\x12\x14\n\x07part_id\x18\x07 \x01(\tH\x00\x88\x01\x01\x12&\n\x06recipe\x18\x08 \x01(\x0b\x32\x16.flawline.v1.RecipeRef\x12$\n\x05model\x18\t \x01(\x0b\x32\x15.flawline.v1.ModelRef\x12.\n\ncreated_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x39\n\x13processing_times_ms\x18\x0b \x01(\x0b\x32\x1c.flawline.v1.ProcessingTimesB\n\n\x08_part_id\"&\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"H\n\tDetection\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x1d\n\x03\x62ox\x18\x03 \x01(\x0b\x32\x10.flawline.v1.Box\"A\n\x03\x42ox\x12\r\n\x05x_min\x18\x01 \x01(\x01\x12\r\n\x05y_min\x18\x02 \x01(\x01\x12\r\n\x05x_max\x18\x03 \x01(\x01\x12\r\n\x05y_max\x18\x04 \x01(\x01\"6\n\x05\x46rame\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"*\n\tRecipeRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"9\n\x08ModelRef\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"{\n\x0fProcessingTimes\x12\r\n\x05queue\x18\x01 \x01(\x01\x12\x0e\n\x06\x64\x65\x63ode\x18\x02 \x01(\x01\x12\x12\n\npreprocess\x18\x03 \x01(\x01\x12\x11\n\tinference\x18\x04 \x01(\x01\x12\x13\n\x0bpostprocess\x18\x05 \x01(\x01\x12\r\n\x05total\x18\x06 \x01(\x01*k\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fPRIORITY_INLINE\x10\x01\x12\x19\n\x15PRIORITY_REINSPECTION\x10\x02\x12\x15\n\x11PRIORITY_BACKFILL\x10\x03*x\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x0e\n\nVERDICT_OK\x10\x01\x12\x12\n\x0eVERDICT_NOT_OK\x10\x02\x12\x19\n\x15VERDICT_NOT_DECIDABLE\x10\x03\x12\x15\n\x11VERDICT_UNDEFINED\x10\x04\x32\x98\x02\n\x11InspectionService\x12\x44\n\x07Inspect\x12\x1b.flawline.v1.InspectRequest\x1a\x1c.flawline.v1.InspectResponse\x12Z\n\rInspectStream\x12!.flawline.v1.InspectStreamRequest\x1a\".flawline.v1.InspectStreamResponse(\x01\x30\x01\x12\x61\n\x10WatchInspections\x12$.flawline.v1.WatchInspectionsRequest\x1a%.flawline.v1.WatchInspectionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'flawline.rpc.v1.inspection_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PRIORITY']._serialized_start=2204
-  _globals['_PRIORITY']._serialized_end=2311
-  _globals['_VERDICT']._serialized_start=2313
-  _globals['_VERDICT']._serialized_end=2433
+  _globals['_PRIORITY']._serialized_start=2231
+  _globals['_PRIORITY']._serialized_end=2338
+  _globals['_VERDICT']._serialized_start=2340
+  _globals['_VERDICT']._serialized_end=2460
   _globals['_INSPECTREQUEST']._serialized_start=83
   _globals['_INSPECTREQUEST']._serialized_end=301
   _globals['_INSPECTRESPONSE']._serialized_start=303
@@ -51,31 +51,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTSTREAMRESPONSE']._serialized_start=775
   _globals['_INSPECTSTREAMRESPONSE']._serialized_end=899
   _globals['_STREAMOPENED']._serialized_start=901
-  _globals['_STREAMOPENED']._serialized_end=950
-  _globals['_STREAMANSWER']._serialized_start=953
-  _globals['_STREAMANSWER']._serialized_end=1084
-  _globals['_PROBLEM']._serialized_start=1086
-  _globals['_PROBLEM']._serialized_end=1179
-  _globals['_WATCHINSPECTIONSREQUEST']._serialized_start=1181
-  _globals['_WATCHINSPECTIONSREQUEST']._serialized_end=1221
-  _globals['_WATCHINSPECTIONSRESPONSE']._serialized_start=1223
-  _globals['_WATCHINSPECTIONSRESPONSE']._serialized_end=1310
-  _globals['_INSPECTION']._serialized_start=1313
-  _globals['_INSPECTION']._serialized_end=1737
-  _globals['_REASON']._serialized_start=1739
-  _globals['_REASON']._serialized_end=1777
-  _globals['_DETECTION']._serialized_start=1779
-  _globals['_DETECTION']._serialized_end=1851
-  _globals['_BOX']._serialized_start=1853
-  _globals['_BOX']._serialized_end=1918
-  _globals['_FRAME']._serialized_start=1920
-  _globals['_FRAME']._serialized_end=1974
-  _globals['_RECIPEREF']._serialized_start=1976
-  _globals['_RECIPEREF']._serialized_end=2018
-  _globals['_MODELREF']._serialized_start=2020
-  _globals['_MODELREF']._serialized_end=2077
-  _globals['_PROCESSINGTIMES']._serialized_start=2079
-  _globals['_PROCESSINGTIMES']._serialized_end=2202
-  _globals['_INSPECTIONSERVICE']._serialized_start=2436
-  _globals['_INSPECTIONSERVICE']._serialized_end=2716
+  _globals['_STREAMOPENED']._serialized_end=977
+  _globals['_STREAMANSWER']._serialized_start=980
+  _globals['_STREAMANSWER']._serialized_end=1111
+  _globals['_PROBLEM']._serialized_start=1113
+  _globals['_PROBLEM']._serialized_end=1206
+  _globals['_WATCHINSPECTIONSREQUEST']._serialized_start=1208
+  _globals['_WATCHINSPECTIONSREQUEST']._serialized_end=1248
+  _globals['_WATCHINSPECTIONSRESPONSE']._serialized_start=1250
+  _globals['_WATCHINSPECTIONSRESPONSE']._serialized_end=1337
+  _globals['_INSPECTION']._serialized_start=1340
+  _globals['_INSPECTION']._serialized_end=1764
+  _globals['_REASON']._serialized_start=1766
+  _globals['_REASON']._serialized_end=1804
+  _globals['_DETECTION']._serialized_start=1806
+  _globals['_DETECTION']._serialized_end=1878
+  _globals['_BOX']._serialized_start=1880
+  _globals['_BOX']._serialized_end=1945
+  _globals['_FRAME']._serialized_start=1947
+  _globals['_FRAME']._serialized_end=2001
+  _globals['_RECIPEREF']._serialized_start=2003
+  _globals['_RECIPEREF']._serialized_end=2045
+  _globals['_MODELREF']._serialized_start=2047
+  _globals['_MODELREF']._serialized_end=2104
+  _globals['_PROCESSINGTIMES']._serialized_start=2106
+  _globals['_PROCESSINGTIMES']._serialized_end=2229
+  _globals['_INSPECTIONSERVICE']._serialized_start=2463
+  _globals['_INSPECTIONSERVICE']._serialized_end=2743
 # @@protoc_insertion_point(module_scope)

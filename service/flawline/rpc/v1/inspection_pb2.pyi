@@ -103,12 +103,14 @@ class InspectStreamResponse(_message.Message):
     def __init__(self, opened: _Optional[_Union[StreamOpened, _Mapping]] = ..., answer: _Optional[_Union[StreamAnswer, _Mapping]] = ...) -> None: ...
 
 class StreamOpened(_message.Message):
-    __slots__ = ("window", "memory_id")
+    __slots__ = ("window", "memory_id", "max_picture_bytes")
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     MEMORY_ID_FIELD_NUMBER: _ClassVar[int]
+    MAX_PICTURE_BYTES_FIELD_NUMBER: _ClassVar[int]
     window: int
     memory_id: str
-    def __init__(self, window: _Optional[int] = ..., memory_id: _Optional[str] = ...) -> None: ...
+    max_picture_bytes: int
+    def __init__(self, window: _Optional[int] = ..., memory_id: _Optional[str] = ..., max_picture_bytes: _Optional[int] = ...) -> None: ...
 
 class StreamAnswer(_message.Message):
     __slots__ = ("sequence", "inspection", "problem")

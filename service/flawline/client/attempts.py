@@ -1,0 +1,88 @@
+"""Whether and when to try again: with jitter, not before the service says so, never past the deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from flawline.client.answers import Inspection, undefined
+from flawline.client.frame import Frame
+
+_FIRST_S = 0.05
+_LONGEST_S = 2.0
+# Many clients that were told the same moment should not all come at it.
+_SPREAD = 0.25
+_LONGEST_JOURNEY_S = 0.05
+_JOURNEY_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A try without a verdict that may go better next time.
+
+    retry_after_s: when the service would like to be asked again, None when it did not say.
+    """
+
+    code: str
+    detail: str
+    retry_after_s: float | None = None
+
+
+class Pauses:
+    """Pauses that grow, between half and all of their length."""
+
+    def __init__(self) -> None:
+        self._next_s = _FIRST_S
+
+    def next_s(self, retry_after_s: float | None = None) -> float:
+        """How long to stay away now; at least `retry_after_s`."""
+        pause_s = self._next_s * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+        self._next_s = min(self._next_s * 2, _LONGEST_S)
+        if retry_after_s is None:
+            return pause_s
+        return max(pause_s, retry_after_s * random.uniform(1.0, 1.0 + _SPREAD))  # noqa: S311
+
+    def reset(self) -> None:
+        """It worked."""
+        self._next_s = _FIRST_S
+
+
+def deadline_ms_of(remaining_s: float) -> int:
+    """What to ask of the service, so that its answer is here in time."""
+    journey_s = min(_LONGEST_JOURNEY_S, remaining_s * _JOURNEY_SHARE)
+    return max(1, int((remaining_s - journey_s) * 1000))
+
+
+async def answered(
+    frame: Frame,
+    deadline_s: float,
+    idempotency_key: str | None,
+    attempt: Callable[[Frame, str, float], Awaitable[Inspection | Failure]],
+) -> Inspection:
+    """The inspection, or `Undefined` once the deadline has come or would come before the next try.
+
+    attempt: one try with the frame, the idempotency key (the same each time, so that a repeat is not
+    inspected twice) and the seconds that remain. What it raises, is raised.
+    """
+    ends_s = time.monotonic() + deadline_s
+    key = idempotency_key or uuid.uuid4().hex
+    pauses = Pauses()
+    failure = Failure("deadline", f"No verdict within {deadline_s:g} s.")
+    while (remaining_s := ends_s - time.monotonic()) > 0:
+        try:
+            outcome = await asyncio.wait_for(attempt(frame, key, remaining_s), remaining_s)
+        except asyncio.TimeoutError:
+            failure = Failure("deadline", f"No verdict within {deadline_s:g} s.")
+            break
+        if isinstance(outcome, Inspection):
+            return outcome
+        failure = outcome
+        pause_s = pauses.next_s(failure.retry_after_s)
+        if time.monotonic() + pause_s >= ends_s:
+            break
+        await asyncio.sleep(pause_s)
+    return undefined(frame, failure.code, failure.detail)

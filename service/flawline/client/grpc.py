@@ -1,0 +1,178 @@
+"""Over gRPC: single frames, and watching what others have inspected. For a camera see `camera`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import grpc
+
+from flawline.client.answers import Inspection, WatchedInspection
+from flawline.client.attempts import Failure, answered, deadline_ms_of
+from flawline.client.background import Background
+from flawline.client.channel import Way
+from flawline.client.errors import AwayError
+from flawline.client.frame import Frame
+from flawline.client.wire import failure_of, inspection_from, request_of
+from flawline.rpc.v1 import inspection_pb2 as pb
+from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
+
+
+class AsyncGrpcClient:
+    """Asks one service; for any number of tasks of one event loop at a time.
+
+    target: such as `localhost:8081`. token: the bearer token. ca_file: certificates to trust, tls:
+    trust the system's; without either the connection is not encrypted. deadline_s: until when
+    `inspect` has an answer, unless it is told.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        ca_file: str | Path | None = None,
+        tls: bool = False,
+        deadline_s: float = 5.0,
+    ) -> None:
+        self._way = Way(target, token, ca_file, tls)
+        self._deadline_s = deadline_s
+        self._open_channel: grpc.aio.Channel | None = None
+
+    async def inspect(
+        self,
+        frame: Frame,
+        *,
+        deadline_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Inspection:
+        """Inspect one frame; without a verdict by the deadline it is `Undefined`.
+
+        What is busy or away is tried again until then, under one idempotency key, which may be given
+        so that other repeats get the same answer. Raises RefusedError.
+        """
+        limit_s = self._deadline_s if deadline_s is None else deadline_s
+        return await answered(frame, limit_s, idempotency_key, self._try)
+
+    @asynccontextmanager
+    async def watch(self, *lines: str) -> AsyncIterator[AsyncIterator[WatchedInspection]]:
+        """Inspections as they are finished from now on, of these lines, or of all.
+
+        Raises AwayError when the connection cannot be made, or ends; RefusedError.
+        """
+        request = pb.WatchInspectionsRequest(lines=lines)
+        call = self._stub().WatchInspections(request, metadata=self._way.metadata())
+        try:
+            await call.initial_metadata()
+            if call.done():  # refused: the next read says why
+                await call.read()
+            yield _watched(call)
+        except grpc.aio.AioRpcError as error:
+            raise _away(error) from error
+        finally:
+            call.cancel()
+
+    async def aclose(self) -> None:
+        """Close the connection."""
+        channel, self._open_channel = self._open_channel, None
+        if channel is not None:
+            await channel.close()
+
+    async def __aenter__(self) -> AsyncGrpcClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _stub(self) -> pb_grpc.InspectionServiceStub:
+        if self._open_channel is None:
+            self._open_channel = self._way.channel()
+        return pb_grpc.InspectionServiceStub(self._open_channel)  # type: ignore[no-untyped-call]
+
+    async def _try(self, frame: Frame, key: str, remaining_s: float) -> Inspection | Failure:
+        metadata = [*self._way.metadata(), ("idempotency-key", key)]
+        if frame.traceparent is not None:
+            metadata.append(("traceparent", frame.traceparent))
+        request = request_of(frame, deadline_ms_of(remaining_s))
+        try:
+            answer = await self._stub().Inspect(request, timeout=remaining_s, metadata=metadata)
+        except grpc.aio.AioRpcError as error:
+            return failure_of(error)
+        return inspection_from(answer.inspection)
+
+
+class GrpcClient:
+    """AsyncGrpcClient for ordinary code; for any number of threads at a time."""
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        ca_file: str | Path | None = None,
+        tls: bool = False,
+        deadline_s: float = 5.0,
+    ) -> None:
+        self._client = AsyncGrpcClient(
+            target, token=token, ca_file=ca_file, tls=tls, deadline_s=deadline_s
+        )
+        self._background = Background()
+
+    def inspect(
+        self,
+        frame: Frame,
+        *,
+        deadline_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> Inspection:
+        """Inspect one frame; see AsyncGrpcClient."""
+        return self._background.run(
+            self._client.inspect(frame, deadline_s=deadline_s, idempotency_key=idempotency_key)
+        )
+
+    @contextmanager
+    def watch(self, *lines: str) -> Iterator[Iterator[WatchedInspection]]:
+        """Inspections as they are finished from now on; see AsyncGrpcClient."""
+        watching = self._client.watch(*lines)
+        watched = self._background.run(watching.__aenter__())
+        try:
+            yield self._background.each(watched)
+        finally:
+            self._background.run(watching.__aexit__(None, None, None))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._background.run(self._client.aclose())
+        self._background.close()
+
+    def __enter__(self) -> GrpcClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+async def _watched(call: grpc.aio.UnaryStreamCall) -> AsyncIterator[WatchedInspection]:
+    try:
+        async for news in call:
+            yield WatchedInspection(inspection_from(news.inspection), news.missed)
+    except grpc.aio.AioRpcError as error:
+        raise _away(error) from error
+
+
+def _away(error: grpc.aio.AioRpcError) -> AwayError:
+    """Raises RefusedError for what is the caller's fault."""
+    failure = failure_of(error)
+    return AwayError(failure.code, failure.detail)

@@ -1,0 +1,182 @@
+"""One camera's InspectStream, opened again and again until it is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+import grpc
+
+from flawline.client.attempts import Failure, Pauses, deadline_ms_of
+from flawline.client.channel import Way
+from flawline.client.errors import RefusedError
+from flawline.client.ledger import Entry, Ledger
+from flawline.client.wire import failure_of, inspection_from, request_of
+from flawline.rpc.v1 import inspection_pb2 as pb
+from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
+
+_OPENS_WITHIN_S = 10.0
+_NEWS_WITHIN_S = 1.0
+
+
+class Stream:
+    """Brings the ledger's frames to the service, and its answers to the ledger."""
+
+    def __init__(self, way: Way, ledger: Ledger, stream_id: str) -> None:
+        self._way = way
+        self._ledger = ledger
+        self._stream_id = stream_id
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """No more frames: `run` ends once the service has heard so."""
+        self._ended.set()
+        self._ledger.news.set()
+
+    async def run(self) -> None:
+        """Until it was ended, is cancelled, or the service refuses the stream itself."""
+        pauses = Pauses()
+        channel = self._way.channel()
+        try:
+            while not self._ended.is_set():
+                connection = _Connection(self._ledger, pauses, self._ended)
+                opening = pb.StreamOpening(
+                    stream_id=self._stream_id,
+                    acknowledged=self._ledger.acknowledged,
+                )
+                failure = await self._serve(channel, connection, opening)
+                await self._pause(pauses.next_s(failure.retry_after_s))
+        except RefusedError as error:
+            self._ledger.refuse_all(error)
+        finally:
+            await channel.close()
+
+    async def _pause(self, pause_s: float) -> None:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), pause_s)
+
+    async def _serve(
+        self, channel: grpc.aio.Channel, connection: _Connection, opening: pb.StreamOpening
+    ) -> Failure:
+        """One connection until it breaks. Raises RefusedError."""
+        stub = pb_grpc.InspectionServiceStub(channel)  # type: ignore[no-untyped-call]
+        call = stub.InspectStream(metadata=self._way.metadata())
+        try:
+            await connection.serve(call, opening)
+        except grpc.aio.AioRpcError as error:
+            return failure_of(error)
+        except (asyncio.TimeoutError, asyncio.InvalidStateError) as error:
+            return Failure("unreachable", f"The stream could not be used: {error!r}.")
+        finally:
+            call.cancel()
+        return Failure("ended", "The service ended the stream.")
+
+
+class _Connection:
+    """One call of InspectStream."""
+
+    def __init__(self, ledger: Ledger, pauses: Pauses, ended: asyncio.Event) -> None:
+        self._ledger = ledger
+        self._ended = ended
+        self._pauses = pauses
+        self._window = 1
+        self._memory_id = ""
+        self._max_picture_bytes = 0
+        self._in_flight: set[int] = set()
+        self._sent = 0
+        self._acknowledged = 0
+
+    async def serve(self, call: grpc.aio.StreamStreamCall, opening: pb.StreamOpening) -> None:
+        """Until it breaks, or the service ends it."""
+        self._sent = self._acknowledged = opening.acknowledged
+        await asyncio.wait_for(self._open(call, opening), _OPENS_WITHIN_S)
+        sending = asyncio.create_task(self._send(call))
+        receiving = asyncio.create_task(self._receive(call))
+        try:
+            await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():  # all was sent; or the call broke, and receiving knows how
+                limit_s = _NEWS_WITHIN_S if sending.exception() else None
+                await asyncio.wait({receiving}, timeout=limit_s)
+            (receiving if receiving.done() else sending).result()
+        finally:
+            for task in (sending, receiving):
+                task.cancel()
+            await asyncio.gather(sending, receiving, return_exceptions=True)
+
+    async def _open(self, call: grpc.aio.StreamStreamCall, opening: pb.StreamOpening) -> None:
+        await call.write(pb.InspectStreamRequest(opening=opening))
+        message = await call.read()
+        if message is grpc.aio.EOF:
+            return
+        self._window = max(1, message.opened.window)
+        self._memory_id = message.opened.memory_id
+        self._max_picture_bytes = message.opened.max_picture_bytes
+        self._ledger.figures.connections += 1
+        self._pauses.reset()
+
+    async def _send(self, call: grpc.aio.StreamStreamCall) -> None:
+        while True:
+            self._ledger.news.clear()
+            for entry in list(self._ledger.after(self._sent)):
+                if len(self._in_flight) >= self._window:
+                    break
+                await self._send_one(call, entry)
+            await self._acknowledge(call)
+            if self._ended.is_set():
+                await call.done_writing()
+                return
+            await self._ledger.news.wait()
+
+    async def _send_one(self, call: grpc.aio.StreamStreamCall, entry: Entry) -> None:
+        if entry.answer.done():
+            return  # its deadline passed while others were being written
+        try:
+            frame = self._message_of(entry)
+        except RefusedError as error:
+            self._ledger.answer(entry.sequence, error)
+            return
+        self._count_again(entry)
+        entry.memory_id = self._memory_id
+        self._sent = entry.sequence
+        self._in_flight.add(entry.sequence)
+        await call.write(pb.InspectStreamRequest(frame=frame))
+
+    def _message_of(self, entry: Entry) -> pb.StreamFrame:
+        size, most = len(entry.frame.picture), self._max_picture_bytes
+        if 0 < most < size:
+            detail = f"The picture has {size} bytes; this service takes {most}."
+            raise RefusedError("too_many_bytes", detail, "picture")
+        request = request_of(entry.frame, deadline_ms_of(entry.ends_s - time.monotonic()))
+        traceparent = entry.frame.traceparent or ""
+        return pb.StreamFrame(sequence=entry.sequence, request=request, traceparent=traceparent)
+
+    def _count_again(self, entry: Entry) -> None:
+        if entry.memory_id is None:
+            return
+        figures = self._ledger.figures
+        figures.resent += 1
+        if entry.memory_id != self._memory_id and not entry.maybe_twice:
+            entry.maybe_twice = True
+            figures.maybe_inspected_twice += 1
+
+    async def _acknowledge(self, call: grpc.aio.StreamStreamCall) -> None:
+        """Of what the service knows: frames that were never sent here may have expired meanwhile."""
+        number = min(self._ledger.acknowledged, self._sent)
+        if number > self._acknowledged:
+            self._acknowledged = number
+            message = pb.StreamAcknowledgement(sequence=number)
+            await call.write(pb.InspectStreamRequest(acknowledgement=message))
+
+    async def _receive(self, call: grpc.aio.StreamStreamCall) -> None:
+        while (message := await call.read()) is not grpc.aio.EOF:
+            answer = message.answer
+            self._in_flight.discard(answer.sequence)
+            if answer.WhichOneof("outcome") == "inspection":
+                self._ledger.answer(answer.sequence, inspection_from(answer.inspection))
+            elif answer.problem.verdict == pb.VERDICT_UNDEFINED:
+                self._ledger.undecided(answer.sequence, answer.problem.code, answer.problem.detail)
+            else:
+                problem = answer.problem
+                error = RefusedError(problem.code, problem.detail, problem.field or None)
+                self._ledger.answer(answer.sequence, error)

@@ -1,0 +1,206 @@
+"""A camera's stream that breaks, waits, and is refused: one answer a frame all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+from pictures import expected_score, numbered, truncated
+from redis_process import free_port
+from rig import Rig
+
+from flawline.adapters.grpc_api import GrpcServer, StreamLimits
+from flawline.adapters.memory_feed import MemoryFeed
+from flawline.adapters.system_clock import SystemClock
+from flawline.client import Frame, Inspection, NotLetInError, RefusedError, Verdict
+from flawline.client.camera import AsyncCamera, Camera
+from flawline.core.lock import Lock
+
+WINDOW = 4
+SOON_S = 20
+TOKEN = "0123456789abcdef-token"
+
+
+def frame(number: int) -> Frame:
+    return Frame(numbered(number), part_id=str(number))
+
+
+def check(number: int, answer: Inspection) -> None:
+    """It must be the answer to that frame."""
+    assert answer.part_id == str(number)
+    assert answer.verdict is Verdict.NOT_OK, answer.reasons
+    assert answer.detections[0].score == pytest.approx(expected_score(number), abs=2e-4)
+
+
+@asynccontextmanager
+async def served(rig: Rig, port: int = 0, token: str | None = None) -> AsyncIterator[GrpcServer]:
+    server = GrpcServer(
+        rig.inspector,
+        MemoryFeed(10),
+        SystemClock(),
+        max_message_bytes=1 << 20,
+        default_deadline_ms=1000,
+        lock=Lock(token),
+        streams=StreamLimits(window=WINDOW, max_picture_bytes=1 << 19),
+    )
+    await server.start("127.0.0.1", port)
+    yield server
+    await server.stop(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(4000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not come to that")
+
+
+async def test_more_frames_than_the_window_each_get_their_answer() -> None:
+    async with Rig() as rig, served(rig) as server:
+        async with AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S) as camera:
+            answers = [await camera.send(frame(number)) for number in range(40)]
+            for number, answer in enumerate(answers):
+                check(number, await answer)
+        figures = camera.figures
+    assert (figures.sent, figures.answered, figures.undefined) == (40, 40, 0)
+    assert (figures.resent, figures.maybe_inspected_twice, figures.connections) == (0, 0, 1)
+    assert sum(rig.engine.sizes) == 40
+
+
+async def test_what_has_been_answered_is_acknowledged() -> None:
+    async with Rig() as rig, served(rig) as server:
+        camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S)
+        for number in range(10):
+            check(number, await camera.inspect(frame(number)))
+        await camera.aclose()
+        await until(lambda: not rig.answers._kept)
+
+
+async def test_after_a_broken_connection_nothing_is_inspected_twice() -> None:
+    """The server is stopped with frames in its engine; behind the next one is the same memory."""
+    async with Rig(max_batch=1) as rig:
+        rig.engine.hold()
+        async with AsyncExitStack() as closing:
+            async with served(rig) as first:
+                port = first.port
+                camera = AsyncCamera(f"127.0.0.1:{port}", deadline_s=SOON_S)
+                closing.push_async_callback(camera.aclose)
+                answers = [await camera.send(frame(number)) for number in range(8)]
+                await until(lambda: len(rig.intake_seen) == WINDOW)
+            rig.engine.release()
+            async with served(rig, port):
+                for number, answer in enumerate(answers):
+                    check(number, await asyncio.wait_for(answer, SOON_S))
+                await camera.aclose()
+    assert sum(rig.engine.sizes) == 8
+    assert camera.figures.resent == WINDOW
+    assert camera.figures.maybe_inspected_twice == 0
+    assert camera.figures.connections == 2
+
+
+async def test_after_a_restart_what_may_have_been_inspected_twice_is_counted() -> None:
+    async with Rig(max_batch=1) as old, Rig() as new:
+        old.engine.hold()
+        async with served(old) as first:
+            port = first.port
+            camera = AsyncCamera(f"127.0.0.1:{port}", deadline_s=SOON_S)
+            answers = [await camera.send(frame(number)) for number in range(6)]
+            await until(lambda: len(old.intake_seen) == WINDOW)
+        async with served(new, port):
+            for number, answer in enumerate(answers):
+                check(number, await asyncio.wait_for(answer, SOON_S))
+            await camera.aclose()
+    figures = camera.figures
+    assert (figures.sent, figures.answered, figures.undefined) == (6, 6, 0)
+    assert figures.resent == figures.maybe_inspected_twice == WINDOW
+
+
+async def test_a_service_that_is_away_is_undefined_by_the_deadline() -> None:
+    async with AsyncCamera(f"127.0.0.1:{free_port()}", deadline_s=0.5) as camera:
+        answers = [await camera.send(frame(number)) for number in range(3)]
+        verdicts = [(await asyncio.wait_for(answer, SOON_S)).verdict for answer in answers]
+    assert verdicts == [Verdict.UNDEFINED] * 3
+    assert (camera.figures.answered, camera.figures.undefined) == (3, 3)
+
+
+async def test_frames_that_expire_unsent_do_not_spoil_the_stream() -> None:
+    """Their numbers are left out; what comes after them is answered."""
+    async with Rig() as rig, served(rig) as server:
+        rig.engine.hold()
+        camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=1.0)
+        answers = [await camera.send(frame(number)) for number in range(WINDOW * 3)]
+        for answer in answers:
+            assert (await asyncio.wait_for(answer, SOON_S)).verdict is Verdict.UNDEFINED
+        rig.engine.release()
+        rig.clock.advance(5.0)
+        await until(lambda: camera.figures.late == WINDOW)
+        check(77, await camera.inspect(frame(77)))
+        await camera.aclose()
+    assert camera.figures.connections == 1
+
+
+async def test_the_frames_held_here_are_bounded() -> None:
+    async with Rig() as rig, served(rig) as server:
+        rig.engine.hold()
+        camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S, most_unanswered=2)
+        answers = [await camera.send(frame(number)) for number in range(2)]
+        third = asyncio.create_task(camera.send(frame(2)))
+        await asyncio.wait({third}, timeout=0.2)
+        assert not third.done()
+        rig.engine.release()
+        for number, answer in enumerate([*answers, await third]):
+            check(number, await answer)
+        await camera.aclose()
+    async with AsyncCamera(f"127.0.0.1:{free_port()}", deadline_s=0.3, most_unanswered=1) as away:
+        waiting = [asyncio.create_task(away.inspect(frame(number))) for number in range(3)]
+        reasons = [(await answer).reasons[0].code for answer in waiting]
+    assert "too_many_unanswered" in reasons
+    assert set(reasons) <= {"too_many_unanswered", "deadline"}
+
+
+async def test_a_bad_frame_is_refused_and_the_others_are_answered() -> None:
+    async with Rig() as rig, served(rig) as server:
+        async with AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S) as camera:
+            good = await camera.send(frame(1))
+            bad = await camera.send(Frame(truncated()))
+            odd = await camera.send(Frame(numbered(2), priority="soon"))
+            huge = await camera.send(Frame(bytes(2 << 20)))
+            last = await camera.send(frame(3))
+            check(1, await good)
+            with pytest.raises(RefusedError) as caught:
+                await bad
+            assert (caught.value.code, caught.value.field) == ("corrupt_picture", "picture")
+            with pytest.raises(RefusedError, match="priority"):
+                await odd
+            with pytest.raises(RefusedError, match="2097152 bytes"):
+                await huge
+            check(3, await last)
+        assert (camera.figures.answered, camera.figures.refused) == (2, 3)
+        assert camera.figures.connections == 1
+
+
+async def test_a_camera_without_the_token_is_told_so_at_once() -> None:
+    async with Rig() as rig, served(rig, token=TOKEN) as server:
+        camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S)
+        with pytest.raises(NotLetInError):
+            await camera.inspect(frame(1))
+        with pytest.raises(NotLetInError):
+            await camera.send(frame(2))
+        await camera.aclose()
+        async with AsyncCamera(f"127.0.0.1:{server.port}", token=TOKEN) as allowed:
+            check(3, await allowed.inspect(frame(3)))
+
+
+async def test_a_camera_in_ordinary_code() -> None:
+    def film(target: str) -> list[Inspection]:
+        with Camera(target, deadline_s=SOON_S) as camera:
+            answers = [camera.send(frame(number)) for number in range(10)]
+            return [answer.result(SOON_S) for answer in answers]
+
+    async with Rig() as rig, served(rig) as server:
+        answers = await asyncio.to_thread(film, f"127.0.0.1:{server.port}")
+    for number, answer in enumerate(answers):
+        check(number, answer)

@@ -1,0 +1,217 @@
+"""REST and gRPC, for asyncio and for ordinary code: one behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+from redis_process import free_port
+from scripted_inspector import NOT_OK, OK, TOO_LATE
+from scripted_service import TOKEN, Ask, ScriptedService
+
+from flawline.application.request import InspectionRequest
+from flawline.client import (
+    AwayError,
+    Box,
+    Detection,
+    Frame,
+    FrameInfo,
+    ModelRef,
+    NotLetInError,
+    Reason,
+    RecipeRef,
+    RefusedError,
+    Verdict,
+)
+from flawline.client.grpc import AsyncGrpcClient, GrpcClient
+from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
+from flawline.core.values import Inspection
+
+FRAME = Frame(b"jpeg", line="press-2", part_id="SN-1")
+
+
+def one_after_another(*outcomes: Inspection | Exception) -> Callable:
+    """An Inspector that answers so; the last answer is given again and again."""
+    left: Iterator[Inspection | Exception] = iter(outcomes)
+    last = outcomes[-1]
+
+    async def answer(_: InspectionRequest) -> Inspection:
+        outcome = next(left, last)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    return answer
+
+
+async def test_answers_are_typed_and_the_same_by_every_way(ask: Ask) -> None:
+    answer = await ask(FRAME)
+    assert answer.verdict is Verdict.NOT_OK
+    assert answer.inspection_id == NOT_OK.inspection_id
+    assert answer.reasons == (Reason("defect", "scratches with score 0.875."),)
+    assert answer.detections == (
+        Detection("scratches", 0.875, Box(1.5, 2.0, 30.25, 40.0)),
+        Detection("patches", 0.5, Box(0.0, 0.0, 10.0, 12.0)),
+    )
+    assert answer.frame == FrameInfo(200, 100, "cd" * 32)
+    assert (answer.line, answer.part_id) == ("press-2", "SN-1")
+    assert answer.recipe == RecipeRef("default", "1")
+    assert answer.model == ModelRef("tiny", "1.2.3", "ab" * 32)
+    assert abs((answer.created_at - NOT_OK.created_at).total_seconds()) < 0.001
+    assert answer.processing_times_ms.total == pytest.approx(15.0, abs=0.001)
+
+
+async def test_all_of_a_frame_reaches_the_inspector(ask: Ask, service: ScriptedService) -> None:
+    service.inspector.outcome = OK
+    traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
+    frame = Frame(b"\x00\xff", "press-1", "SN-9", "default", 0.25, "backfill", traceparent)
+    answer = await ask(frame, idempotency_key="mine", deadline_s=5.0)
+    assert answer.verdict is Verdict.OK
+    assert answer.part_id is None
+    (request,) = service.inspector.requests
+    assert request.picture == b"\x00\xff"
+    assert (request.line, request.part_id, request.recipe) == ("press-1", "SN-9", "default")
+    assert (request.min_score, request.priority) == (0.25, "backfill")
+    assert (request.traceparent, request.idempotency_key) == (traceparent, "mine")
+    assert 1000 < request.deadline_ms < 5000
+
+
+async def test_busy_is_tried_again_under_one_key_and_not_before_it_is_told(
+    ask: Ask, service: ScriptedService
+) -> None:
+    moments = []
+    answer = one_after_another(QueueFull(1.0), NotReady("starting", 1.0), NOT_OK)
+
+    async def timed(request: InspectionRequest) -> Inspection:
+        moments.append(time.monotonic())
+        return await answer(request)
+
+    service.inspector.outcome = timed
+    assert (await ask(FRAME)).verdict is Verdict.NOT_OK
+    assert (await ask(FRAME)).verdict is Verdict.NOT_OK
+    keys = [request.idempotency_key for request in service.inspector.requests]
+    assert keys[0] == keys[1] == keys[2] != keys[3]
+    assert all(keys)
+    assert min(moments[1] - moments[0], moments[2] - moments[1]) >= 1.0
+
+
+async def test_a_wait_beyond_the_deadline_is_not_begun(ask: Ask, service: ScriptedService) -> None:
+    service.inspector.outcome = QueueFull(30.0)
+    began_s = time.monotonic()
+    answer = await ask(FRAME, deadline_s=15.0)
+    assert time.monotonic() - began_s < 15.0
+    assert answer.verdict is Verdict.UNDEFINED
+    assert answer.reasons[0].code == "queue_full"
+    assert (answer.line, answer.part_id, answer.inspection_id) == ("press-2", "SN-1", "")
+    assert len(service.inspector.requests) == 1
+
+
+async def test_a_service_that_says_nothing_costs_the_deadline_and_no_more(
+    ask: Ask, service: ScriptedService
+) -> None:
+    async def never(_: InspectionRequest) -> Inspection:
+        await asyncio.sleep(60)
+        return NOT_OK
+
+    service.inspector.outcome = never
+    began_s = time.monotonic()
+    answer = await ask(FRAME, deadline_s=0.5)
+    assert time.monotonic() - began_s < 10
+    assert answer.verdict is Verdict.UNDEFINED
+
+
+async def test_a_service_that_is_away_is_undefined_by_the_deadline(
+    make_client: Callable[..., Ask],
+) -> None:
+    port = free_port()
+    nowhere = SimpleNamespace(url=f"http://127.0.0.1:{port}", target=f"127.0.0.1:{port}")
+    answer = await make_client(nowhere, deadline_s=1.0)(FRAME)
+    assert answer.verdict is Verdict.UNDEFINED
+    assert answer.reasons[0].code in {"unreachable", "unavailable", "deadline"}
+
+
+async def test_undefined_of_the_service_is_not_asked_again(
+    ask: Ask, service: ScriptedService
+) -> None:
+    service.inspector.outcome = TOO_LATE
+    answer = await ask(FRAME)
+    assert answer.verdict is Verdict.UNDEFINED
+    assert answer.reasons[0].code == "deadline"
+    assert answer.inspection_id == TOO_LATE.inspection_id
+    assert len(service.inspector.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "field"),
+    [
+        (BadPicture("corrupt_picture", "Cut short."), "corrupt_picture", None),
+        (InvalidRequest("line", "line is odd."), "invalid_request", "line"),
+        (UnknownRecipe("x", ["default"]), "unknown_recipe", None),
+    ],
+)
+async def test_what_cannot_be_used_is_refused_at_once(
+    ask: Ask, service: ScriptedService, error: Exception, code: str, field: str | None
+) -> None:
+    service.inspector.outcome = error
+    with pytest.raises(RefusedError) as caught:
+        await ask(FRAME)
+    assert (caught.value.code, str(caught.value)) == (code, str(error))
+    if field is not None:
+        assert caught.value.field == field
+    assert len(service.inspector.requests) == 1
+
+
+async def test_a_priority_that_there_is_not_is_refused(ask: Ask, service: ScriptedService) -> None:
+    service.inspector.outcome = InvalidRequest("priority", "priority must be one of inline.")
+    with pytest.raises(RefusedError, match="priority must be one of"):
+        await ask(Frame(b"jpeg", priority="soon"))
+
+
+@pytest.mark.parametrize("token", [None, "another-token-of-somebody"])
+async def test_without_the_token_nobody_is_let_in(
+    service: ScriptedService, make_client: Callable[..., Ask], token: str | None
+) -> None:
+    with pytest.raises(NotLetInError):
+        await make_client(service, token=token)(FRAME)
+    assert service.inspector.requests == []
+
+
+async def test_watching_by_line(service: ScriptedService) -> None:
+    async with (
+        AsyncGrpcClient(service.target, token=TOKEN) as client,
+        client.watch("press-2") as watched,
+    ):
+        service.feed.publish(NOT_OK)
+        news = await asyncio.wait_for(anext(watched), 20)
+    assert news.missed == 0
+    assert news.inspection.inspection_id == NOT_OK.inspection_id
+    assert news.inspection.verdict is Verdict.NOT_OK
+
+
+async def test_watching_in_ordinary_code(service: ScriptedService) -> None:
+    def first_two() -> list[str]:
+        with GrpcClient(service.target, token=TOKEN) as client, client.watch() as watched:
+            loop.call_soon_threadsafe(service.feed.publish, NOT_OK)
+            loop.call_soon_threadsafe(service.feed.publish, OK)
+            return [next(watched).inspection.verdict.value for _ in range(2)]
+
+    loop = asyncio.get_running_loop()
+    assert await asyncio.to_thread(first_two) == ["NotOK", "OK"]
+
+
+async def test_watching_what_cannot_be_watched(service: ScriptedService) -> None:
+    async with AsyncGrpcClient(service.target, token=TOKEN) as client:
+        with pytest.raises(RefusedError, match="line must be"):
+            async with client.watch("press 2"):
+                pass
+    async with AsyncGrpcClient(f"127.0.0.1:{free_port()}") as client:
+        with pytest.raises(AwayError):
+            async with client.watch():
+                pass
+    async with AsyncGrpcClient(service.target) as client:
+        with pytest.raises(NotLetInError):
+            async with client.watch():
+                pass

@@ -1,0 +1,51 @@
+"""A service with a scripted Inspector behind real REST and gRPC ports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from scripted_inspector import ScriptedInspector
+
+from flawline.adapters.grpc_api import GrpcServer
+from flawline.adapters.http_lock import HttpLock
+from flawline.adapters.http_server import HttpServer
+from flawline.adapters.memory_feed import MemoryFeed
+from flawline.adapters.rest import create_app
+from flawline.adapters.system_clock import SystemClock
+from flawline.core.lock import Lock
+
+TOKEN = "0123456789abcdef-token"
+
+
+@dataclass
+class ScriptedService:
+    """Listens on `url` and `target` while it is entered; asks for TOKEN."""
+
+    inspector: ScriptedInspector = field(default_factory=ScriptedInspector)
+    feed: MemoryFeed = field(default_factory=lambda: MemoryFeed(10))
+
+    async def __aenter__(self) -> ScriptedService:
+        lock, refused = Lock(TOKEN), self.inspector.refused
+        app = create_app(self.inspector, CollectorRegistry(), max_body_bytes=10_000)
+        self._http = HttpServer(HttpLock(app, lock, refused), 1.0)
+        self.url = f"http://127.0.0.1:{await self._http.start('127.0.0.1', 0)}"
+        self._grpc = GrpcServer(
+            self.inspector,
+            self.feed,
+            SystemClock(),
+            max_message_bytes=20_000,
+            default_deadline_ms=1000,
+            lock=lock,
+        )
+        self.target = f"127.0.0.1:{await self._grpc.start('127.0.0.1', 0)}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._grpc.stop(0)
+        await self._http.stop()
+
+
+Ask = Callable[..., Any]
