@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
+from rest_app import app_of
 from scripted_inspector import ScriptedInspector
 
 from flawline.adapters.http_lock import HttpLock
-from flawline.adapters.rest import create_app
 from flawline.core.lock import Lock
 
 TOKEN = "0123456789abcdef-token"
@@ -16,8 +15,7 @@ WITH_TOKEN = {"authorization": f"Bearer {TOKEN}"}
 
 
 def client_of(inspector: ScriptedInspector, lock: Lock) -> httpx.AsyncClient:
-    app = create_app(inspector, CollectorRegistry(), max_body_bytes=1000)
-    transport = httpx.ASGITransport(HttpLock(app, lock, inspector.refused))
+    transport = httpx.ASGITransport(HttpLock(app_of(inspector), lock, inspector.refused))
     return httpx.AsyncClient(transport=transport, base_url="http://flawline")
 
 

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from rest_app import app_of
 from scripted_inspector import NOT_OK, OK, TOO_LATE, ScriptedInspector
 
-from flawline.adapters.rest import create_app
 from flawline.application.inspector import Readiness
 from flawline.core.errors import (
     BadPicture,
@@ -35,7 +35,7 @@ def registry() -> CollectorRegistry:
 async def client(
     inspector: ScriptedInspector, registry: CollectorRegistry
 ) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(inspector, registry, max_body_bytes=MAX_BYTES, body_timeout_s=0.2)
+    app = app_of(inspector, registry, max_bytes=MAX_BYTES, timeout_s=0.2)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://flawline") as client:
         yield client
@@ -234,7 +234,7 @@ async def test_accepted_media_types(client: httpx.AsyncClient, media_type: str |
     ("headers", "says"),
     [
         ({"content-type": "application/x-www-form-urlencoded"}, "-H 'Content-Type: image/jpeg'"),
-        ({"content-type": "multipart/form-data; boundary=b"}, "--data-binary"),
+        ({"content-type": "multipart/mixed; boundary=b"}, "multipart/form-data"),
         ({"content-type": "text/html"}, "'text/html'"),
         ({"content-type": "image/gif"}, "image/jpeg, image/png, image/bmp"),
         ({"content-type": "image/png", "content-encoding": "gzip"}, "'gzip'"),
@@ -337,7 +337,7 @@ async def test_bodies_share_their_memory(
         return OK
 
     inspector.outcome = wait
-    app = create_app(inspector, registry, max_body_bytes=MAX_BYTES, max_open_bytes=2 * MAX_BYTES)
+    app = app_of(inspector, registry, max_bytes=MAX_BYTES, max_open_bytes=2 * MAX_BYTES)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         open_ones = [
@@ -435,12 +435,19 @@ async def test_openapi_document_is_complete(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     inspect = document["paths"][URL]["post"]
     assert set(inspect["responses"]) == {
-        *("200", "400", "404", "408", "413", "415", "422", "429", "500", "503", "504")
+        *("200", "202", "400", "404", "408", "413", "415", "422", "429", "500", "503", "504")
     }
-    assert set(inspect["requestBody"]["content"]) >= {"image/jpeg", "application/octet-stream"}
-    for status, answer in inspect["responses"].items():
-        for media_type, content in answer["content"].items():
-            assert "example" in content, (status, media_type)
+    fetch = document["paths"][f"{URL}/{{inspection_id}}"]["get"]
+    assert set(fetch["responses"]) == {
+        *("200", "202", "404", "413", "415", "422", "500", "503", "504")
+    }
+    assert set(inspect["requestBody"]["content"]) >= {
+        *("image/jpeg", "application/octet-stream", "multipart/form-data", "application/json")
+    }
+    for operation in (inspect, fetch):
+        for status, answer in operation["responses"].items():
+            for media_type, content in answer["content"].items():
+                assert {"example", "examples"} & set(content), (status, media_type)
     assert {"HTTPValidationError", "ValidationError"}.isdisjoint(document["components"]["schemas"])
     for reference in _references(document):
         assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
@@ -450,7 +457,8 @@ async def test_documented_answer_is_what_the_code_makes(client: httpx.AsyncClien
     document = (await client.get("/openapi.json")).json()
     answer = document["paths"][URL]["post"]["responses"]["200"]["content"]["application/json"]
     made = (await client.post(URL, content=b"jpeg")).json()
-    assert _shape(answer["example"]) == _shape({**made, "detections": made["detections"][:1]})
+    example = answer["examples"]["one picture"]["value"]
+    assert _shape(example) == _shape({**made, "detections": made["detections"][:1]})
 
 
 async def test_an_answer_without_part_id_says_null(

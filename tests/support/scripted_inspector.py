@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -72,9 +73,13 @@ class ScriptedInspector:
         self.asked = asyncio.Event()
         self.draining = asyncio.Event()
 
-    async def inspect(self, request: InspectionRequest) -> Inspection:
+    async def inspect(
+        self, request: InspectionRequest, accepted: Callable[[float], None] = lambda _: None
+    ) -> Inspection:
         self.requests.append(request)
         self.asked.set()
+        if not isinstance(self.outcome, Exception):
+            accepted(time.monotonic() + 60)
         if callable(self.outcome):
             return await self.outcome(request)
         if isinstance(self.outcome, Exception):

@@ -61,6 +61,7 @@ class Idempotency:
         if kept is not None:
             return _same(kept.fingerprint, fingerprint, kept.inspection)
         while (running := self._running.get(key)) is not None:
+            order.accepted(order.deadline_s)
             inspection = await within(self._clock, order.deadline_s, _joined(running.task))
             _same(running.fingerprint, fingerprint, inspection)
             if inspection.verdict is not Verdict.UNDEFINED:

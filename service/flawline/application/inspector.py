@@ -15,7 +15,7 @@ from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.models import ModelChoice, ServingModel
-from flawline.application.order import Order, inspection_of
+from flawline.application.order import Order, inspection_of, tell_nobody
 from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry
 from flawline.application.request import (
     InspectionRequest,
@@ -147,16 +147,19 @@ class Inspector:
         """Count a request that a protocol refused before it became one of ours."""
         self._telemetry.rejected(code)
 
-    async def inspect(self, request: InspectionRequest) -> Inspection:
+    async def inspect(
+        self, request: InspectionRequest, accepted: Callable[[float], None] = tell_nobody
+    ) -> Inspection:
         """Inspect one picture.
 
         Returns by its deadline, with verdict Undefined and a reason when there is none by then.
         Raises InspectionError when the request is not accepted, or when its picture turns out
         damaged on decoding. Cancelling the call withdraws the picture, unless it has an idempotency
-        key: then a repeat may still want the answer.
+        key: then a repeat may still want the answer. `accepted` is told the deadline, on the
+        monotonic clock, once the picture is queued.
         """
         try:
-            order = self._checked(request)
+            order = self._checked(request, accepted)
             key = checked_idempotency_key(request.idempotency_key)
             if key is None:
                 return await self._inspect(order)
@@ -206,7 +209,7 @@ class Inspector:
         if readiness.reason is not None:
             raise NotReady(readiness.reason, self._limits.retry_after_s)
 
-    def _checked(self, request: InspectionRequest) -> Order:
+    def _checked(self, request: InspectionRequest, accepted: Callable[[float], None]) -> Order:
         asked = checked_model(request.model, request.model_version)
         model = self._ready_model(*asked)
         limits = self._limits
@@ -226,6 +229,8 @@ class Inspector:
             created_at=self._clock.utc_now(),
             traceparent=usable_traceparent(request.traceparent),
             caller=request.caller,
+            inspection_id=request.inspection_id,
+            accepted=accepted,
         )
 
     def _ready_model(self, name: str | None, version: str | None) -> ServingModel:
@@ -269,6 +274,7 @@ class Inspector:
         )
         try:
             await queue.submit(job)
+            order.accepted(order.deadline_s)
             return await queue.result(job.job_id)
         except asyncio.CancelledError:  # the deadline passed, or the caller went away
             await queue.cancel(job.job_id)

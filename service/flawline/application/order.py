@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
@@ -21,6 +22,11 @@ from flawline.core.values import (
 )
 
 
+def tell_nobody(deadline_s: float) -> None:
+    """For callers who wait for the answer itself."""
+    del deadline_s
+
+
 @dataclass(slots=True)
 class Order:
     """A request that was checked; the frame is filled in once the picture was looked at.
@@ -28,6 +34,7 @@ class Order:
     started_s: moment of the monotonic clock, in seconds. created_at: the same moment, UTC.
     model_asked: name and version, None where left open. model and recipe are what that meant when it
     was last looked up.
+    accepted: told the deadline, on the monotonic clock, once the request was taken on.
     """
 
     picture: bytes
@@ -45,6 +52,7 @@ class Order:
     caller: str = ""
     frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
     inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    accepted: Callable[[float], None] = tell_nobody
 
     @property
     def deadline_s(self) -> float:

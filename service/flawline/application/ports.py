@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
+from flawline.application.ticket import Pending, TicketState
 from flawline.application.watchers import WatchedInspection
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, ModelInfo, RawOutput
@@ -170,6 +171,22 @@ class InspectionFeed(Protocol):
 
         A watcher that is too slow misses the oldest, and learns how many.
         """
+        ...
+
+
+class TicketMemory(Protocol):
+    """How inspections stand whose callers come back for the answer; each for a set time."""
+
+    async def expect(self, key: str, pending: Pending) -> None:
+        """Note that one runs, unless its answer is there already."""
+        ...
+
+    async def keep(self, key: str, state: TicketState) -> None:
+        """Keep the answer, in the place of what is noted."""
+        ...
+
+    async def find(self, key: str) -> TicketState | None:
+        """How it stands; None when it is not known. Raises NotReady when that cannot be told."""
         ...
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, field
 
 from flawline.core.errors import InvalidRequest
 from flawline.core.priority import Priority
@@ -30,6 +31,7 @@ class InspectionRequest:
     idempotency_key: repeats of a request under one key get one answer. model, model_version: a loaded
     model to inspect with, by its name; the version may be left out. None means the default.
     caller: who asks, as the protocol's lock knows him; "" for anybody. Never what a caller says of himself.
+    inspection_id: what the inspection will be called; ours to choose.
     """
 
     picture: bytes
@@ -44,6 +46,7 @@ class InspectionRequest:
     caller: str = ""
     model: str | None = None
     model_version: str | None = None
+    inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
 
 def is_line_name(text: str) -> bool:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_feed import MemoryFeed
+from flawline.adapters.memory_tickets import MemoryTickets
 from flawline.adapters.prometheus import (
     InspectionMetrics,
     Known,
@@ -24,9 +25,10 @@ from flawline.application.lane import Lane
 from flawline.application.line_watch import LineWatch
 from flawline.application.loaded_models import LoadedModels
 from flawline.application.models import ModelControl, RolledOutModels, ServingModel
-from flawline.application.ports import AnswerMemory, InspectionFeed, JobIntake
+from flawline.application.ports import AnswerMemory, InspectionFeed, JobIntake, TicketMemory
 from flawline.application.proving import Prover
 from flawline.application.request import DEFAULT_LINE
+from flawline.application.tickets import Tickets
 from flawline.bootstrap.lanes import LaneMaker
 from flawline.bootstrap.parts import Base, Pools, started
 from flawline.bootstrap.repository import FileRepository
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 # A request is answered by its deadline; what it leaves behind is gone a moment later.
 _AFTER_THE_LAST_DEADLINE_S = 1.0
+# Once all is answered, so long the last answers may take to be kept for those who come back.
+_KEEP_ANSWERS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Service:
     models: ModelControl
     loaded: LoadedModels | None
     feed: InspectionFeed
+    tickets: Tickets
     telemetry_registry: CollectorRegistry
     _fallback: Lane | None
     _shared: RedisQueue | None
@@ -77,6 +82,7 @@ class Service:
         """Finish what was accepted, in bounded time, and end the threads."""
         if not await self.inspector.drain(self._drain_timeout_s):
             logger.warning("drain_timeout limit_s=%g", self._drain_timeout_s)
+        await self.tickets.settle(_KEEP_ANSWERS_S)
         if self.loaded is not None:
             await self.loaded.close()
         if self._fallback is not None:
@@ -152,6 +158,17 @@ def _rolled_out(
     return RolledOutModels(model, lambda: _served(base.model, shared.announced))
 
 
+def _tickets(base: Base, shared: RedisQueue | None) -> Tickets:
+    """Kept here, and with a shared queue there too: a Redis that is away loses no answer of ours."""
+    settings = base.settings
+    memories: list[TicketMemory] = [
+        MemoryTickets(settings.async_result_s, settings.async_results, base.clock)
+    ]
+    if shared is not None:
+        memories.append(shared.tickets(settings.async_result_s))
+    return Tickets(memories, base.clock)
+
+
 def _served(own: ModelInfo, announced: tuple[ModelInfo, ...]) -> tuple[ModelInfo, ...]:
     """The model of the api's manifest, then others that workers serve; with how many serve each."""
     models = {own.sha256: replace(own, workers=0)}
@@ -205,6 +222,7 @@ def _service(
         models=models,
         loaded=loaded,
         feed=feed,
+        tickets=_tickets(base, shared),
         telemetry_registry=base.registry,
         _fallback=fallback,
         _shared=shared,

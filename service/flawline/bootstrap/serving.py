@@ -13,7 +13,7 @@ from flawline.adapters.grpc_api import GrpcServer, StreamLimits
 from flawline.adapters.http_lock import HttpLock
 from flawline.adapters.http_server import HttpServer
 from flawline.adapters.logs import set_up_logs
-from flawline.adapters.rest import create_app
+from flawline.adapters.rest import BodyLimits, create_app
 from flawline.adapters.system_clock import SystemClock
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import listening, told_to_stop
@@ -50,10 +50,16 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     service = build_service(settings)
     app = create_app(
         service.inspector,
+        service.tickets,
         service.telemetry_registry,
-        max_body_bytes=settings.max_body_bytes,
-        body_timeout_s=settings.body_timeout_s,
-        max_open_bytes=settings.max_open_bytes,
+        limits=BodyLimits(
+            max_bytes=settings.max_body_bytes,
+            max_frames=settings.max_frames,
+            max_frames_bytes=settings.max_frames_bytes,
+            max_open_bytes=settings.max_open_bytes,
+            timeout_s=settings.body_timeout_s,
+        ),
+        locked=door.lock.closed,
     )
     locked = HttpLock(app, door.lock, service.inspector.refused)
     http = HttpServer(locked, _HANG_UP_S, door.cert_and_key_paths)

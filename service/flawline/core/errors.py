@@ -6,7 +6,7 @@
     │   └── KeyReused        an idempotency key that stands for another request
     ├── UnknownRecipe        .name, .known
     ├── BadPicture           .code as in flawspec (too_many_bytes, unsupported_picture,
-    corrupt_picture, ...)
+    corrupt_picture, ...), .field
     ├── QueueFull            .retry_after_s
     │   └── LineFull         .line
     ├── Unauthenticated      .token_given
@@ -70,13 +70,14 @@ class UnknownRecipe(InspectionError):
 class BadPicture(InspectionError):
     """The bytes are no picture that can be inspected; `code` is that of flawspec's PictureError.
 
-    The code, not the class, tells the kinds apart, so that the error can cross a queue between
-    processes.
+    field: where in the request they stood. The code, not the class, tells the kinds apart, so that
+    the error can cross a queue between processes.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, field: str = "picture") -> None:
         super().__init__(message)
         self.code = code
+        self.field = field
 
 
 class QueueFull(InspectionError):

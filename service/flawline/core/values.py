@@ -126,6 +126,18 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class PartInspection:
+    """Several frames of one part, in the order in which they were given: at least one.
+
+    verdict: of the part, as `flawline.core.verdict.combined` makes it of the frames'.
+    """
+
+    inspection_id: str
+    verdict: Verdict
+    frames: tuple[Inspection, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """What callers may know of a loaded artifact, in the words of its manifest.
 

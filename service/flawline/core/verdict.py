@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flawline.core.recipe import Recipe
 from flawline.core.values import Detection, Reason, Verdict
+
+_GRAVITY = (Verdict.OK, Verdict.NOT_DECIDABLE, Verdict.UNDEFINED, Verdict.NOT_OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,15 @@ def judge(found: Sequence[Detection], recipe: Recipe) -> Judgement:
         if any(d.label == label for d in counted)
     )
     return Judgement(Verdict.NOT_OK, reasons, counted)
+
+
+def combined(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict of one part seen in several frames: the gravest of theirs.
+
+    NotOK over Undefined over NotDecidable over OK: one flaw is enough to reject a part, and it is
+    never OK with a frame unevaluated. Without any frame nothing was evaluated: Undefined.
+    """
+    return max(verdicts, key=_GRAVITY.index, default=Verdict.UNDEFINED)
 
 
 def _defect(label: str, scores: Sequence[float], threshold: float) -> Reason:

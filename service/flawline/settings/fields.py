@@ -59,11 +59,18 @@ class FlawlineSettings(ModelSettings):
     max_body_bytes: int = Field(
         20_000_000, ge=1_000, le=1_000_000_000, description="Largest picture, in bytes."
     )
+    max_frames: int = Field(16, ge=1, le=256, description="Most frames of one part in one request.")
+    max_frames_bytes: int = Field(
+        64_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="All frames of one part in one request together, in bytes.",
+    )
     max_open_bytes: int = Field(
         256_000_000,
         ge=1_000,
         description="Bytes of all pictures over HTTP that arrive or wait for their answer at a time, "
-        "and likewise of all frames in streams; one picture always fits.",
+        "and likewise of all frames in streams; one request always fits.",
     )
     grpc_max_calls: int = Field(
         1000, ge=8, le=100_000, description="gRPC calls that are open at a time; more are refused."
@@ -148,6 +155,15 @@ class FlawlineSettings(ModelSettings):
         gt=0,
         le=86_400,
         description="How long the answer under an Idempotency-Key is kept.",
+    )
+    async_result_s: float = Field(
+        600.0,
+        gt=0,
+        le=86_400,
+        description="How long an answer is kept for a caller who does not wait (respond-async).",
+    )
+    async_results: int = Field(
+        10_000, ge=1, le=1_000_000, description="How many such answers a process keeps at most."
     )
     max_batch: int = Field(8, ge=1, le=256, description="Most pictures to run at once.")
     decode_threads: int = Field(

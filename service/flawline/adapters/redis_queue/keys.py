@@ -11,6 +11,7 @@
     <ns>:answer:<sha256>  string    the answer under an idempotency key, for as long as that is set
     <ns>:memory           string    names what is kept under `answer`; gone when Redis has lost its data
     <ns>:inspections      stream    finished inspections for whoever watches, the last so many
+    <ns>:ticket:<sha256>  string    how an inspection stands whose caller comes back; as long as that is set
     <ns>:replies:<api>    stream    outcomes for one api process; deleted once read, gone with disuse
     <ns>:resolved         list      moments of the last outcomes, for the drain rate
     <ns>:workers          zset      what the workers serve, by the moment at which that is stale
@@ -78,6 +79,10 @@ class Keys:
     def answer(self, key: str) -> str:
         """The answer under an idempotency key, which may be any text."""
         return f"{self.namespace}:answer:{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def ticket(self, key: str) -> str:
+        """An inspection that a caller comes back for."""
+        return f"{self.namespace}:ticket:{hashlib.sha256(key.encode()).hexdigest()}"
 
     def replies(self, api: str) -> str:
         """The outcomes for one api process."""

@@ -25,6 +25,7 @@ from flawline.adapters.redis_queue.feed import RedisFeed
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
 from flawline.adapters.redis_queue.leases import Leases
 from flawline.adapters.redis_queue.replies import Replies
+from flawline.adapters.redis_queue.tickets import RedisTickets
 from flawline.adapters.redis_queue.wire import (
     announcement_from_wire,
     announcement_to_wire,
@@ -143,6 +144,10 @@ class RedisQueue:
         """Finished inspections of all apis of this queue; most: unread ones kept for each watcher."""
         self._feeds.append(RedisFeed(self._server, self._keys, most))
         return self._feeds[-1]
+
+    def tickets(self, life_s: float) -> RedisTickets:
+        """How inspections stand whose callers come back, shared likewise."""
+        return RedisTickets(self._server, self._keys, life_s)
 
     async def submit(self, job: Job) -> None:
         """Accept a job. Raises QueueFull, LineFull or NotReady."""

@@ -10,27 +10,30 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 
 import flawline
-from flawline.adapters.rest.body import BodyReader
-from flawline.adapters.rest.documentation import DESCRIPTION
+from flawline.adapters.rest.body import BodyLimits, BodyReader
+from flawline.adapters.rest.documentation import DESCRIPTION, UNAUTHENTICATED_ANSWER
 from flawline.adapters.rest.inspections import INSPECTIONS_PATH, InspectionRoutes
-from flawline.adapters.rest.operations import OperationRoutes
+from flawline.adapters.rest.operations import PROBE_PATHS, OperationRoutes
+from flawline.adapters.rest.parameters import InspectionBody
 from flawline.adapters.rest.problems import install_problem_handlers
 from flawline.adapters.rest.schemas import Problem
 from flawline.adapters.rest.unexpected import UnexpectedErrors
 from flawline.application.inspector import Inspector
+from flawline.application.tickets import Tickets
 
 
 def create_app(
     inspector: Inspector,
+    tickets: Tickets,
     registry: CollectorRegistry,
     *,
-    max_body_bytes: int,
-    body_timeout_s: float = 30.0,
-    max_open_bytes: int = 256_000_000,
+    limits: BodyLimits,
+    locked: bool = False,
 ) -> FastAPI:
     """The ASGI application; `/docs` needs no network (fastapi-offline brings Swagger UI's files).
 
-    `registry` is what `/metrics` shows. The Inspector is started and stopped elsewhere.
+    `registry` is what `/metrics` shows. `locked` documents that a token is asked for; the lock
+    itself stands before this application. The Inspector is started and stopped elsewhere.
     """
     app: FastAPI = FastAPIOffline(
         docs_url="/docs",
@@ -42,23 +45,17 @@ def create_app(
         # The validator badge would ask a server on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    bodies = BodyReader(
-        inspector,
-        max_bytes=max_body_bytes,
-        timeout_s=body_timeout_s,
-        max_open_bytes=max_open_bytes,
-    )
-    inspections = InspectionRoutes(inspector, bodies)
+    inspections = InspectionRoutes(inspector, tickets, BodyReader(inspector, limits))
     app.include_router(inspections.router)
     app.include_router(OperationRoutes(inspector, registry).router)
     install_problem_handlers(app, inspector.refused)
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)
-    _document_problems(app)
+    _complete_document(app, locked)
     return app
 
 
-def _document_problems(app: FastAPI) -> None:
-    """Add the problem's schema, which FastAPI would collect for JSON answers only."""
+def _complete_document(app: FastAPI, locked: bool) -> None:
+    """Add what FastAPI does not see: schemas beside JSON answers, and the lock."""
 
     def openapi() -> dict[str, Any]:
         if not app.openapi_schema:
@@ -69,9 +66,25 @@ def _document_problems(app: FastAPI) -> None:
                 routes=app.routes,
                 license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             )
-            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            document["components"]["schemas"] |= schema.pop("$defs", {}) | {"Problem": schema}
+            schemas = document["components"]["schemas"]
+            for model in (Problem, InspectionBody):
+                schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
+            if locked:
+                _document_lock(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it
+
+
+def _document_lock(document: dict[str, Any]) -> None:
+    """All but probes ask for the token."""
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if path in PROBE_PATHS:
+                operation["security"] = []
+            else:
+                operation["responses"]["401"] = UNAUTHENTICATED_ANSWER

@@ -1,42 +1,70 @@
-"""Reads a picture from a request's body, and refuses as early as can be what no picture is."""
+"""Reads what a request's body submits, and refuses as early as can be what cannot be inspected."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect, Request
 
+from flawline.adapters.rest.json_body import JsonSink
+from flawline.adapters.rest.multipart import MultipartSink
 from flawline.adapters.rest.problems import RefusedError
+from flawline.adapters.rest.submission import BodySink, PictureSink, Submission
 from flawline.application.inspector import Inspector
 from flawline.core.errors import QueueFull
 
 PICTURE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp", "image/tiff")
 UNNAMED_MEDIA_TYPE = "application/octet-stream"
-_ACCEPTED = (*PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE)
-# What curl writes for --data-binary, and for --form.
-_FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
-
-
+FORM_MEDIA_TYPE = "multipart/form-data"
+JSON_MEDIA_TYPE = "application/json"
+_ACCEPTED = (*PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE, FORM_MEDIA_TYPE, JSON_MEDIA_TYPE)
+_CURLS_OWN_MEDIA_TYPE = "application/x-www-form-urlencoded"  # of --data-binary
+# What stands around the pictures: boundaries, names, parameters.
+_OVERHEAD_BYTES = 64 * 1024
+# A JSON body, the texts in it, and the pictures that they stand for are there at one time.
+_JSON_COPIES = 3
 # When bodies fill the memory they may: about the time in which the next picture leaves again.
 _RETRY_AFTER_S = 1.0
 
 
-class BodyReader:
-    """Reads bodies, each bounded in size and time, all together bounded in bytes.
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Bounds on bodies, each a setting.
 
-    max_bytes: of one body. timeout_s: until it must have arrived. max_open_bytes: of all bodies that
-    arrive or wait for their answer at one time.
+    max_bytes: of one picture. max_frames, max_frames_bytes: of one part in one request. timeout_s:
+    until a body must have arrived. max_open_bytes: of all bodies that arrive or wait for their
+    answer at one time; one request always fits.
     """
 
-    def __init__(
-        self, inspector: Inspector, *, max_bytes: int, timeout_s: float, max_open_bytes: int
-    ) -> None:
+    max_bytes: int
+    max_frames: int = 16
+    max_frames_bytes: int = 64_000_000
+    max_open_bytes: int = 256_000_000
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How bodies of some media type are read. copies: how often one lies in memory at most."""
+
+    max_bytes: int
+    setting: str
+    sink: Callable[[str], BodySink]
+    copies: int = 1
+
+
+class BodyReader:
+    """Reads bodies, each bounded in size and time, all together bounded in bytes."""
+
+    def __init__(self, inspector: Inspector, limits: BodyLimits) -> None:
         self._inspector = inspector
-        self._max_bytes = max_bytes
-        self._timeout_s = timeout_s
-        self._room_bytes = max(max_bytes, max_open_bytes)
+        self._limits = limits
+        self._kinds = _kinds_of(limits)
+        self._picture = _Kind(limits.max_bytes, "FLAWLINE_MAX_BODY_BYTES", lambda _: PictureSink())
+        self._most_bytes = self._room_bytes = max(limits.max_open_bytes, limits.max_bytes)
 
     @contextmanager
     def reserved(self, request: Request) -> Iterator[None]:
@@ -46,7 +74,10 @@ class BodyReader:
         """
         _check_media_type(request.headers)
         self._inspector.check_ready()
-        wanted = self._declared_length(request.headers)
+        kind = self._kind_of(request)
+        # The largest requests take all the room: they are let in one at a time.
+        declared = _declared_length(request.headers, kind)
+        wanted = min(declared * kind.copies, self._most_bytes)
         if wanted > self._room_bytes:
             self._inspector.refused(QueueFull.code)
             raise QueueFull(_RETRY_AFTER_S)
@@ -56,23 +87,24 @@ class BodyReader:
         finally:
             self._room_bytes += wanted
 
-    async def read(self, request: Request) -> bytes:
-        """The body, whole.
+    async def read(self, request: Request) -> Submission:
+        """What the body submits.
 
-        Raises RefusedError: 408, 413, and 400 when the caller went away; NotReady when the service
-        is told to stop before the body has arrived.
+        Raises RefusedError: 408, 413, 422, and 400 when it is malformed or the caller went away;
+        NotReady when the service is told to stop before the body has arrived.
         """
-        reading = asyncio.create_task(_read(request, self._max_bytes))
+        reading = asyncio.create_task(_read(request, self._kind_of(request)))
         closing = asyncio.create_task(self._inspector.until_draining())
+        timeout_s = self._limits.timeout_s
         try:
             await asyncio.wait(
-                {reading, closing}, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED
+                {reading, closing}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
             if reading.done():
                 return reading.result()
             self._inspector.check_ready()
             raise RefusedError(
-                408, "body_too_slow", f"The body did not arrive within {self._timeout_s:g} s."
+                408, "body_too_slow", f"The body did not arrive within {timeout_s:g} s."
             )
         except (
             ClientDisconnect
@@ -86,42 +118,70 @@ class BodyReader:
             with suppress(asyncio.CancelledError, Exception):
                 await reading
 
-    def _declared_length(self, headers: Mapping[str, str]) -> int:
-        """What the body will take; a chunked one may take all that one body is allowed."""
-        declared = headers.get("content-length", "")
-        if not declared.isdecimal():
-            return self._max_bytes
-        if int(declared) > self._max_bytes:
-            raise _too_large(self._max_bytes)
-        return int(declared)
+    def _kind_of(self, request: Request) -> _Kind:
+        return self._kinds.get(_media_type_of(request.headers), self._picture)
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    length = 0
+def _kinds_of(limits: BodyLimits) -> Mapping[str, _Kind]:
+    """The forms that can hold several pictures."""
+    most = max(limits.max_bytes, limits.max_frames_bytes)
+    setting, frames = "FLAWLINE_MAX_FRAMES_BYTES", limits.max_frames
+    return {
+        FORM_MEDIA_TYPE: _Kind(
+            most + _OVERHEAD_BYTES,
+            setting,
+            lambda content_type: MultipartSink(
+                content_type, max_bytes=limits.max_bytes, max_frames=frames
+            ),
+        ),
+        JSON_MEDIA_TYPE: _Kind(
+            most * 4 // 3 + _OVERHEAD_BYTES,
+            setting,
+            lambda _: JsonSink(max_frames=frames),
+            _JSON_COPIES,
+        ),
+    }
+
+
+def _declared_length(headers: Mapping[str, str], kind: _Kind) -> int:
+    """What the body will take; a chunked one may take all that one body is allowed."""
+    declared = headers.get("content-length", "")
+    if not declared.isdecimal():
+        return kind.max_bytes
+    if int(declared) > kind.max_bytes:
+        raise _too_large(kind)
+    return int(declared)
+
+
+async def _read(request: Request, kind: _Kind) -> Submission:
+    sink, length = kind.sink(request.headers.get("content-type", "")), 0
     async for chunk in request.stream():
         length += len(chunk)
-        if length > max_bytes:  # a chunked body has no declared length, so count
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if length > kind.max_bytes:  # a chunked body has no declared length, so count
+            raise _too_large(kind)
+        sink.feed(chunk)
+    return await sink.finish()
 
 
-def _too_large(max_bytes: int) -> RefusedError:
+def _too_large(kind: _Kind) -> RefusedError:
     return RefusedError(
         413,
         "too_many_bytes",
-        f"The body is larger than the {max_bytes} bytes allowed here; send a smaller picture, "
-        "or raise FLAWLINE_MAX_BODY_BYTES on the server.",
+        f"The body is larger than the {kind.max_bytes} bytes allowed here; send fewer or smaller "
+        f"pictures, or raise {kind.setting} on the server.",
     )
 
 
+def _media_type_of(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").split(";")[0].strip().lower()
+
+
 def _check_media_type(headers: Mapping[str, str]) -> None:
-    media_type = headers.get("content-type", "").split(";")[0].strip().lower()
+    media_type = _media_type_of(headers)
     if media_type and media_type not in _ACCEPTED:
         hint = (
-            " Send the bare picture: curl --data-binary @part.jpg -H 'Content-Type: image/jpeg' ..."
-            if media_type in _FORM_MEDIA_TYPES
+            " Say what it is: curl --data-binary @part.jpg -H 'Content-Type: image/jpeg' ..."
+            if media_type == _CURLS_OWN_MEDIA_TYPE
             else ""
         )
         raise _unsupported(

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flawline.adapters.rest.body import PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE
+from flawline.adapters.rest.body import (
+    FORM_MEDIA_TYPE,
+    JSON_MEDIA_TYPE,
+    PICTURE_MEDIA_TYPES,
+    UNNAMED_MEDIA_TYPE,
+)
+from flawline.adapters.rest.examples import (
+    ANSWER_EXAMPLE,
+    EXAMPLE_ID,
+    EXAMPLE_PICTURE,
+    PART_EXAMPLE,
+)
+from flawline.adapters.rest.parameters import InspectionQuery
 from flawline.adapters.rest.problems import PROBLEM_MEDIA_TYPE, make_problem
-from flawline.adapters.rest.schemas import FieldFault, Problem
+from flawline.adapters.rest.schemas import FieldFault, PendingAnswer, Problem
 from flawline.core.values import Verdict
 
 DESCRIPTION = """\
@@ -24,50 +36,53 @@ Repeats of a request under one key get one answer, for as long as the server kee
 is joined. A key belongs to its line. Another picture or recipe under the same key is refused (422).
 `Undefined` is not kept: the next repeat is inspected anew."""
 
+PREFER = """\
+`respond-async` (RFC 7240): answer 202 at once, with the place where the answer will be in
+`Location`. With `wait=N` only after N seconds, when it is not there before. The deadline holds as
+ever: by then there is an answer to fetch."""
+
 Responses = dict[int | str, dict[str, Any]]
 
-_EXAMPLE_ID = "0f8fad5bd9cb469fa16570867728950e"
+_FILE = {"type": "string", "format": "binary"}
 
-_ANSWER_EXAMPLE = {
-    "inspection_id": _EXAMPLE_ID,
-    "verdict": "NotOK",
-    "reasons": [{"code": "defect", "detail": "1 scratches, highest score 0.87, threshold 0.35"}],
-    "detections": [
-        {
-            "class": "scratches",
-            "score": 0.87,
-            "box": {"x_min": 12.5, "y_min": 40.0, "x_max": 31.0, "y_max": 188.5},
-        }
-    ],
-    "frame": {"width": 200, "height": 200, "sha256": "9f86d081884c7d659a2feaa0c55ad015" * 2},
-    "line": "press-2",
-    "part_id": "SN-0042",
-    "recipe": {"name": "default", "version": "1"},
-    "model": {"name": "mobilemamba-nano-neu", "version": "1.0.0", "sha256": "60303ae22b998861" * 4},
-    "created_at": "2026-01-31T08:15:30.123Z",
-    "processing_times_ms": {
-        "queue": 0.4,
-        "decode": 0.9,
-        "preprocess": 0.3,
-        "inference": 11.2,
-        "postprocess": 0.5,
-        "total": 13.6,
-    },
-}
-
-
-def _binary(media_type: str) -> dict[str, Any]:
-    return {media_type: {"schema": {"type": "string", "format": "binary"}}}
-
-
-PICTURE_BODY: dict[str, Any] = {
+INSPECTION_BODIES: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The picture file as it is.",
+        "description": "The picture file as it is; or one or several in a form, or in JSON.",
         "content": {
-            key: value
-            for media_type in (*PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE)
-            for key, value in _binary(media_type).items()
+            **{
+                media_type: {"schema": _FILE}
+                for media_type in (*PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE)
+            },
+            FORM_MEDIA_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "picture": {**_FILE, "description": "One picture."},
+                        "frames": {
+                            "type": "array",
+                            "items": _FILE,
+                            "minItems": 1,
+                            "description": "Or the frames of one part, a field for each.",
+                        },
+                        **InspectionQuery.model_json_schema()["properties"],
+                    },
+                    "additionalProperties": False,
+                    "oneOf": [{"required": ["picture"]}, {"required": ["frames"]}],
+                },
+            },
+            JSON_MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/InspectionBody"},
+                "examples": {
+                    "one picture": {"value": {"picture": EXAMPLE_PICTURE, "line": "press-2"}},
+                    "frames of one part": {
+                        "value": {
+                            "part_id": "SN-0042",
+                            "frames": [{"picture": EXAMPLE_PICTURE}, {"picture": EXAMPLE_PICTURE}],
+                        }
+                    },
+                },
+            },
         },
     }
 }
@@ -110,14 +125,51 @@ _NOT_READY = _problem_answer(
 
 _LINE_FAULT = "line must be 1 to 64 letters, digits, '.', '_' or '-'."
 
-INSPECT_RESPONSES: Responses = {
-    200: {
-        "description": "Evaluated.",
-        "content": {"application/json": {"example": _ANSWER_EXAMPLE}, "text/plain": _WORD},
+_EVALUATED = {
+    "description": "Evaluated.",
+    "content": {
+        "application/json": {
+            "examples": {
+                "one picture": {"value": ANSWER_EXAMPLE},
+                "frames of one part": {"value": PART_EXAMPLE},
+            }
+        },
+        "text/plain": _WORD,
     },
+}
+
+
+def _text_header(description: str, example: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "required": True,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+def _pending_answer(description: str, headers: dict[str, Any]) -> dict[str, Any]:
+    example = PendingAnswer(inspection_id=EXAMPLE_ID).model_dump(mode="json")
+    return {
+        "model": PendingAnswer,
+        "description": description,
+        "content": {"application/json": {"example": example}, "text/plain": _UNDEFINED_WORD},
+        "headers": _RETRY_AFTER | headers,
+    }
+
+
+INSPECT_RESPONSES: Responses = {
+    200: _EVALUATED,
+    202: _pending_answer(
+        "Accepted, and not waited for (`Prefer: respond-async`).",
+        {
+            "Location": _text_header("Where the answer will be.", "/v1/inspections/" + EXAMPLE_ID),
+            "Preference-Applied": _text_header("The preference that led here.", "respond-async"),
+        },
+    ),
     400: _problem_answer(
-        "The connection broke within the body.",
-        make_problem(400, "client_gone", "The connection was closed within the body."),
+        "The form or JSON is malformed, or the connection broke within the body.",
+        make_problem(400, "malformed_body", "The form ends before its last boundary."),
     ),
     404: _problem_answer(
         "No such recipe.",
@@ -130,7 +182,7 @@ INSPECT_RESPONSES: Responses = {
         make_problem(408, "body_too_slow", "The body did not arrive within 30 s."),
     ),
     413: _problem_answer(
-        "Too many bytes.",
+        "Too many bytes, or too many frames.",
         make_problem(
             413, "too_many_bytes", "The body is larger than the 20000000 bytes allowed here."
         ),
@@ -172,12 +224,50 @@ INSPECT_RESPONSES: Responses = {
             "deadline",
             "No verdict within 1000 ms.",
             verdict=Verdict.UNDEFINED,
-            inspection_id=_EXAMPLE_ID,
+            inspection_id=EXAMPLE_ID,
+        ),
+    ),
+}
+
+_ANSWERS_OF_AN_INSPECTION = (413, 415, 422, 504)
+TICKET_RESPONSES: Responses = {
+    200: _EVALUATED,
+    202: _pending_answer("Not evaluated yet; come back.", {}),
+    404: _problem_answer(
+        "No such inspection, or its answer has expired.",
+        make_problem(
+            404,
+            "unknown_inspection",
+            "There is no such inspection here, or its answer has expired.",
+        ),
+    ),
+    **{status: INSPECT_RESPONSES[status] for status in _ANSWERS_OF_AN_INSPECTION},
+    500: INSPECT_RESPONSES[500],
+    503: _problem_answer(
+        "The shared queue, which has the answer, is away.",
+        make_problem(
+            503,
+            "not_ready",
+            "Not ready (queue_unavailable); try again in 2.0 s.",
+            verdict=Verdict.UNDEFINED,
+            reason="queue_unavailable",
         ),
     ),
 }
 
 READY_RESPONSES: Responses = {503: _NOT_READY}
+
+UNAUTHENTICATED_ANSWER = {
+    **_problem_answer(
+        "No token, or not the one of this service.",
+        make_problem(
+            401,
+            "unauthenticated",
+            "A token is needed: send the header 'Authorization: Bearer TOKEN'.",
+        ),
+    ),
+    "headers": {"WWW-Authenticate": _text_header("The challenge.", 'Bearer realm="flawline"')},
+}
 
 METRICS_RESPONSES: Responses = {
     200: {

@@ -14,6 +14,9 @@ from flawline.adapters.rest.schemas import LiveAnswer, LoadedModelAnswer, Models
 from flawline.application.inspector import Inspector
 from flawline.core.errors import NotReady
 
+LIVE_PATH = "/healthz/live"
+READY_PATH = "/healthz/ready"
+PROBE_PATHS = (LIVE_PATH, READY_PATH)
 _PROBE_RETRY_S = 1.0
 
 
@@ -26,9 +29,9 @@ class OperationRoutes:
         self.router = APIRouter(tags=["operations"])
         add = self.router.add_api_route
         add("/v1/models", self.models, summary="The models that inspect here")
-        add("/healthz/live", self.live, summary="Does the process answer")
+        add(LIVE_PATH, self.live, summary="Does the process answer")
         add(
-            "/healthz/ready",
+            READY_PATH,
             self.ready,
             summary="Are pictures accepted",
             response_model=ReadyAnswer,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -13,7 +14,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from flawline.adapters.rest.negotiation import prefers_text
-from flawline.adapters.rest.schemas import FieldFault, InspectionQuery, Problem
+from flawline.adapters.rest.parameters import InspectionQuery
+from flawline.adapters.rest.schemas import (
+    FieldFault,
+    InspectionAnswer,
+    Problem,
+)
 from flawline.core.errors import (
     BadPicture,
     InspectionError,
@@ -22,10 +28,11 @@ from flawline.core.errors import (
     QueueFull,
     UnknownRecipe,
 )
-from flawline.core.values import Inspection, Verdict
+from flawline.core.values import Verdict
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
+_SHOWN_CHARACTERS = 64
 _STATUS_OF_PICTURE_CODE = {"too_many_bytes": 413, "unsupported_picture": 415}
 
 
@@ -52,18 +59,7 @@ def problem_response(
     """The problem as JSON, or the bare word of its verdict for a caller that reads text alone."""
     if problem.verdict is not None and prefers_text(request.headers.get("accept")):
         return PlainTextResponse(problem.verdict.value, problem.status, headers)
-    body = problem.model_dump_json(exclude_none=True)
-    return Response(body, problem.status, headers, media_type=PROBLEM_MEDIA_TYPE)
-
-
-def undefined_response(request: Request, inspection: Inspection) -> Response:
-    """Accepted, but no verdict: too late, or its inspection failed."""
-    code = inspection.reasons[0].code if inspection.reasons else "undefined"
-    detail = " ".join(reason.detail for reason in inspection.reasons) or "There is no verdict."
-    problem = make_problem(
-        504, code, detail, verdict=Verdict.UNDEFINED, inspection_id=inspection.inspection_id
-    )
-    return problem_response(request, problem)
+    return Response(problem.to_json(), problem.status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
 
 def install_problem_handlers(app: FastAPI, count_refusal: Callable[[str], None]) -> None:
@@ -77,14 +73,14 @@ def install_problem_handlers(app: FastAPI, count_refusal: Callable[[str], None])
         count_refusal(error.problem.code)
         return problem_response(request, error.problem, error.headers)
 
-    async def _invalid_query(request: Request, error: RequestValidationError) -> Response:
-        problem = _query_problem(error)
+    async def _invalid_parameters(request: Request, error: RequestValidationError) -> Response:
+        problem = _parameters_problem(error)
         count_refusal(problem.code)
         return problem_response(request, problem)
 
     app.exception_handler(InspectionError)(_inspection_error)
     app.exception_handler(RefusedError)(_refused)
-    app.exception_handler(RequestValidationError)(_invalid_query)
+    app.exception_handler(RequestValidationError)(_invalid_parameters)
     app.exception_handler(HTTPException)(_framework_error)
 
 
@@ -101,34 +97,41 @@ def inspection_error_response(request: Request, error: InspectionError) -> Respo
         return problem_response(request, problem, _retry_after(error.retry_after_s))
     if isinstance(error, UnknownRecipe):
         return problem_response(request, make_problem(404, error.code, detail))
+    status, faults = 422, None
     if isinstance(error, BadPicture):
         status = _STATUS_OF_PICTURE_CODE.get(error.code, 422)
-        return problem_response(request, make_problem(status, error.code, detail))
-    faults = (
-        [FieldFault(field=error.field, detail=detail)]
-        if isinstance(error, InvalidRequest)
-        else None
-    )
-    return problem_response(request, make_problem(422, error.code, detail, errors=faults))
+    if isinstance(error, BadPicture | InvalidRequest):
+        faults = [FieldFault(field=error.field, detail=detail)]
+    return problem_response(request, make_problem(status, error.code, detail, errors=faults))
 
 
 async def _inspection_error(request: Request, error: InspectionError) -> Response:
     return inspection_error_response(request, error)
 
 
-def _query_problem(error: RequestValidationError) -> Problem:
+def _parameters_problem(error: RequestValidationError) -> Problem:
     faults = [
-        FieldFault(field=str(fault["loc"][-1]), detail=_fault_text(fault))
+        FieldFault(field=_field_of(fault["loc"]), detail=_fault_text(fault))
         for fault in error.errors()
     ]
     detail = " ".join(f"{fault.field}: {fault.detail}" for fault in faults)
     return make_problem(422, "invalid_request", detail, errors=faults)
 
 
-def _fault_text(fault: Mapping[str, str]) -> str:
+def _field_of(location: Sequence[str | int]) -> str:
+    """`frames[1].picture` for ("body", "frames", 1, "picture")."""
+    _, *path = location
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return "".join(steps).lstrip(".")[:_SHOWN_CHARACTERS] or "body"
+
+
+def _fault_text(fault: Mapping[str, Any]) -> str:
     if fault["type"] == "extra_forbidden":
-        return f"there is no such parameter; known: {', '.join(InspectionQuery.model_fields)}."
-    return fault["msg"] + "."
+        if fault["loc"][0] == "query":
+            known = ", ".join(InspectionQuery.model_fields)
+            return f"there is no such parameter; known: {known}."
+        return "there is no such field."
+    return str(fault["msg"]).removesuffix(".") + "."
 
 
 async def _framework_error(request: Request, error: HTTPException) -> Response:
@@ -149,6 +152,7 @@ def make_problem(
     reason: str | None = None,
     inspection_id: str | None = None,
     error_id: str | None = None,
+    frames: list[InspectionAnswer] | None = None,
 ) -> Problem:
     """A problem document; with a verdict its reason is the code unless another is given."""
     return Problem(
@@ -161,6 +165,7 @@ def make_problem(
         reason=(reason or code) if verdict is not None else None,
         inspection_id=inspection_id,
         error_id=error_id,
+        frames=frames,
     )
 
 

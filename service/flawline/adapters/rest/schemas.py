@@ -1,14 +1,21 @@
-"""The JSON that callers send and get, and its making from core values."""
+"""The JSON that callers get, and its making from core values."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from flawline.core.priority import Priority
-from flawline.core.values import Detection, Inspection, ModelInfo, ProcessingTimes, Verdict
+from flawline.core.values import (
+    Detection,
+    Inspection,
+    ModelInfo,
+    PartInspection,
+    ProcessingTimes,
+    Verdict,
+)
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -16,50 +23,6 @@ def _rfc3339(moment: datetime) -> str:
 
 
 Rfc3339 = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]
-
-
-class InspectionQuery(BaseModel):
-    """The query of an inspection; its ranges stand here for the docs, the Inspector checks."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    line: str | None = Field(
-        default=None,
-        description="Where the picture was taken; `default` when left out. Lines that the service "
-        "was not told of are inspected too, and counted as `other`.",
-        examples=["press-2"],
-        json_schema_extra={"pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"},
-    )
-    part_id: str | None = Field(
-        default=None,
-        description="The serial number that the MES knows; printable characters.",
-        examples=["SN-0042"],
-        json_schema_extra={"minLength": 1, "maxLength": 128},
-    )
-    recipe: str | None = Field(
-        default=None,
-        description="What counts as a defect on this product; `default` when left out.",
-        examples=["default"],
-    )
-    min_score: float | None = Field(
-        default=None,
-        description="Takes the place of the recipe's score thresholds for this picture.",
-        examples=[0.4],
-        json_schema_extra={"minimum": 0, "maximum": 1},
-    )
-    deadline_ms: int | None = Field(
-        default=None,
-        description="Answer within so many milliseconds, from the moment the body has arrived.",
-        examples=[500],
-        json_schema_extra={"minimum": 1},
-    )
-    priority: str | None = Field(
-        default=None,
-        description="Which work goes first: `inline` (a part waits at the gate; the default) before "
-        "`reinspection` (a person waits) before `backfill` (nobody waits).",
-        examples=["inline"],
-        json_schema_extra={"enum": [priority.value for priority in Priority]},
-    )
 
 
 class BoxAnswer(BaseModel):
@@ -182,6 +145,41 @@ class InspectionAnswer(BaseModel):
         return self.model_dump_json(by_alias=True)
 
 
+class PartAnswer(BaseModel):
+    """The answer to several frames of one part."""
+
+    inspection_id: str
+    verdict: Verdict = Field(
+        description="Of the part: NotOK over Undefined over NotDecidable over OK."
+    )
+    line: str
+    part_id: str | None
+    frames: list[InspectionAnswer] = Field(description="In the order in which they were sent.")
+
+    @classmethod
+    def of(cls, part: PartInspection) -> PartAnswer:
+        """The same inspections as callers see them."""
+        return cls(
+            inspection_id=part.inspection_id,
+            verdict=part.verdict,
+            line=part.frames[0].line,
+            part_id=part.frames[0].part_id,
+            frames=[InspectionAnswer.of(frame) for frame in part.frames],
+        )
+
+    def to_json(self) -> str:
+        """One line of JSON, keys as documented."""
+        return self.model_dump_json(by_alias=True)
+
+
+class PendingAnswer(BaseModel):
+    """Accepted, and not evaluated yet."""
+
+    inspection_id: str
+    verdict: Literal[Verdict.UNDEFINED] = Verdict.UNDEFINED
+    reason: Literal["pending"] = "pending"
+
+
 class InputSizeAnswer(BaseModel):
     """Pixels that the network sees; pictures of any size are fitted into them."""
 
@@ -273,3 +271,11 @@ class Problem(BaseModel):
         default=None, description="When the picture had been accepted."
     )
     error_id: str | None = Field(default=None, description="The server's log has this id too.")
+    frames: list[InspectionAnswer] | None = Field(
+        default=None, description="With several frames of one part: what each came to."
+    )
+
+    def to_json(self) -> str:
+        """One line of JSON, without the members that say nothing here."""
+        members = self.model_dump(mode="json", by_alias=True)
+        return json.dumps({name: value for name, value in members.items() if value is not None})

@@ -1,0 +1,91 @@
+"""Several frames of one part, asked for together: one verdict of the part, and each frame's own."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from flawline.application.inspector import Inspector
+from flawline.application.order import tell_nobody
+from flawline.application.request import InspectionRequest, checked_idempotency_key
+from flawline.core.errors import BadPicture
+from flawline.core.values import Inspection, PartInspection
+from flawline.core.verdict import combined
+
+
+async def inspect_part(
+    inspector: Inspector,
+    frames: Sequence[InspectionRequest],
+    *,
+    inspection_id: str | None = None,
+    accepted: Callable[[float], None] = tell_nobody,
+) -> PartInspection:
+    """Inspect all frames at once, each as an inspection of its own.
+
+    frames: alike in all but the picture. Raises InspectionError when one of them is refused; the
+    others are then withdrawn, and the text names the frame. A repeat under an idempotency key gets
+    the answers that its frames had. `accepted` is told the latest deadline once all are queued.
+    """
+    keys = _keys_of_frames(frames)
+    moments: list[float] = []
+
+    def one_accepted(deadline_s: float) -> None:
+        moments.append(deadline_s)
+        if len(moments) == len(frames):
+            accepted(max(moments))
+
+    tasks = [
+        asyncio.create_task(_inspect_frame(inspector, index, frame, key, one_accepted))
+        for index, (frame, key) in enumerate(zip(frames, keys, strict=True))
+    ]
+    try:
+        inspections = await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        # Waited for, so that no refusal among them is reported as one that nobody fetched.
+        await asyncio.gather(*tasks, return_exceptions=True)
+    verdict = combined(inspection.verdict for inspection in inspections)
+    return PartInspection(inspection_id or uuid.uuid4().hex, verdict, tuple(inspections))
+
+
+async def _inspect_frame(
+    inspector: Inspector,
+    index: int,
+    frame: InspectionRequest,
+    key: str | None,
+    accepted: Callable[[float], None],
+) -> Inspection:
+    # A repeat that joins one and then runs itself is accepted twice; a frame counts once.
+    told = False
+
+    def once(deadline_s: float) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            accepted(deadline_s)
+
+    try:
+        inspection = await inspector.inspect(replace(frame, idempotency_key=key), once)
+    except BadPicture as error:
+        where = f"frames[{index}]"
+        raise BadPicture(error.code, f"{where}: {error}", where) from error
+    once(0.0)  # answered from memory, with nothing to wait for
+    return inspection
+
+
+def _keys_of_frames(frames: Sequence[InspectionRequest]) -> list[str | None]:
+    """One key each: the part's with the frame's place, in a form that no caller chooses by chance.
+
+    Raises InvalidRequest.
+    """
+    key = checked_idempotency_key(frames[0].idempotency_key)
+    if key is None:
+        return [None] * len(frames)
+    return [
+        hashlib.sha256(f"frame {index} of {key}".encode()).hexdigest()
+        for index in range(len(frames))
+    ]

@@ -1,0 +1,26 @@
+"""The HTTP application on a scripted Inspector, with tickets of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from scripted_inspector import ScriptedInspector
+
+from flawline.adapters.memory_tickets import MemoryTickets
+from flawline.adapters.rest import BodyLimits, create_app
+from flawline.adapters.system_clock import SystemClock
+from flawline.application.tickets import Tickets
+
+
+def app_of(
+    inspector: ScriptedInspector, registry: CollectorRegistry | None = None, **limits: Any
+) -> FastAPI:
+    clock = SystemClock()
+    return create_app(
+        inspector,
+        Tickets([MemoryTickets(600.0, 100, clock)], clock),
+        registry or CollectorRegistry(),
+        limits=BodyLimits(**({"max_bytes": 1000} | limits)),
+    )
