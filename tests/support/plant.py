@@ -1,0 +1,71 @@
+"""A running Flawline that a real Prometheus looks at, with somebody whom its alerts reach."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from pictures import quarters
+from prometheus_process import AlertmanagerProcess, PrometheusProcess, Told, until
+from redis_process import RedisProcess
+from server_process import ServerProcess, WorkerProcess
+
+LINES = ("mill-1", "mill-2")
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One api and one worker on a queue in Redis, looked at twice a second.
+
+    shared: settings that name the queue; engine_fails: while that file is there, the worker's engine does.
+    """
+
+    api: ServerProcess
+    shared: dict[str, str]
+    engine_fails: Path
+    prometheus: PrometheusProcess
+    told: Told
+
+    def inspect(self, picture: bytes, line: str, deadline_ms: int = 20_000) -> httpx.Response:
+        return httpx.post(
+            f"{self.api.url}/v1/inspections",
+            params={"line": line, "deadline_ms": deadline_ms},
+            content=picture,
+            timeout=30,
+        )
+
+
+def good(number: int) -> bytes:
+    """A picture that the tiny network finds nothing on; the number makes it another one."""
+    return quarters((40 + number % 16, 70, 41 + number // 16 % 16, 70))
+
+
+@contextmanager
+def running_plant(
+    artifact: Path, redis: RedisProcess, folder: Callable[[str], Path]
+) -> Iterator[Plant]:
+    """Everything started, and ended; `folder` makes one."""
+    shared = {"queue": redis.url, "queue_namespace": f"plant-{uuid.uuid4().hex[:8]}"}
+    watched = {"lines": ",".join(LINES)}
+    engine_fails = folder("engine") / "fails"
+    with ExitStack() as ending:
+        api = ServerProcess(artifact, queue_fallback="local", **watched, **shared)
+        ending.callback(api.kill)
+        worker = WorkerProcess(artifact, engine=f"fails_while={engine_fails}", **shared)
+        ending.callback(worker.kill)
+        told = Told()
+        ending.callback(told.close)
+        alertmanager = AlertmanagerProcess(folder("alertmanager"), told.url)
+        ending.callback(alertmanager.kill)
+        targets = {
+            "flawline-api": [api.url],
+            "flawline-worker": [worker.metrics_url.removesuffix("/metrics")],
+        }
+        prometheus = PrometheusProcess(folder("prometheus"), targets, alertmanager.url)
+        ending.callback(prometheus.kill)
+        until(lambda: len(prometheus.query("up == 1")) == 2, "api and worker are scraped")
+        yield Plant(api, shared, engine_fails, prometheus, told)
