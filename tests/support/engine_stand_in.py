@@ -1,4 +1,5 @@
-"""Runs flawline with an engine that is slow, kills its process on a white picture, or fails while a file is there.
+"""Runs flawline with an engine that is slow, kills its process on a white picture, or fails on any but an empty frame
+while a file is there.
 
 engine_stand_in.py slow=0.02|poison|fails_while=FILE ARGUMENTS...
 """
@@ -28,7 +29,8 @@ def install(behaviour: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if behaviour.startswith("slow="):
             await asyncio.sleep(float(behaviour.removeprefix("slow=")))
-        if behaviour.startswith("fails_while=") and fails_while.exists():  # noqa: ASYNC240
+        fails = behaviour.startswith("fails_while=") and fails_while.exists()  # noqa: ASYNC240
+        if fails and images.any():
             raise RuntimeError("the engine fails, as the test wants")
         return await infer(engine, images)
 
