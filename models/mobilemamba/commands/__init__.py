@@ -1,0 +1,1 @@
+"""The commands of `mobilemamba`, one file for each part of the work."""

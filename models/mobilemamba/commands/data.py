@@ -1,0 +1,73 @@
+"""split: what lies in a folder of pictures, before anything is trained on it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from mobilemamba.commands.arguments import FOLDER
+from mobilemamba.dataset import load_dataset
+from mobilemamba.split import FOUND_FILE, Groups, coco_document, find_groups, share_out, write_found
+
+PARTS = ("train", "val", "test")
+
+
+@click.command()
+@click.argument("annotations", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
+@click.option("--out", type=FOLDER, help="Folder for the splits; without it nothing is written.")
+@click.option(
+    "--shares",
+    type=click.FloatRange(0, 1),
+    nargs=3,
+    default=(0.7, 0.1, 0.2),
+    show_default=True,
+    help="Of pictures and boxes for train, val and test.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order among equals.")
+def split(
+    annotations: tuple[Path, ...],
+    images: Path,
+    out: Path | None,
+    shares: tuple[float, float, float],
+    seed: int,
+) -> None:
+    """Find pictures that show the same place (copies, shifted cut-outs), and split so that they stay together.
+
+    ANNOTATIONS are one or several COCO files, or folders of Pascal VOC or YOLO files, of one folder of pictures.
+    Of several it is said which groups cross them. Writes train.json, val.json, test.json (COCO) and groups.json.
+    """
+    if abs(sum(shares) - 1) > 1e-6:
+        raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")
+    first = load_dataset(annotations[0], images)
+    datasets = [first, *(load_dataset(path, images, first.labels) for path in annotations[1:])]
+    groups = find_groups(datasets)
+    _say(groups, annotations)
+    if out is None:
+        return
+    parts = share_out(groups, len(first.labels), shares, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    for name, part in zip(PARTS, parts, strict=True):
+        samples = [groups.samples[i] for i in part]
+        boxes = sum(len(s.class_ids) for s in samples)
+        (out / f"{name}.json").write_text(json.dumps(coco_document(samples, first.labels)), "utf-8")
+        click.echo(f"{out / name}.json: {len(samples)} pictures, {boxes} boxes")
+    write_found(out / FOUND_FILE, groups)
+
+
+def _say(groups: Groups, annotations: tuple[Path, ...]) -> None:
+    shared = groups.shared
+    click.echo(
+        f"{len(groups.samples)} pictures; {sum(map(len, shared))} of them share their place with others, "
+        f"in {len(shared)} groups (largest: {max(map(len, shared), default=1)})"
+    )
+    if len(annotations) > 1:
+        crossing = groups.crossing
+        click.echo(f"{len(crossing)} groups lie in more than one of the {len(annotations)} files")
+        for members in crossing[:20]:
+            places = (
+                f"{groups.samples[i].name} ({annotations[groups.sources[i]].name})" for i in members
+            )
+            click.echo(f"  {', '.join(places)}")

@@ -1,0 +1,75 @@
+"""train and export: from a description of a run to an artifact."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+import torch
+from rich.console import Console
+
+from mobilemamba.card import model_card
+from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER
+from mobilemamba.config import ConfigError, load_config
+from mobilemamba.dataset import load_clean
+from mobilemamba.progress import TrainingDisplay
+from mobilemamba.release import ReleaseRequest, release
+from mobilemamba.train import LAST, Trainer
+
+
+@click.command()
+@click.argument("config", type=EXISTING_FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder for checkpoints and metrics.jsonl.")
+@click.option("--resume", is_flag=True, help=f"Go on from {LAST} in the folder.")
+@click.option("--device", default=None, help="cpu or cuda; by default cuda where there is one.")
+def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
+    """Train as CONFIG (TOML) says; Ctrl-C keeps the last finished epoch, --resume goes on from it."""
+    run = load_config(config)
+    chosen = _device(device)
+    if not resume and (out / LAST).exists():
+        raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
+    trainer = Trainer(run, out, chosen)
+    if resume:
+        trainer.resume(out / LAST)
+        if trainer.progress.epoch >= run.training.epochs:
+            click.echo(f"{out} has all of its {run.training.epochs} epochs already; nothing to do")
+            return
+    with TrainingDisplay(Console(), run.training.epochs) as display:
+        trainer.run(display.observer())
+
+
+@click.command()
+@click.argument("config", type=EXISTING_FILE)
+@click.argument("checkpoint", type=EXISTING_FILE)
+@click.option(
+    "--out", type=FOLDER, required=True, help="Folder of artifacts; SHA256SUMS there is kept."
+)
+@click.option(
+    "--clean",
+    type=FOLDER,
+    help="Folder of clean pictures, which the thresholds should leave alone.",
+)
+def export(config: Path, checkpoint: Path, out: Path, clean: Path | None) -> None:
+    """Make an artifact with its model card from CHECKPOINT, trained as CONFIG says."""
+    run = load_config(config)
+    pictures = load_clean(clean) if clean is not None else ()
+    request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc))
+    made = release(request, click.echo)
+    made.artifact.with_suffix(".md").write_text(model_card(made, request, config), "utf-8")
+    click.echo(
+        f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
+        f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
+    )
+
+
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.BadParameter(
+            f"{name} cannot be used here: {reason}", param_hint="--device"
+        ) from error
+    return device
