@@ -93,5 +93,5 @@ $(VENV)/tritonclient/ready: | python
 
 $(VENV)/testing: pyproject.toml $(VENV)/torch
 	@echo "Installing what tests and checks need ..."
-	@$(PIP) --editable '.[train,dev]'
+	@$(PIP) --editable '.[train,otel,dev]'
 	@touch $@ $(VENV)/serving

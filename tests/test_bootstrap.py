@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,14 @@ async def test_what_is_wrong_with_an_artifact_is_said_before_anything_runs(tmp_p
         build_service(settings_of(tmp_path, artifact=tmp_path / "gone.onnx"))
     with pytest.raises(StartupError, match="sha256"):
         build_service(settings_of(tmp_path, artifact_sha256="0" * 64))
+
+
+async def test_traces_without_opentelemetry_are_refused_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "flawline.adapters.opentelemetry_traces", None)
+    with pytest.raises(StartupError, match=r"FLAWLINE_TRACES.*pip install 'flawline\[otel\]'"):
+        build_service(settings_of(tmp_path, traces="http://127.0.0.1:4317"))
 
 
 async def test_a_graph_that_breaks_its_manifest_stops_the_start(tmp_path: Path) -> None:

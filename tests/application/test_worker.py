@@ -129,10 +129,61 @@ def a_row_short(output: RawOutput) -> RawOutput:
 async def test_an_unusable_output_is_never_taken_for_a_clean_part(
     rig: Rig, distortion: Callable[[RawOutput], RawOutput]
 ) -> None:
-    rig.engine.distort = distortion
-    inspection = await rig.inspect(quarters(DARK))
+    rig.engine.distort = lambda output: distortion(output) if output.scores.any() else output
+    inspection = await rig.inspect(numbered(1))
     assert inspection.verdict is Verdict.UNDEFINED
     assert inspection.reasons[0].code == "processing_failed"
+
+
+@pytest.mark.parametrize("distortion", [no_numbers, a_row_short, None])
+async def test_an_engine_that_fails_on_anything_shows_and_recovers(
+    rig: Rig, distortion: Callable[[RawOutput], RawOutput] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.engine.hold()
+    asking = [rig.ask(numbered(0), deadline_ms=500)]
+    await rig.engine.started.get()
+    asking += [rig.ask(numbered(n), deadline_ms=5000) for n in range(1, 12)]
+    await settle()
+    if distortion is None:
+        rig.engine.fails_on = lambda image: True
+    else:
+        rig.engine.distort = distortion
+    rig.engine.release()
+    await settle()
+    assert rig.inspector.readiness() == Readiness(ready=False, reason="engine_failing")
+    with pytest.raises(NotReady, match="engine_failing"):
+        await rig.inspect(numbered(1))
+    # Nothing is failed for it: all wait, in their order, for an engine that works.
+    assert rig.queue.depth == 12
+    assert not any(task.done() for task in asking)
+    rig.clock.advance(1.0)
+    await settle()
+    assert rig.inspector.readiness().reason == "engine_failing"
+    assert (await asking[0]).reasons[0].code == "deadline"
+    tried = len(rig.engine.batches)
+    rig.engine.fails_on = lambda image: False
+    rig.engine.distort = lambda output: output
+    rig.clock.advance(1.0)
+    answers = await asyncio.gather(*asking[1:])
+    for number, inspection in enumerate(answers, start=1):
+        found = inspection.detections[0].score
+        assert found == pytest.approx(expected_score(number), abs=1e-4)
+    assert rig.inspector.readiness() == Readiness(ready=True)
+    assert [len(batch) for batch in rig.engine.batches[tried:]] == [1, 8, 3]
+    assert int(rig.engine.batches[tried].max()) == 0
+    assert caplog.text.count("engine_failing") == 1
+    assert caplog.text.count("engine_works") == 1
+
+
+async def test_draining_does_not_wait_for_an_engine_that_fails_on_anything(rig: Rig) -> None:
+    rig.engine.fails_on = lambda image: True
+    asking = rig.ask(numbered(0))
+    await settle()
+    assert await rig.worker.drain(limit_s=10) is True
+    await rig.worker.stop()
+    assert rig.queue.depth == 1
+    rig.clock.advance(1.0)
+    assert (await asking).verdict is Verdict.UNDEFINED
 
 
 async def test_a_fault_in_preparing_costs_one_picture(

@@ -23,6 +23,17 @@ def test_serving_never_imports_torch_or_the_science(module: str) -> None:
     assert modules_after(f"import {module}") & HEAVY == set()
 
 
+def test_serving_needs_no_opentelemetry_and_does_not_load_its_exporter() -> None:
+    # Others (redis, fastapi) look for parts of it themselves; none of ours may need any.
+    absent = "sys.modules.update({'opentelemetry.sdk': None, 'opentelemetry.exporter': None})"
+    modules_after(f"{absent}; import flawline.cli.serve, flawline.cli.worker")
+    code = "import sys, flawline.cli; print(*(n for n in sys.modules if 'opentelemetry' in n))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "flawline.adapters.opentelemetry_traces" not in loaded
+    assert not any(name.startswith("opentelemetry.exporter") for name in loaded)
+
+
 @pytest.mark.parametrize("module", ["flawspec.artifact", "flawspec.decoding", "flawspec.nms"])
 def test_the_contract_needs_its_codecs_and_numpy_alone(module: str) -> None:
     brought = modules_after(f"import {module}") - modules_after("import numpy, PIL.Image")

@@ -15,7 +15,9 @@ from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
 from flawline.application.job import Job
 from flawline.application.models import RolledOutModels, ServingModel
+from flawline.application.ports import Traces
 from flawline.application.stages import Stages
+from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
 from flawline.core.errors import QueueFull
@@ -72,6 +74,7 @@ class Rig:
     prepare: InlineExecutor = field(default_factory=InlineExecutor)
     finish: InlineExecutor = field(default_factory=InlineExecutor)
     intake: InlineExecutor = field(default_factory=InlineExecutor)
+    traces: Traces = field(default_factory=NoTraces)
 
     def __post_init__(self) -> None:
         limits = DecodeLimits()
@@ -89,6 +92,7 @@ class Rig:
             policy=BatchPolicy(self.max_batch),
             stall_limit_s=STALL_LIMIT_S,
             extend_every_s=self.extend_every_s,
+            traces=self.traces,
         )
         self.inspector = Inspector(
             models=RolledOutModels(ServingModel(MODEL, recipes, self.queue, self.worker.fault)),
@@ -98,6 +102,7 @@ class Rig:
             limits=InspectorLimits(limits, large_picture_bytes=self.large_picture_bytes),
             intake=self.intake,
             publish=self.publish,
+            traces=self.traces,
         )
 
     @property

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from flawline.application.job import JobOutcome, Lease
-from flawline.application.ports import JobSource, WorkerTelemetry
+from flawline.application.ports import JobSource, Traces, WorkerTelemetry
+from flawline.application.traces import Trail
 
 
 class InHand:
     """Leases taken and not yet ended; those set aside wait until nothing else is worked on."""
 
-    def __init__(self, queue: JobSource, telemetry: WorkerTelemetry) -> None:
+    def __init__(self, queue: JobSource, telemetry: WorkerTelemetry, traces: Traces) -> None:
         self._queue = queue
         self._telemetry = telemetry
+        self._traces = traces
         self._in_work: dict[str, Lease] = {}
         self._set_aside: dict[str, Lease] = {}
         self._idle = asyncio.Event()
@@ -43,13 +45,17 @@ class InHand:
         """Wait until nothing is worked on."""
         await self._idle.wait()
 
-    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
-        """End it with that outcome."""
+    async def resolve(self, lease: Lease, outcome: JobOutcome, trail: Trail) -> None:
+        """End it with that outcome; the trail says what it went through."""
         await self._queue.resolve(lease, outcome)
         self._telemetry.job_resolved(outcome)
-        del self._in_work[lease.receipt]
-        if not self._in_work:
-            self._idle.set()
+        self._let_go(lease)
+        self._traces.worked(lease, outcome, trail.spans)
+
+    async def hand_back(self, lease: Lease) -> None:
+        """Hand it back to the queue, unfinished."""
+        await self._queue.release(lease)
+        self._let_go(lease)
 
     async def release(self) -> None:
         """Hand all of them back to the queue."""
@@ -57,3 +63,8 @@ class InHand:
             await self._queue.release(lease)
         self._in_work.clear()
         self._set_aside.clear()
+
+    def _let_go(self, lease: Lease) -> None:
+        del self._in_work[lease.receipt]
+        if not self._in_work:
+            self._idle.set()

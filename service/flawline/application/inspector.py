@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
+from flawline.application.frame_header import frame_info
 from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.models import ModelChoice, ServingModel
 from flawline.application.order import Order, inspection_of, tell_nobody
-from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry
+from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry, Traces
+from flawline.application.readiness import Readiness
 from flawline.application.request import (
     InspectionRequest,
     checked_deadline_ms,
@@ -28,10 +29,10 @@ from flawline.application.request import (
     checked_priority,
     usable_traceparent,
 )
-from flawline.core.errors import BadPicture, InspectionError, NotReady
+from flawline.application.traces import NoTraces, why_ended
+from flawline.core.errors import InspectionError, NotReady
 from flawline.core.values import FrameInfo, Inspection, ModelInfo
-from flawspec.decoding import DecodeLimits, probe
-from flawspec.errors import PictureError
+from flawspec.decoding import DecodeLimits
 
 __all__ = ["InspectionRequest", "Inspector", "InspectorLimits", "ModelInfo", "Readiness"]
 
@@ -47,18 +48,6 @@ class InspectorLimits:
     max_deadline_ms: int = 60_000
     large_picture_bytes: int = 128 * 1024
     retry_after_s: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether new work is taken, and if not why: the words of `flawline.core.errors.NotReady`.
-
-    degraded: what is wrong although work is taken, in the same words.
-    """
-
-    ready: bool
-    reason: str | None = None
-    degraded: str | None = None
 
 
 class Inspector:
@@ -82,10 +71,12 @@ class Inspector:
         degraded: Callable[[], str | None] = lambda: None,
         watch: LineWatch | None = None,
         publish: Callable[[Inspection], None] = lambda _: None,
+        traces: Traces | None = None,
     ) -> None:
         self._models = models
         self._clock = clock
         self._telemetry = telemetry
+        self._traces = traces or NoTraces()
         self._limits = limits
         self._intake = intake
         self._degraded = degraded
@@ -158,6 +149,19 @@ class Inspector:
         key: then a repeat may still want the answer. `accepted` is told the deadline, on the
         monotonic clock, once the picture is queued.
         """
+        span = self._traces.begin(usable_traceparent(request.traceparent))
+        try:
+            traced = replace(request, traceparent=span.traceparent)
+            inspection = await self._inspected(traced, accepted)
+        except BaseException as error:
+            span.ended(why_ended(error))
+            raise
+        span.answered(inspection)
+        return inspection
+
+    async def _inspected(
+        self, request: InspectionRequest, accepted: Callable[[float], None]
+    ) -> Inspection:
         try:
             order = self._checked(request, accepted)
             key = checked_idempotency_key(request.idempotency_key)
@@ -227,7 +231,7 @@ class Inspector:
                 request.deadline_ms, limits.deadline_ms, limits.max_deadline_ms
             ),
             created_at=self._clock.utc_now(),
-            traceparent=usable_traceparent(request.traceparent),
+            traceparent=request.traceparent,
             caller=request.caller,
             inspection_id=request.inspection_id,
             accepted=accepted,
@@ -282,18 +286,9 @@ class Inspector:
 
     async def _look_at(self, picture: bytes) -> FrameInfo:
         if len(picture) < self._limits.large_picture_bytes:
-            return _frame_info(picture, self._limits.decode)
+            return frame_info(picture, self._limits.decode)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._intake, _frame_info, picture, self._limits.decode)
+        return await loop.run_in_executor(self._intake, frame_info, picture, self._limits.decode)
 
     async def _until_idle(self) -> None:
         await self._idle.wait()
-
-
-def _frame_info(picture: bytes, limits: DecodeLimits) -> FrameInfo:
-    try:
-        header = probe(picture, limits)
-    except PictureError as error:
-        raise BadPicture(error.code, str(error)) from error
-    digest = hashlib.sha256(picture).hexdigest()
-    return FrameInfo(header.width_px, header.height_px, digest)

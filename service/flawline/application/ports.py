@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import Job, JobOutcome, Lease
 from flawline.application.ticket import Pending, TicketState
+from flawline.application.traces import StageSpan
 from flawline.application.watchers import WatchedInspection
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, ModelInfo, RawOutput
@@ -235,4 +236,37 @@ class ModelTelemetry(Protocol):
 
     def model_changed(self, change: str, outcome: str) -> None:
         """load, unload, switch or roll_back was done, refused (nothing was tried), or failed."""
+        ...
+
+
+class InspectionSpan(Protocol):
+    """One inspection in its trace, from request to answer; ended once."""
+
+    @property
+    def traceparent(self) -> str | None:
+        """W3C trace context for what is done on its behalf; None when there is no trace."""
+        ...
+
+    def answered(self, inspection: Inspection) -> None:
+        """It ended with an answer, with or without a verdict."""
+        ...
+
+    def ended(self, because: str) -> None:
+        """It ended without one: the code of an InspectionError, "cancelled" or "internal"."""
+        ...
+
+
+class Traces(Protocol):
+    """Records what became of inspections, wherever it was done. Only `close` waits, none raises."""
+
+    def begin(self, traceparent: str | None) -> InspectionSpan:
+        """An inspection begins; `traceparent` is the caller's W3C trace context, if he sent one."""
+        ...
+
+    def worked(self, lease: Lease, outcome: JobOutcome, spans: Sequence[StageSpan]) -> None:
+        """A worker is done with a job; where it failed, it did in the last of these stages."""
+        ...
+
+    async def close(self) -> None:
+        """Send what is left, in bounded time."""
         ...

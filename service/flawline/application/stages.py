@@ -1,7 +1,8 @@
-"""The pipeline's stages for one job, timed. Each is one call that a worker's thread makes."""
+"""The pipeline's stages for one job, timed. `prepare` and `finish` are calls that a worker's threads make."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from flawline.application.job import Judged, Lease
 from flawline.application.ports import Clock
+from flawline.application.traces import Trail
 from flawline.core.batching import FrameRows
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook
-from flawline.core.values import ModelRef, RawOutput, StageTimes
+from flawline.core.values import ModelRef, RawOutput
 from flawspec.letterbox import Letterbox
 
 
@@ -22,14 +24,12 @@ class TooLate(Exception):  # noqa: N818 - an ordinary turn of events, caught by 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture in its row, ready to run; the moments of its way there are monotonic seconds."""
+    """A picture in its row, ready to run, and what it went through so far."""
 
     lease: Lease
     row: int
     letterbox: Letterbox
-    taken_up_s: float
-    decoded_s: float
-    placed_s: float
+    trail: Trail
 
 
 class Stages:
@@ -47,7 +47,11 @@ class Stages:
         """Memory for that many pictures."""
         return self._pipeline.rows(count)
 
-    def prepare(self, lease: Lease, row: int, pixels: NDArray[np.uint8]) -> Prepared:
+    def trail(self) -> Trail:
+        """For one picture, to be handed in with it."""
+        return Trail(self._clock.monotonic_s)
+
+    def prepare(self, lease: Lease, row: int, pixels: NDArray[np.uint8], trail: Trail) -> Prepared:
         """Decode the picture and place it in its row.
 
         row: its number. pixels: the row itself, uint8 [1, input height, input width].
@@ -55,39 +59,38 @@ class Stages:
         Raises TooLate, or flawspec's PictureError.
         """
         taken_up_s = self._clock.monotonic_s()
+        trail.add("queue", lease.job.submitted_s, taken_up_s)
         if taken_up_s >= lease.job.deadline_s:
             raise TooLate
-        grey = self._pipeline.decode(lease.job.picture)
-        decoded_s = self._clock.monotonic_s()
-        letterbox = self._pipeline.place(grey, pixels)
-        return Prepared(lease, row, letterbox, taken_up_s, decoded_s, self._clock.monotonic_s())
+        with trail.stage("decode"):
+            grey = self._pipeline.decode(lease.job.picture)
+        with trail.stage("preprocess"):
+            letterbox = self._pipeline.place(grey, pixels)
+        return Prepared(lease, row, letterbox, trail)
 
-    def finish(
-        self, picture: Prepared, output: RawOutput, started_s: float, ended_s: float
-    ) -> Judged:
+    def inferred(self, pictures: Sequence[Prepared], started_s: float) -> None:
+        """These were in the engine together, from that moment until now, and waited for it before."""
+        ended_s = self._clock.monotonic_s()
+        for picture in pictures:
+            picture.trail.add("queue", picture.trail.ended_s, started_s)
+            picture.trail.add("inference", started_s, ended_s)
+
+    def finish(self, picture: Prepared, output: RawOutput) -> Judged:
         """The verdict on one picture from its own row of the output ([A, 4] and [A, C]).
 
-        started_s, ended_s: when its batch was in the engine. Raises UnusableOutput.
+        Raises UnusableOutput.
         """
-        begun_s = self._clock.monotonic_s()
         job = picture.lease.job
         recipe = self._recipes.find(job.recipe).with_min_score(job.min_score)
-        judgement = self._pipeline.judge(
-            output.boxes_xyxy, output.scores, picture.letterbox, recipe
-        )
-        waited_s = (picture.taken_up_s - job.submitted_s) + (started_s - picture.placed_s)
-        times = StageTimes(
-            queue_ms=waited_s * 1000,
-            decode_ms=(picture.decoded_s - picture.taken_up_s) * 1000,
-            preprocess_ms=(picture.placed_s - picture.decoded_s) * 1000,
-            inference_ms=(ended_s - started_s) * 1000,
-            postprocess_ms=(self._clock.monotonic_s() - begun_s) * 1000,
-        )
+        with picture.trail.stage("postprocess"):
+            judgement = self._pipeline.judge(
+                output.boxes_xyxy, output.scores, picture.letterbox, recipe
+            )
         return Judged(
             verdict=judgement.verdict,
             reasons=judgement.reasons,
             detections=judgement.detections,
             recipe=recipe.ref,
             model=self._model,
-            times=times,
+            times=picture.trail.times(),
         )

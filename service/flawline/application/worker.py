@@ -13,13 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawline.application.deadline import DeadlinePassed, pause, within
-from flawline.application.failures import new_error_id
+from flawline.application.engine_watch import EngineWatch
+from flawline.application.failures import failure_of
 from flawline.application.in_hand import InHand
-from flawline.application.job import Expired, Failed, JobOutcome, Lease, PictureRefused
-from flawline.application.ports import Clock, InferenceEngine, JobSource, WorkerTelemetry
+from flawline.application.job import Expired, JobOutcome, Lease, PictureRefused
+from flawline.application.ports import (
+    Clock,
+    InferenceEngine,
+    JobSource,
+    Traces,
+    WorkerTelemetry,
+)
 from flawline.application.stages import Prepared, Stages, TooLate
+from flawline.application.traces import NoTraces
 from flawline.core.batching import BatchPolicy, halves
-from flawline.core.postprocess import require_rows
 from flawline.core.values import RawOutput
 from flawspec.errors import PictureError
 
@@ -40,7 +47,8 @@ class BatchWorker:
     Two loops run side by side. One leases jobs and prepares each picture in a row of its own, at
     most a batch ahead. The other, whenever the engine is idle, runs what is prepared. Every lease
     is resolved with the picture's own outcome: a picture that cannot be decoded never gets into a
-    batch, and a batch that fails is halved until the culprit is alone.
+    batch, and a batch that fails is halved until the culprit is alone. When it is the engine that
+    fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
 
     A job that another worker died on is run when nothing else is in hand: should it kill this one
     too, no neighbour is drawn in.
@@ -61,22 +69,23 @@ class BatchWorker:
         policy: BatchPolicy,
         stall_limit_s: float,
         extend_every_s: float | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._queue = queue
-        self._engine = engine
+        self._engine = EngineWatch(engine, clock, telemetry, stall_limit_s)
         self._stages = stages
         self._clock = clock
         self._telemetry = telemetry
         self._threads = threads
         self._policy = policy
-        self._stall_limit_s = stall_limit_s
         self._extend_every_s = extend_every_s
         self._rows = stages.rows(policy.max_batch)
         self._row_freed = asyncio.Event()
         self._prepared: list[Prepared] = []
         self._something_prepared = asyncio.Event()
-        self._engine_busy_since_s: float | None = None
-        self._in_hand = InHand(queue, telemetry)
+        self._engine_works = asyncio.Event()
+        self._engine_works.set()
+        self._in_hand = InHand(queue, telemetry, traces or NoTraces())
         self._draining = False
         self._loops: tuple[asyncio.Task[None], ...] = ()
         self._errands: set[asyncio.Task[None]] = set()
@@ -113,12 +122,17 @@ class BatchWorker:
         await self._in_hand.release()
 
     def fault(self) -> str | None:
-        """What keeps this worker from answering: engine_stuck, worker_failed, draining, or None."""
+        """What keeps this worker from answering, None when nothing does.
+
+        draining, worker_failed, engine_stuck or engine_failing.
+        """
         if self._draining:
             return "draining"
         if any(task.done() for task in self._loops):
             return "worker_failed"
-        return "engine_stuck" if self._engine_is_stuck() else None
+        if self._engine.stuck:
+            return "engine_stuck"
+        return "engine_failing" if self._engine.failing else None
 
     @property
     def jobs_in_hand(self) -> int:
@@ -128,16 +142,13 @@ class BatchWorker:
     @property
     def engine_busy_s(self) -> float:
         """How long the engine's open call has lasted; 0 while it is idle."""
-        since_s = self._engine_busy_since_s
-        return 0.0 if since_s is None else self._clock.monotonic_s() - since_s
-
-    def _engine_is_stuck(self) -> bool:
-        return self.engine_busy_s > self._stall_limit_s
+        return self._engine.busy_s
 
     async def _prepare_ahead(self) -> None:
         while leases := await self._queue.lease(await self._free_rows()):
             for lease in leases:
                 await self._take_up(lease)
+            await self._engine_works.wait()
 
     async def _take_up(self, lease: Lease) -> None:
         suspect = lease.deliveries > 1
@@ -145,6 +156,9 @@ class BatchWorker:
             await self._in_hand.take_alone(lease)
         else:
             self._in_hand.take(lease)
+        if self._engine.failing:
+            await self._in_hand.hand_back(lease)
+            return
         self._spawn(self._prepare(lease, self._rows.take()))
         if suspect:
             await self._in_hand.until_idle()
@@ -157,22 +171,27 @@ class BatchWorker:
 
     async def _prepare(self, lease: Lease, row: int) -> None:
         outcome: JobOutcome
+        trail = self._stages.trail()
         try:
             prepared = await asyncio.get_running_loop().run_in_executor(
-                self._threads.prepare, self._stages.prepare, lease, row, self._rows.row(row)
+                self._threads.prepare, self._stages.prepare, lease, row, self._rows.row(row), trail
             )
         except TooLate:
             outcome = Expired()
         except PictureError as error:
             outcome = PictureRefused(error.code, str(error))
         except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
-            outcome = _failed(lease, "prepare", error)
+            outcome = failure_of(lease, "prepare", error)
         else:
-            self._prepared.append(prepared)
-            self._something_prepared.set()
+            if self._engine.failing:
+                self._give_back([row])
+                await self._in_hand.hand_back(lease)
+            else:
+                self._prepared.append(prepared)
+                self._something_prepared.set()
             return
         self._give_back([row])
-        await self._in_hand.resolve(lease, outcome)
+        await self._in_hand.resolve(lease, outcome, trail)
 
     async def _run_batches(self) -> None:
         while True:
@@ -199,7 +218,7 @@ class BatchWorker:
         self._prepared = [picture for i, picture in enumerate(prepared) if i not in gone]
         for i in cut.expired:
             self._give_back([prepared[i].row])
-            await self._in_hand.resolve(prepared[i].lease, Expired())
+            await self._in_hand.resolve(prepared[i].lease, Expired(), prepared[i].trail)
         return [prepared[i] for i in cut.run], cut.because
 
     async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
@@ -207,58 +226,56 @@ class BatchWorker:
         parts = [range(len(batch))]
         while parts:
             part = parts.pop()
-            pictures = batch[part.start : part.stop]
+            pictures, inputs = batch[part.start : part.stop], images[part.start : part.stop]
             started_s = self._clock.monotonic_s()
             try:
-                output = await self._infer(images[part.start : part.stop])
+                output = await self._engine.infer(inputs)
             except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
-                if len(part) == 1:
-                    lease = pictures[0].lease
-                    await self._in_hand.resolve(lease, _failed(lease, "inference", error))
-                else:
+                self._stages.inferred(pictures, started_s)
+                if len(part) > 1:
                     logger.warning("batch_failed size=%d: halving it", len(part))
                     parts.extend(reversed(halves(part)))
-                continue
-            self._spawn(self._finish(pictures, output, started_s, self._clock.monotonic_s()))
+                    continue
+                failed = failure_of(pictures[0].lease, "inference", error)
+                if await self._engine.fails_on_anything(inputs):
+                    rest = [batch[i] for later in reversed(parts) for i in later]
+                    await self._stand_by([*pictures, *rest], inputs)
+                    break
+                await self._in_hand.resolve(pictures[0].lease, failed, pictures[0].trail)
+            else:
+                self._stages.inferred(pictures, started_s)
+                self._spawn(self._finish(pictures, output))
 
-    async def _infer(self, images: NDArray[np.uint8]) -> RawOutput:
-        self._engine_busy_since_s = started_s = self._clock.monotonic_s()
-        failed = False
-        try:
-            output = await self._engine.infer(images)
-            require_rows(output, len(images))
-        except Exception:
-            failed = True
-            raise
-        finally:
-            self._engine_busy_since_s = None
-            self._telemetry.engine_called(self._clock.monotonic_s() - started_s, failed)
-        return output
+    async def _stand_by(self, pictures: Sequence[Prepared], image: NDArray[np.uint8]) -> None:
+        """Hand back what is in hand, which another worker may do, until the engine works again."""
+        logger.error("engine_failing: it fails on an empty frame too")
+        self._engine_works.clear()
+        prepared, self._prepared = self._prepared, []
+        self._give_back([picture.row for picture in prepared])
+        for picture in reversed([*pictures, *prepared]):  # each is put in front of the others
+            await self._in_hand.hand_back(picture.lease)
+        await self._engine.until_it_works(image)
+        logger.warning("engine_works")
+        self._engine_works.set()
 
-    async def _finish(
-        self, pictures: Sequence[Prepared], output: RawOutput, started_s: float, ended_s: float
-    ) -> None:
+    async def _finish(self, pictures: Sequence[Prepared], output: RawOutput) -> None:
         loop = asyncio.get_running_loop()
         for i, picture in enumerate(pictures):
             outcome: JobOutcome
+            row = RawOutput(output.boxes_xyxy[i], output.scores[i])
             try:
                 outcome = await loop.run_in_executor(
-                    self._threads.finish,
-                    self._stages.finish,
-                    picture,
-                    RawOutput(output.boxes_xyxy[i], output.scores[i]),
-                    started_s,
-                    ended_s,
+                    self._threads.finish, self._stages.finish, picture, row
                 )
             except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
-                outcome = _failed(picture.lease, "postprocess", error)
-            await self._in_hand.resolve(picture.lease, outcome)
+                outcome = failure_of(picture.lease, "postprocess", error)
+            await self._in_hand.resolve(picture.lease, outcome, picture.trail)
 
     async def _extend(self) -> None:
         while self._extend_every_s is not None:
             await pause(self._clock, self._extend_every_s)
             held = self._in_hand.leases
-            if held and not self._engine_is_stuck():
+            if held and not self._engine.stuck:
                 await self._queue.extend(held)
         await asyncio.Event().wait()
 
@@ -271,17 +288,3 @@ class BatchWorker:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
-
-
-def _failed(lease: Lease, stage: str, error: Exception) -> Failed:
-    """The outcome that names the log line which holds the error."""
-    error_id = new_error_id()
-    logger.error(
-        "%s_failed job_id=%s error_id=%s traceparent=%s",
-        stage,
-        lease.job.job_id,
-        error_id,
-        lease.job.traceparent,
-        exc_info=error,
-    )
-    return Failed(error_id)

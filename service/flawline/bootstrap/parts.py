@@ -25,8 +25,9 @@ from flawline.adapters.prometheus import (
 )
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
-from flawline.application.ports import InferenceEngine, JobSource
+from flawline.application.ports import InferenceEngine, JobSource, Traces
 from flawline.application.stages import Stages
+from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
@@ -77,10 +78,11 @@ class Base:
     clock: SystemClock
     registry: CollectorRegistry
     queue_metrics: QueueMetrics
+    traces: Traces
     pools: Pools
 
     @classmethod
-    def of(cls, settings: FlawlineSettings) -> Base:
+    def of(cls, settings: FlawlineSettings, traces: Traces | None = None) -> Base:
         """Find the artifact and read its manifest. Raises StartupError."""
         try:
             artifact = ArtifactFile.find(settings.artifact, settings.artifact_sha256)
@@ -99,6 +101,7 @@ class Base:
             clock=SystemClock(),
             registry=registry,
             queue_metrics=QueueMetrics(registry),
+            traces=traces or NoTraces(),
             pools=Pools.of(settings.decode_threads),
         )
 
@@ -157,6 +160,7 @@ class Base:
             stages=stages,
             clock=self.clock,
             telemetry=metrics,
+            traces=self.traces,
             threads=WorkerThreads(self.pools.prepare, self.pools.finish),
             policy=BatchPolicy(self.settings.max_batch),
             stall_limit_s=self.settings.engine_stall_s,

@@ -25,13 +25,20 @@ from flawline.application.lane import Lane
 from flawline.application.line_watch import LineWatch
 from flawline.application.loaded_models import LoadedModels
 from flawline.application.models import ModelControl, RolledOutModels, ServingModel
-from flawline.application.ports import AnswerMemory, InspectionFeed, JobIntake, TicketMemory
+from flawline.application.ports import (
+    AnswerMemory,
+    InspectionFeed,
+    JobIntake,
+    TicketMemory,
+    Traces,
+)
 from flawline.application.proving import Prover
 from flawline.application.request import DEFAULT_LINE
 from flawline.application.tickets import Tickets
 from flawline.bootstrap.lanes import LaneMaker
 from flawline.bootstrap.parts import Base, Pools, started
 from flawline.bootstrap.repository import FileRepository
+from flawline.bootstrap.tracing import traces_of
 from flawline.core.values import ModelInfo
 from flawline.settings import FlawlineSettings
 
@@ -60,6 +67,7 @@ class Service:
     _fallback: Lane | None
     _shared: RedisQueue | None
     _pools: Pools
+    _traces: Traces
     _drain_timeout_s: float
 
     @property
@@ -89,12 +97,13 @@ class Service:
             await self._fallback.stop()
         if self._shared is not None:
             await self._shared.close()
+        await self._traces.close()
         self._pools.close()
 
 
 def build_service(settings: FlawlineSettings) -> Service:
     """Put the parts together; nothing runs yet. Raises StartupError."""
-    base = Base.of(settings)
+    base = Base.of(settings, traces_of(settings, "flawline-api"))
     return _embedded(base) if settings.queue == "memory" else _scaled_out(base)
 
 
@@ -200,6 +209,7 @@ def _inspector(
         degraded=degraded,
         watch=watch,
         publish=feed.publish,
+        traces=base.traces,
     )
     metrics.watch(
         lambda: float(inspector.open_inspections), lambda: float(inspector.readiness().ready)
@@ -227,5 +237,6 @@ def _service(
         _fallback=fallback,
         _shared=shared,
         _pools=base.pools,
+        _traces=base.traces,
         _drain_timeout_s=base.settings.drain_timeout_s,
     )

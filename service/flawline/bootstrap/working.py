@@ -16,6 +16,7 @@ from flawline.application.pulse import Pulse
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import Base, StartupError, listening, started, told_to_stop
+from flawline.bootstrap.tracing import traces_of
 from flawline.settings import FlawlineSettings
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ async def work(settings: FlawlineSettings) -> int:
     set_up_logs(settings.log_level)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # as in `serve`
     door = Door.of(settings)
-    base = Base.of(settings)
+    base = Base.of(settings, traces_of(settings, "flawline-worker"))
     queue = base.shared_queue()
     engines = [base.engine() for _ in range(settings.concurrency)]
     workers = base.workers(queue, engines, lease_s=settings.lease_s)
@@ -51,6 +52,7 @@ async def work(settings: FlawlineSettings) -> int:
     async with told_to_stop() as told, AsyncExitStack() as stopping:
         stopping.callback(base.pools.close)
         stopping.callback(asyncio.create_task(_keep_beating(pulse)).cancel)
+        stopping.push_async_callback(base.traces.close)
         stopping.callback(metrics.stop)
         port = await listening(metrics.start, settings.host, settings.metrics_port, "metrics_port")
         for engine in engines:

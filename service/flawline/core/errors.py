@@ -11,7 +11,7 @@
     │   └── LineFull         .line
     ├── Unauthenticated      .token_given
     └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck |
-    worker_failed | queue_unavailable | queue_out_of_memory
+    engine_failing | worker_failed | queue_unavailable | queue_out_of_memory
 
 Each adapter holds one table from these to its own statuses.
 """

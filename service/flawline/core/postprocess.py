@@ -23,12 +23,17 @@ class UnusableOutput(ValueError):  # noqa: N818 - it names what was found
 
 
 def require_rows(output: RawOutput, pictures: int) -> None:
-    """Raises UnusableOutput unless there is one row of boxes and of scores for each picture."""
+    """Raises UnusableOutput unless there is one row of boxes and of scores for each picture.
+
+    And where no picture has finite scores: then it is not one of them that is to blame.
+    """
     if not len(output.boxes_xyxy) == len(output.scores) == pictures:
         raise UnusableOutput(
             f"{pictures} pictures gave {len(output.boxes_xyxy)} rows of boxes"
             f" and {len(output.scores)} of scores"
         )
+    if not any(np.isfinite(scores).all() for scores in output.scores):
+        raise UnusableOutput("the scores of no picture are finite")
 
 
 def find_detections(
