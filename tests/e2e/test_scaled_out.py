@@ -126,6 +126,29 @@ def test_a_repeat_under_its_key_gets_the_same_answer(
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
+def test_any_api_tells_what_another_was_asked(
+    api: ServerProcess, worker: WorkerProcess, artifact: Path, shared: dict[str, str]
+) -> None:
+    other = ServerProcess(artifact, **shared)
+    query = {**PATIENT, "part_id": "4711"}
+    headers = {"prefer": "respond-async"}
+    files = [("frames", numbered(1)), ("frames", numbered(2))]
+    accepted = httpx.post(f"{api.url}/v1/inspections", params=query, files=files, headers=headers)
+    location = accepted.headers["location"]
+
+    def answered() -> bool:
+        return httpx.get(other.url + location, timeout=10).status_code != 202
+
+    until(answered)
+    answer = httpx.get(other.url + location, timeout=10)
+    assert (answer.status_code, answer.json()["verdict"]) == (200, "NotOK")
+    assert [frame["part_id"] for frame in answer.json()["frames"]] == ["4711", "4711"]
+    assert answer.json() == httpx.get(api.url + location, timeout=10).json()
+    other.terminate()
+    assert other.exit_code() == 0
+    assert httpx.get(f"{api.url}{location[:-1]}x", timeout=10).status_code == 404
+
+
 def until(condition: Callable[[], bool]) -> None:
     for _ in range(200):
         if condition():

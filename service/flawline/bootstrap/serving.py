@@ -15,6 +15,7 @@ from flawline.adapters.http_server import HttpServer
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.rest import BodyLimits, create_app
 from flawline.adapters.system_clock import SystemClock
+from flawline.bootstrap.descriptors import allow_descriptors
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import listening, told_to_stop
 from flawline.bootstrap.service import Service, build_service
@@ -28,6 +29,8 @@ _MESSAGE_ROOM = 2
 _MESSAGE_OVERHEAD_BYTES = 64 * 1024
 # Once all accepted inspections are answered, only those who read answers slowly are waited for.
 _HANG_UP_S = 2.0
+# Files, gRPC's connections and those to Redis, beside the HTTP connections.
+_OTHER_DESCRIPTORS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,12 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
         locked=door.lock.closed,
     )
     locked = HttpLock(app, door.lock, service.inspector.refused)
-    http = HttpServer(locked, _HANG_UP_S, door.cert_and_key_paths)
+    http = HttpServer(
+        locked,
+        _HANG_UP_S,
+        max_connections=settings.max_connections,
+        tls_cert_and_key=door.cert_and_key_paths,
+    )
     grpc = GrpcServer(
         service.inspector,
         service.feed,
@@ -100,6 +108,7 @@ async def serve(settings: FlawlineSettings) -> int:
     set_up_logs(settings.log_level)
     # They double the number of series, and nobody asks for them. It holds for the whole process, so it stands here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
+    allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
     async with told_to_stop() as told, running(settings) as parts:
         logger.info(
             "ready model=%s rest=%s://%s:%d grpc=%s:%d",

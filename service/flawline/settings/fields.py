@@ -60,6 +60,12 @@ class FlawlineSettings(ModelSettings, TraceSettings):
     max_body_bytes: int = Field(
         20_000_000, ge=1_000, le=1_000_000_000, description="Largest picture, in bytes."
     )
+    max_connections: int = Field(
+        4096,
+        ge=1,
+        le=100_000,
+        description="HTTP connections that are open at a time; who comes on top gets 503.",
+    )
     max_frames: int = Field(16, ge=1, le=256, description="Most frames of one part in one request.")
     max_frames_bytes: int = Field(
         64_000_000,
