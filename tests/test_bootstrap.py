@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pictures import expected_score, numbered, quarters
+from redis_process import free_port
 from tiny_artifact import write_tiny_artifact
 
 from flawline.adapters.onnx_engine import OnnxEngine
@@ -80,6 +81,42 @@ async def test_it_is_ready_when_it_listens_and_not_before(tmp_path: Path) -> Non
     assert service.inspector.readiness() == Readiness(ready=True)
     await service.stop()
     assert service.inspector.readiness() == Readiness(ready=False, reason="draining")
+
+
+async def test_readiness_waits_for_the_warm_up_while_liveness_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, warm, serves, ended = (asyncio.Event() for _ in range(4))
+    port, start = free_port(), OnnxEngine.start
+
+    async def warmed_up_later(engine: OnnxEngine) -> None:
+        started.set()
+        await warm.wait()
+        await start(engine)
+
+    monkeypatch.setattr(OnnxEngine, "start", warmed_up_later)
+
+    async def run() -> None:
+        async with running(settings_of(tmp_path, port=port)) as parts:
+            assert parts.rest_port == port
+            serves.set()
+            await ended.wait()
+
+    serving = asyncio.create_task(run())
+    await started.wait()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        ready = await client.get("/healthz/ready")
+        assert (ready.status_code, ready.json()["reason"]) == (503, "starting")
+        assert (await client.get("/healthz/live")).is_success
+        refused = await client.post("/v1/inspections", content=numbered(1))
+        assert (refused.status_code, refused.json()["reason"]) == (503, "starting")
+        change = await client.put("/v1/models/tiny/1.2.3")
+        assert (change.status_code, change.json()["reason"]) == (503, "starting")
+        warm.set()
+        await serves.wait()
+        assert (await client.get("/healthz/ready")).is_success
+    ended.set()
+    await serving
 
 
 async def test_stopping_what_did_not_start_is_harmless(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tiny_artifact import write_tiny_artifact
+from tiny_artifact import release_tiny_artifact, tiny_manifest, tiny_model, write_tiny_artifact
 
 from flawline.adapters import artifact_file
-from flawline.adapters.artifact_file import ArtifactFile
+from flawline.adapters.artifact_file import ArtifactFile, ArtifactShelf
+from flawline.core.model_errors import UnknownModel, UnusableArtifact
 from flawspec.errors import HashMismatch, MissingArtifact, NotAnArtifact
 
 
@@ -54,3 +55,85 @@ def test_the_packaged_artifact_is_taken_when_none_is_named(
     path = write_tiny_artifact(tmp_path / "artifacts", name="default.onnx")
     monkeypatch.setattr(artifact_file, "files", lambda package: tmp_path)
     assert ArtifactFile.find(None, None).path == path
+
+
+def released(folder: Path, version: str, day: int) -> Path:
+    return release_tiny_artifact(
+        folder, model_version=version, created_at=f"2026-01-{day:02}T00:00:00Z"
+    )
+
+
+async def test_a_shelf_finds_by_name_and_version_and_else_what_was_made_last(
+    tmp_path: Path,
+) -> None:
+    released(tmp_path, "1.9", day=3)
+    last = released(tmp_path, "1.10", day=2)
+    last.write_bytes(last.read_bytes())
+    shelf = ArtifactShelf(tmp_path)
+    assert (await shelf.find("tiny", "1.10")).path == last
+    assert (await shelf.find("tiny", None)).info().version == "1.9"
+    with pytest.raises(UnknownModel, match=r"no model 'other'.*tiny 1\.10, tiny 1\.9"):
+        await shelf.find("other", None)
+    for name, version in (("tiny", "2"), ("../tiny", "1.9"), (str(tmp_path / "tiny"), None)):
+        with pytest.raises(UnknownModel):
+            await shelf.find(name, version)
+
+
+async def test_a_shelf_has_single_files_too_and_each_file_once(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    single, in_folder = write_tiny_artifact(tmp_path), released(tmp_path / "folder", "2", day=1)
+    shelf = ArtifactShelf(tmp_path / "folder", [single, in_folder, tmp_path / "gone.onnx"])
+    found = await shelf.artifacts()
+    assert [artifact.file for artifact in found] == ["tiny-2.onnx", "tiny.onnx"]
+    assert (await shelf.find("tiny", "1.2.3")).path == single
+    assert await ArtifactShelf(None).artifacts() == ()
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("changed", "hash_mismatch"),
+        ("cut", "not_an_artifact"),
+        ("contract", "unknown_contract"),
+    ],
+)
+async def test_what_is_wrong_with_a_file_is_said_without_its_folder(
+    tmp_path: Path, damage: str, reason: str
+) -> None:
+    path = released(tmp_path, "2", day=1)
+    if damage != "changed":  # else the list would speak first
+        (tmp_path / "SHA256SUMS").unlink()
+    if damage == "changed":
+        path.write_bytes(path.read_bytes() + b"\0")
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    else:
+        text = tiny_manifest().to_json().replace('"contract_version": 1', '"contract_version": 2')
+        path.write_bytes(tiny_model(manifest_text=text).SerializeToString())
+    shelf = ArtifactShelf(tmp_path)
+    with pytest.raises(UnusableArtifact) as raised:
+        await shelf.find("tiny", "2")
+    assert raised.value.reason == reason
+    (listed,) = await shelf.artifacts()
+    assert (listed.file, listed.info) == ("tiny-2.onnx", None)
+    for text in (str(raised.value), listed.fault):
+        assert str(tmp_path) not in text
+
+
+async def test_two_files_that_say_the_same_of_themselves_are_not_chosen_from(
+    tmp_path: Path,
+) -> None:
+    twin = tmp_path / "twin.onnx"
+    twin.write_bytes(released(tmp_path, "2", day=1).read_bytes())
+    with pytest.raises(UnusableArtifact, match=r"tiny-2\.onnx, twin\.onnx"):
+        await ArtifactShelf(tmp_path).find("tiny", "2")
+
+
+async def test_a_list_follows_the_folder_and_what_vouches_for_its_files(tmp_path: Path) -> None:
+    shelf = ArtifactShelf(tmp_path)
+    path = released(tmp_path, "2", day=1)
+    assert [artifact.fault for artifact in await shelf.artifacts()] == [None]
+    (tmp_path / "SHA256SUMS").write_text(f"{'0' * 64}  {path.name}\n")
+    assert "was expected" in (await shelf.artifacts())[0].fault
+    path.unlink()
+    assert await shelf.artifacts() == ()

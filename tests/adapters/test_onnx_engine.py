@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import threading
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -185,3 +187,15 @@ async def test_a_graph_that_does_not_keep_its_manifest(
     for word in words:
         assert word in str(error)
     assert len(error.differences) >= 1
+
+
+async def test_closing_frees_the_network(tmp_path: Path) -> None:
+    """A process that changes its models must not keep those that went."""
+    engine = engine_of(write_tiny_artifact(tmp_path))
+    await engine.start()
+    await engine.infer(random_pictures(2))
+    session = weakref.ref(engine._session)
+    engine.close()
+    gc.collect()
+    assert session() is None
+    engine.close()

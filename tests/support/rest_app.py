@@ -6,21 +6,27 @@ from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
-from scripted_inspector import ScriptedInspector
+from scripted_inspector import ScriptedInspector, models_of
 
 from flawline.adapters.memory_tickets import MemoryTickets
 from flawline.adapters.rest import BodyLimits, create_app
 from flawline.adapters.system_clock import SystemClock
+from flawline.application.inspector import Inspector
+from flawline.application.models import ModelControl
 from flawline.application.tickets import Tickets
 
 
 def app_of(
-    inspector: ScriptedInspector, registry: CollectorRegistry | None = None, **limits: Any
+    inspector: ScriptedInspector | Inspector,
+    registry: CollectorRegistry | None = None,
+    models: ModelControl | None = None,
+    **limits: Any,
 ) -> FastAPI:
     clock = SystemClock()
     return create_app(
         inspector,
         Tickets([MemoryTickets(600.0, 100, clock)], clock),
+        models or models_of(inspector),
         registry or CollectorRegistry(),
         limits=BodyLimits(**({"max_bytes": 1000} | limits)),
     )

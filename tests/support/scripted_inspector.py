@@ -8,8 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timezone
 
+from fakes import ManualClock
+
+from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Readiness
+from flawline.application.models import RolledOutModels, ServingModel
 from flawline.core.errors import NotReady
+from flawline.core.recipe import Recipe, RecipeBook
 from flawline.core.values import (
     Box,
     Detection,
@@ -60,6 +65,14 @@ TOO_LATE = replace(
     reasons=(Reason("deadline", "No verdict within 5 ms."),),
     detections=(),
 )
+
+
+def models_of(inspector: ScriptedInspector) -> RolledOutModels:
+    """The models that a protocol is handed beside that Inspector; nothing is ever queued for them."""
+    recipes = RecipeBook((Recipe("default", "1", MODEL.score_thresholds),))
+    return RolledOutModels(
+        ServingModel(MODEL, recipes, MemoryQueue(1, ManualClock()), lambda: inspector.ready.reason)
+    )
 
 
 class ScriptedInspector:

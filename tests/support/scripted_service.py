@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from prometheus_client import CollectorRegistry
+from rest_app import app_of
 from scripted_inspector import ScriptedInspector
 
 from flawline.adapters.grpc_api import GrpcServer
 from flawline.adapters.http_lock import HttpLock
 from flawline.adapters.http_server import HttpServer
 from flawline.adapters.memory_feed import MemoryFeed
-from flawline.adapters.rest import create_app
 from flawline.adapters.system_clock import SystemClock
 from flawline.core.lock import Lock
 
@@ -29,7 +28,7 @@ class ScriptedService:
 
     async def __aenter__(self) -> ScriptedService:
         lock, refused = Lock(TOKEN), self.inspector.refused
-        app = create_app(self.inspector, CollectorRegistry(), max_body_bytes=10_000)
+        app = app_of(self.inspector, max_bytes=10_000)
         self._http = HttpServer(HttpLock(app, lock, refused), 1.0)
         self.url = f"http://127.0.0.1:{await self._http.start('127.0.0.1', 0)}"
         self._grpc = GrpcServer(

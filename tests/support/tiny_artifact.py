@@ -74,12 +74,14 @@ def tiny_model(
     scores_name: str = "scores",
     classes: int = len(LABELS),
     scores_as: tuple[int, int, int] | None = None,
+    side_px: int = SIDE_PX,
 ) -> onnx.ModelProto:
     """The ONNX model; the arguments make it break the contract.
 
-    scores_as: reshapes the scores in a way that shows only when the graph is run.
+    scores_as: reshapes the scores in a way that shows only when the graph is run. side_px: of its input;
+    the boxes stay in the upper left 64x64.
     """
-    shape = [batch, 1, SIDE_PX, SIDE_PX]
+    shape = [batch, 1, side_px, side_px]
     weights = np.resize(CLASS_WEIGHTS, classes)
     constants: dict[str, NDArray[Any]] = {
         "scale": np.array(1 / 255, dtype=np.float32),
@@ -92,7 +94,11 @@ def tiny_model(
         helper.make_node("Cast", [input_name], ["grey"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["grey", "scale"], ["unit"]),
         helper.make_node(
-            "AveragePool", ["unit"], ["mean"], kernel_shape=[HALF_PX] * 2, strides=[HALF_PX] * 2
+            "AveragePool",
+            ["unit"],
+            ["mean"],
+            kernel_shape=[side_px // 2] * 2,
+            strides=[side_px // 2] * 2,
         ),
         helper.make_node("Reshape", ["mean", "anchors"], ["brightness"]),
         helper.make_node("Mul", ["brightness", "weights"], ["plain" if scores_as else scores_name]),
@@ -134,4 +140,16 @@ def write_tiny_artifact(folder: Path, name: str = "tiny.onnx", **changes: Any) -
     path.write_bytes(tiny_model(**changes).SerializeToString())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     (folder / "SHA256SUMS").write_text(f"{digest}  {name}\n")
+    return path
+
+
+def release_tiny_artifact(folder: Path, **changes: Any) -> Path:
+    """Write NAME-VERSION.onnx into a folder of several, and its line into SHA256SUMS; `changes` of the manifest."""
+    manifest = tiny_manifest(**changes)
+    path = folder / f"{manifest.model_name}-{manifest.model_version}.onnx"
+    model = tiny_model(manifest_text=manifest.to_json(), side_px=manifest.input_width_px)
+    path.write_bytes(model.SerializeToString())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with (folder / "SHA256SUMS").open("a") as sums:
+        sums.write(f"{digest}  {path.name}\n")
     return path

@@ -97,9 +97,9 @@ class ArtifactShelf:
         for path in self._paths():
             try:
                 manifest = read_manifest(path)
-            except ArtifactError as error:
+            except ArtifactError:
                 if _would_be_called(path.name, name, version):
-                    raise unusable(path, error) from error
+                    return _checked(path)
                 continue
             if manifest.model_name == name and version in (None, manifest.model_version):
                 manifests[path] = manifest
@@ -153,10 +153,15 @@ def _only_latest(manifests: Mapping[Path, ArtifactManifest]) -> ArtifactFile:
         names = ", ".join(path.name for path in twins)
         message = f"{manifests[last].model_name} {version} is in several files ({names}); keep one."
         raise UnusableArtifact("ambiguous_artifact", message)
+    return _checked(last)
+
+
+def _checked(path: Path) -> ArtifactFile:
+    """The file, its hash compared first: that says more than what is wrong inside."""
     try:
-        return ArtifactFile.find(last, None)
+        return ArtifactFile.find(path, None)
     except ArtifactError as error:
-        raise unusable(last, error) from error
+        raise unusable(path, error) from error
 
 
 def _stamp(path: Path) -> _Stamp:

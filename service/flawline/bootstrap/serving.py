@@ -54,6 +54,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     app = create_app(
         service.inspector,
         service.tickets,
+        service.models,
         service.telemetry_registry,
         limits=BodyLimits(
             max_bytes=settings.max_body_bytes,

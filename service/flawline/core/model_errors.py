@@ -4,7 +4,8 @@ InspectionError
 ├── UnknownModel         .name, .version: neither loaded nor (for a change) among the artifacts
 ├── UnusableArtifact     .reason: missing_artifact | not_an_artifact | unknown_contract |
 │                        invalid_manifest | hash_mismatch | ambiguous_artifact |
-│                        graph_mismatch | self_test_failed | load_timeout | load_failed |
+│                        graph_mismatch | device_unavailable | self_test_failed |
+    │                        load_timeout | load_failed |
 │                        engine_stuck | worker_failed
 ├── ModelControlOff      models may not be changed here
 └── ModelConflict        the change does not fit what runs now

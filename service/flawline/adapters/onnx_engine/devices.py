@@ -36,6 +36,8 @@ _WANTED: Mapping[Device, tuple[str, ...]] = {
 class DeviceUnavailable(ArtifactError):  # noqa: N818 - named like its siblings
     """The device asked for is not there, and falling back on the CPU was ruled out."""
 
+    code = "device_unavailable"
+
     def __init__(self, device: Device, offered: Sequence[str]) -> None:
         super().__init__(
             f"engine_device (FLAWLINE_ENGINE_DEVICE) is {device}, but the model runs on the CPU here: there is no "

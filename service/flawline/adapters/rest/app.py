@@ -13,18 +13,21 @@ import flawline
 from flawline.adapters.rest.body import BodyLimits, BodyReader
 from flawline.adapters.rest.documentation import DESCRIPTION, UNAUTHENTICATED_ANSWER
 from flawline.adapters.rest.inspections import INSPECTIONS_PATH, InspectionRoutes
+from flawline.adapters.rest.models import ModelRoutes
 from flawline.adapters.rest.operations import PROBE_PATHS, OperationRoutes
 from flawline.adapters.rest.parameters import InspectionBody
 from flawline.adapters.rest.problems import install_problem_handlers
 from flawline.adapters.rest.schemas import Problem
 from flawline.adapters.rest.unexpected import UnexpectedErrors
 from flawline.application.inspector import Inspector
+from flawline.application.models import ModelControl
 from flawline.application.tickets import Tickets
 
 
 def create_app(
     inspector: Inspector,
     tickets: Tickets,
+    models: ModelControl,
     registry: CollectorRegistry,
     *,
     limits: BodyLimits,
@@ -33,7 +36,7 @@ def create_app(
     """The ASGI application; `/docs` needs no network (fastapi-offline brings Swagger UI's files).
 
     `registry` is what `/metrics` shows. `locked` documents that a token is asked for; the lock
-    itself stands before this application. The Inspector is started and stopped elsewhere.
+    itself stands before this application. Inspector and models are started and stopped elsewhere.
     """
     app: FastAPI = FastAPIOffline(
         docs_url="/docs",
@@ -45,8 +48,9 @@ def create_app(
         # The validator badge would ask a server on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    inspections = InspectionRoutes(inspector, tickets, BodyReader(inspector, limits))
-    app.include_router(inspections.router)
+    bodies = BodyReader(inspector, limits)
+    app.include_router(InspectionRoutes(inspector, tickets, bodies).router)
+    app.include_router(ModelRoutes(models, bodies).router)
     app.include_router(OperationRoutes(inspector, registry).router)
     install_problem_handlers(app, inspector.refused)
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)

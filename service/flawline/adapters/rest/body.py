@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -15,6 +16,8 @@ from flawline.adapters.rest.problems import RefusedError
 from flawline.adapters.rest.submission import BodySink, PictureSink, Submission
 from flawline.application.inspector import Inspector
 from flawline.core.errors import QueueFull
+
+T = TypeVar("T")
 
 PICTURE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp", "image/tiff")
 UNNAMED_MEDIA_TYPE = "application/octet-stream"
@@ -93,7 +96,14 @@ class BodyReader:
         Raises RefusedError: 408, 413, 422, and 400 when it is malformed or the caller went away;
         NotReady when the service is told to stop before the body has arrived.
         """
-        reading = asyncio.create_task(_read(request, self._kind_of(request)))
+        return await self._arrived(_read(request, self._kind_of(request)))
+
+    async def read_small(self, request: Request, max_bytes: int) -> bytes:
+        """A body that holds no picture. Raises as `read`."""
+        return await self._arrived(_read_small(request, max_bytes))
+
+    async def _arrived(self, body: Coroutine[Any, Any, T]) -> T:
+        reading = asyncio.create_task(body)
         closing = asyncio.create_task(self._inspector.until_draining())
         timeout_s = self._limits.timeout_s
         try:
@@ -161,6 +171,16 @@ async def _read(request: Request, kind: _Kind) -> Submission:
             raise _too_large(kind)
         sink.feed(chunk)
     return await sink.finish()
+
+
+async def _read_small(request: Request, max_bytes: int) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > max_bytes:
+            detail = f"The body is larger than the {max_bytes} bytes allowed here."
+            raise RefusedError(413, "too_many_bytes", detail)
+    return body
 
 
 def _too_large(kind: _Kind) -> RefusedError:

@@ -98,7 +98,7 @@ _RETRY_AFTER = {
 }
 
 
-def _problem_answer(description: str, example: Problem) -> dict[str, Any]:
+def problem_answer(description: str, example: Problem) -> dict[str, Any]:
     """One error answer; those with a verdict can also be had as its bare word."""
     content: dict[str, Any] = {
         PROBLEM_MEDIA_TYPE: {
@@ -112,7 +112,7 @@ def _problem_answer(description: str, example: Problem) -> dict[str, Any]:
     return {"description": description, "content": content, **headers}
 
 
-_NOT_READY = _problem_answer(
+_NOT_READY = problem_answer(
     "Not ready: starting, draining, or the engine has failed.",
     make_problem(
         503,
@@ -167,31 +167,31 @@ INSPECT_RESPONSES: Responses = {
             "Preference-Applied": _text_header("The preference that led here.", "respond-async"),
         },
     ),
-    400: _problem_answer(
+    400: problem_answer(
         "The form or JSON is malformed, or the connection broke within the body.",
         make_problem(400, "malformed_body", "The form ends before its last boundary."),
     ),
-    404: _problem_answer(
-        "No such recipe.",
+    404: problem_answer(
+        "No such recipe, or no such model loaded.",
         make_problem(
             404, "unknown_recipe", "There is no recipe named 'x'; known recipes: default."
         ),
     ),
-    408: _problem_answer(
+    408: problem_answer(
         "The body came too slowly.",
         make_problem(408, "body_too_slow", "The body did not arrive within 30 s."),
     ),
-    413: _problem_answer(
+    413: problem_answer(
         "Too many bytes, or too many frames.",
         make_problem(
             413, "too_many_bytes", "The body is larger than the 20000000 bytes allowed here."
         ),
     ),
-    415: _problem_answer(
+    415: problem_answer(
         "Not a media type, or not a kind of picture, that can be inspected.",
         make_problem(415, "unsupported_media_type", "The body is said to be 'text/html'."),
     ),
-    422: _problem_answer(
+    422: problem_answer(
         "The picture or a parameter cannot be used.",
         make_problem(
             422,
@@ -200,13 +200,13 @@ INSPECT_RESPONSES: Responses = {
             errors=[FieldFault(field="line", detail=_LINE_FAULT)],
         ),
     ),
-    429: _problem_answer(
+    429: problem_answer(
         "The queue is full.",
         make_problem(
             429, "queue_full", "The queue is full; try again in 1.5 s.", verdict=Verdict.UNDEFINED
         ),
     ),
-    500: _problem_answer(
+    500: problem_answer(
         "Unexpected; the server's log has the cause under the id.",
         make_problem(
             500,
@@ -217,7 +217,7 @@ INSPECT_RESPONSES: Responses = {
         ),
     ),
     503: _NOT_READY,
-    504: _problem_answer(
+    504: problem_answer(
         "Accepted, but no verdict by the deadline, or the inspection failed.",
         make_problem(
             504,
@@ -233,7 +233,7 @@ _ANSWERS_OF_AN_INSPECTION = (413, 415, 422, 504)
 TICKET_RESPONSES: Responses = {
     200: _EVALUATED,
     202: _pending_answer("Not evaluated yet; come back.", {}),
-    404: _problem_answer(
+    404: problem_answer(
         "No such inspection, or its answer has expired.",
         make_problem(
             404,
@@ -243,7 +243,7 @@ TICKET_RESPONSES: Responses = {
     ),
     **{status: INSPECT_RESPONSES[status] for status in _ANSWERS_OF_AN_INSPECTION},
     500: INSPECT_RESPONSES[500],
-    503: _problem_answer(
+    503: problem_answer(
         "The shared queue, which has the answer, is away.",
         make_problem(
             503,
@@ -258,7 +258,7 @@ TICKET_RESPONSES: Responses = {
 READY_RESPONSES: Responses = {503: _NOT_READY}
 
 UNAUTHENTICATED_ANSWER = {
-    **_problem_answer(
+    **problem_answer(
         "No token, or not the one of this service.",
         make_problem(
             401,

@@ -1,4 +1,4 @@
-"""What operators and their tools ask: probes, metrics, the models that serve."""
+"""What operators and their tools ask: probes, metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from flawline.adapters.rest.documentation import METRICS_RESPONSES, READY_RESPONSES
 from flawline.adapters.rest.problems import inspection_error_response
-from flawline.adapters.rest.schemas import LiveAnswer, LoadedModelAnswer, ModelsAnswer, ReadyAnswer
+from flawline.adapters.rest.schemas import LiveAnswer, ReadyAnswer
 from flawline.application.inspector import Inspector
 from flawline.core.errors import NotReady
 
@@ -28,7 +28,6 @@ class OperationRoutes:
         self._registry = registry
         self.router = APIRouter(tags=["operations"])
         add = self.router.add_api_route
-        add("/v1/models", self.models, summary="The models that inspect here")
         add(LIVE_PATH, self.live, summary="Does the process answer")
         add(
             READY_PATH,
@@ -44,12 +43,6 @@ class OperationRoutes:
             summary="Metrics for Prometheus",
             response_class=Response,
             responses=METRICS_RESPONSES,
-        )
-
-    async def models(self) -> ModelsAnswer:
-        """Each artifact with its classes, input size, suggested thresholds and measured quality."""
-        return ModelsAnswer(
-            models=[LoadedModelAnswer.of(info) for info in self._inspector.models()]
         )
 
     async def live(self) -> LiveAnswer:

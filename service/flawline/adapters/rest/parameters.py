@@ -14,7 +14,7 @@ from flawline.core.priority import Priority
 class InspectionQuery(BaseModel):
     """The query of an inspection; its ranges stand here for the docs, the Inspector checks."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     line: str | None = Field(
         default=None,
@@ -52,6 +52,16 @@ class InspectionQuery(BaseModel):
         "`reinspection` (a person waits) before `backfill` (nobody waits).",
         examples=["inline"],
         json_schema_extra={"enum": [priority.value for priority in Priority]},
+    )
+    model: str | None = Field(
+        default=None,
+        description="Inspect with this loaded model; with the stable one when left out.",
+        examples=["mobilemamba-nano-neu"],
+    )
+    model_version: str | None = Field(
+        default=None,
+        description="Of that model; left out, the stable one of that name, else the one loaded last.",
+        examples=["0.1.0"],
     )
 
 

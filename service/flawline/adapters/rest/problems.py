@@ -28,11 +28,24 @@ from flawline.core.errors import (
     QueueFull,
     UnknownRecipe,
 )
+from flawline.core.model_errors import (
+    ChangeInProgress,
+    ModelConflict,
+    ModelControlOff,
+    UnknownModel,
+    UnusableArtifact,
+)
 from flawline.core.values import Verdict
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 _SHOWN_CHARACTERS = 64
+_STATUSES: Mapping[type[InspectionError], int] = {
+    UnknownRecipe: 404,
+    UnknownModel: 404,
+    ModelControlOff: 403,
+    ModelConflict: 409,
+}
 _STATUS_OF_PICTURE_CODE = {"too_many_bytes": 413, "unsupported_picture": 415}
 
 
@@ -95,8 +108,15 @@ def inspection_error_response(request: Request, error: InspectionError) -> Respo
             503, error.code, detail, verdict=Verdict.UNDEFINED, reason=error.reason
         )
         return problem_response(request, problem, _retry_after(error.retry_after_s))
-    if isinstance(error, UnknownRecipe):
-        return problem_response(request, make_problem(404, error.code, detail))
+    if isinstance(error, UnusableArtifact):
+        problem = make_problem(422, error.code, detail, reason=error.reason)
+        return problem_response(request, problem)
+    if isinstance(error, ChangeInProgress):
+        headers = _retry_after(error.retry_after_s)
+        return problem_response(request, make_problem(409, error.code, detail), headers)
+    for kind, status_of_kind in _STATUSES.items():
+        if isinstance(error, kind):
+            return problem_response(request, make_problem(status_of_kind, error.code, detail))
     status, faults = 422, None
     if isinstance(error, BadPicture):
         status = _STATUS_OF_PICTURE_CODE.get(error.code, 422)
@@ -162,7 +182,7 @@ def make_problem(
         code=code,
         errors=errors,
         verdict=verdict,
-        reason=(reason or code) if verdict is not None else None,
+        reason=(reason or code) if verdict is not None else reason,
         inspection_id=inspection_id,
         error_id=error_id,
         frames=frames,

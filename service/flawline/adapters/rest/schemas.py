@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from flawline.core.values import (
     Detection,
     Inspection,
-    ModelInfo,
+    ModelRef,
     PartInspection,
     ProcessingTimes,
     Verdict,
@@ -77,11 +77,16 @@ class RecipeAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """The artifact that looked."""
+    """An artifact: the one that looked, or one that may."""
 
     name: str
     version: str
     sha256: str
+
+    @classmethod
+    def of(cls, ref: ModelRef) -> ModelAnswer:
+        """The same artifact as callers see it."""
+        return cls(name=ref.name, version=ref.version, sha256=ref.sha256)
 
 
 class TimesAnswer(BaseModel):
@@ -125,7 +130,7 @@ class InspectionAnswer(BaseModel):
     @classmethod
     def of(cls, inspection: Inspection) -> InspectionAnswer:
         """The same inspection as callers see it."""
-        frame, recipe, model = inspection.frame, inspection.recipe, inspection.model
+        frame, recipe = inspection.frame, inspection.recipe
         return cls(
             inspection_id=inspection.inspection_id,
             verdict=inspection.verdict,
@@ -135,7 +140,7 @@ class InspectionAnswer(BaseModel):
             line=inspection.line,
             part_id=inspection.part_id,
             recipe=RecipeAnswer(name=recipe.name, version=recipe.version),
-            model=ModelAnswer(name=model.name, version=model.version, sha256=model.sha256),
+            model=ModelAnswer.of(inspection.model),
             created_at=inspection.created_at,
             processing_times_ms=TimesAnswer.of(inspection.processing_times),
         )
@@ -180,55 +185,6 @@ class PendingAnswer(BaseModel):
     reason: Literal["pending"] = "pending"
 
 
-class InputSizeAnswer(BaseModel):
-    """Pixels that the network sees; pictures of any size are fitted into them."""
-
-    width: int
-    height: int
-
-
-class LoadedModelAnswer(BaseModel):
-    """One artifact that inspects, as its manifest describes it."""
-
-    name: str
-    version: str
-    sha256: str
-    classes: list[str]
-    input: InputSizeAnswer
-    score_thresholds: dict[str, float] = Field(description="Suggested, one a class.")
-    metrics: dict[str, float] = Field(description="As measured on `metrics_split` at release.")
-    metrics_split: str
-    license_note: str
-    created_at: str
-    workers: int | None = Field(
-        default=None,
-        description="How many worker processes inspect with it; null where the api itself does.",
-    )
-
-    @classmethod
-    def of(cls, info: ModelInfo) -> LoadedModelAnswer:
-        """The same artifact as callers see it."""
-        return cls(
-            name=info.name,
-            version=info.version,
-            sha256=info.sha256,
-            classes=list(info.labels),
-            input=InputSizeAnswer(width=info.input_width_px, height=info.input_height_px),
-            score_thresholds=dict(info.score_thresholds),
-            metrics=dict(info.metrics),
-            metrics_split=info.metrics_split,
-            license_note=info.license_note,
-            created_at=info.created_at,
-            workers=info.workers,
-        )
-
-
-class ModelsAnswer(BaseModel):
-    """Everything that inspects here."""
-
-    models: list[LoadedModelAnswer]
-
-
 class LiveAnswer(BaseModel):
     """The process answers."""
 
@@ -266,7 +222,10 @@ class Problem(BaseModel):
         default=None,
         description="`Undefined` when the picture may well be good and was not evaluated.",
     )
-    reason: str | None = Field(default=None, description="With a verdict: why it is `Undefined`.")
+    reason: str | None = Field(
+        default=None,
+        description="With a verdict: why it is `Undefined`. With an unusable artifact: what is wrong.",
+    )
     inspection_id: str | None = Field(
         default=None, description="When the picture had been accepted."
     )
