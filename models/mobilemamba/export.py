@@ -8,12 +8,16 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
+
+# Its wheels report models to their maker unless this is set before the import.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 import torch
 from numpy.typing import NDArray

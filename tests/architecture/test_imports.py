@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +58,24 @@ def test_the_client_brings_nothing_of_the_service() -> None:
 
 def test_serving_needs_no_httpx() -> None:
     assert "httpx" not in modules_after("import flawline.bootstrap, flawline.cli")
+
+
+@pytest.mark.parametrize("module", ["flawline.bootstrap", "mobilemamba.export"])
+def test_onnx_runtime_leaves_no_trace_of_this_device_and_reports_to_nobody(
+    module: str, tmp_path: Path
+) -> None:
+    """It would write an id of the device and a store of events into the home folder (seen with 1.32)."""
+    artifact = next((Path(__file__).parents[2] / "models" / "artifacts").glob("*.onnx"))
+    code = (
+        f"import {module}, onnxruntime, sys;"
+        "onnxruntime.InferenceSession(sys.argv[1], providers=['CPUExecutionProvider'])"
+    )
+    # In CI it keeps quiet by itself: the test is of everywhere else.
+    environment = {k: v for k, v in os.environ.items() if k not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", code, str(artifact)], env=environment, check=True)
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in str(path).lower()] == []
 
 
 def test_without_torch_the_science_says_what_is_missing() -> None:

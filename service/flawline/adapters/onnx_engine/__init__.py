@@ -1,4 +1,13 @@
-"""ONNX Runtime as InferenceEngine; the only package that imports it."""
+"""ONNX Runtime as InferenceEngine; the only package that imports it.
+
+From 1.29 on its Linux wheels report models and sessions to their maker unless they are told not to. Only the
+environment, and only before the first import, keeps them from all of it, from writing an id of this device too:
+hence this one setting at import.
+"""
+
+import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 from flawline.adapters.onnx_engine.devices import Device, Devices, DeviceUnavailable
 from flawline.adapters.onnx_engine.engine import GraphMismatch, OnnxEngine
