@@ -77,6 +77,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "flawline_engine_busy_seconds": "Does the engine hang?",
         "flawline_engine_fallback_active": "Is the device that was asked for missing?",
         "flawline_engine_failures_total": "Does the engine fail?",
+        "flawline_job_deliveries": "Do workers die over pictures, and how often before one is done?",
         "flawline_jobs_total": "What became of the pictures that this process worked on?",
         "flawline_jobs_in_hand": "How many pictures would this process have to finish or hand back if it stopped now?",
     },

@@ -217,6 +217,8 @@ def test_batches_engine_and_jobs(registry: CollectorRegistry) -> None:
     metrics.batch_ran(8, "full")
     metrics.engine_called(0.004, failed=False)
     metrics.engine_called(0.3, failed=True)
+    metrics.job_taken(1)
+    metrics.job_taken(4)
     metrics.job_resolved(Expired())
     metrics.job_resolved(Failed("1"))
     metrics.watch(lambda: 5.0, lambda: 0.25)
@@ -227,6 +229,8 @@ def test_batches_engine_and_jobs(registry: CollectorRegistry) -> None:
     assert value("flawline_engine_run_duration_seconds_bucket", {"le": "0.005"}) == 1
     assert value("flawline_engine_run_duration_seconds_count") == 2
     assert value("flawline_engine_failures_total") == 1
+    assert value("flawline_job_deliveries_bucket", {"le": "1.0"}) == 1
+    assert value("flawline_job_deliveries_sum") == 5
     assert value("flawline_jobs_total", {"outcome": "expired"}) == 1
     assert value("flawline_jobs_total", {"outcome": "judged"}) == 0
     assert value("flawline_jobs_in_hand") == 5

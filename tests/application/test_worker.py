@@ -328,6 +328,7 @@ async def test_what_another_worker_died_on_runs_with_nothing_else_in_hand(
         for number, inspection in enumerate(answers):
             found = inspection.detections[0].score
             assert found == pytest.approx(expected_score(number), abs=1e-4)
+        assert sorted(rig.telemetry.deliveries) == [1, 1, 1, 1, 2]
         suspect = next(i for i, b in enumerate(rig.engine.batches) if int(b[0].argmax()) // 64 > 31)
         assert len(rig.engine.batches[suspect]) == 1
 

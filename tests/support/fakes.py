@@ -126,6 +126,7 @@ class RecordingTelemetry:
         self.batch_sizes: list[int] = []
         self.batch_cuts: list[str] = []
         self.engine_calls: list[bool] = []
+        self.deliveries: list[int] = []
         self.outcomes: list[JobOutcome] = []
         self.alarms: list[tuple[str, Alarm]] = []
 
@@ -142,6 +143,9 @@ class RecordingTelemetry:
     def engine_called(self, duration_s: float, failed: bool) -> None:
         assert duration_s >= 0
         self.engine_calls.append(failed)
+
+    def job_taken(self, deliveries: int) -> None:
+        self.deliveries.append(deliveries)
 
     def job_resolved(self, outcome: JobOutcome) -> None:
         self.outcomes.append(outcome)

@@ -45,6 +45,10 @@ class RedisProcess:
             assert time.monotonic() < ends_s, "redis-server does not answer"
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -33,6 +33,7 @@ class InHand:
         """Begin to work on it."""
         self._in_work[lease.receipt] = lease
         self._idle.clear()
+        self._telemetry.job_taken(lease.deliveries)
 
     async def take_alone(self, lease: Lease) -> None:
         """Set it aside until nothing else is worked on, then begin."""

@@ -218,6 +218,10 @@ class WorkerTelemetry(Protocol):
         """One call of the engine came back, or failed, after so long."""
         ...
 
+    def job_taken(self, deliveries: int) -> None:
+        """Work on a job begins; it was lent so often, this time included."""
+        ...
+
     def job_resolved(self, outcome: JobOutcome) -> None:
         """A job was ended with that outcome."""
         ...

@@ -17,6 +17,7 @@ from flawline.application.job import (
 )
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_DELIVERIES = (1, 2, 3, 5, 10, 25, 50, 100)
 _CUTS = ("full", "idle")
 _OUTCOMES = {
     Judged: "judged",
@@ -57,6 +58,12 @@ class EngineMetrics:
             "Calls of the engine that failed; a batch that fails is halved and run again.",
             registry=registry,
         )
+        self._deliveries = Histogram(
+            "flawline_job_deliveries",
+            "How often a job had been lent to a worker when work on it began, this time included.",
+            buckets=_DELIVERIES,
+            registry=registry,
+        )
         jobs = Counter(
             "flawline_jobs",
             "Jobs that a worker ended here, by outcome: judged, refused (its pixels are damaged), "
@@ -76,6 +83,10 @@ class EngineMetrics:
         self._runs.observe(duration_s)
         if failed:
             self._failures.inc()
+
+    def job_taken(self, deliveries: int) -> None:
+        """Note how often the job was lent."""
+        self._deliveries.observe(deliveries)
 
     def job_resolved(self, outcome: JobOutcome) -> None:
         """Count a job that was ended."""
