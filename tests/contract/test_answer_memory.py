@@ -60,6 +60,16 @@ async def test_what_is_forgotten_leaves_its_key_free(make: Make) -> None:
     assert await memory.keep("a", SECOND) == SECOND
 
 
+async def test_all_apis_of_one_redis_know_it_by_one_name(redis: RedisProcess) -> None:
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    options = RedisQueueOptions(redis.url, 4, 4, namespace=namespace)
+    queues = [RedisQueue(options, SystemClock()) for _ in range(2)]
+    one, other = (queue.answers(600.0) for queue in queues)
+    assert await one.identity() == await other.identity()
+    for queue in queues:
+        await queue.close()
+
+
 async def test_its_name_lasts_as_long_as_what_it_keeps(make: Make) -> None:
     memory, other = make(), make()
     assert await memory.identity() == await memory.identity() != await other.identity()

@@ -12,6 +12,7 @@ from flawline.client.attempts import Failure, Pauses, deadline_ms_of
 from flawline.client.channel import Way
 from flawline.client.errors import RefusedError
 from flawline.client.ledger import Entry, Ledger
+from flawline.client.pace import Pace
 from flawline.client.wire import failure_of, inspection_from, request_of
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
@@ -80,10 +81,9 @@ class _Connection:
         self._ledger = ledger
         self._ended = ended
         self._pauses = pauses
-        self._window = 1
         self._memory_id = ""
         self._max_picture_bytes = 0
-        self._in_flight: set[int] = set()
+        self._pace = Pace(1)
         self._sent = 0
         self._acknowledged = 0
 
@@ -109,7 +109,7 @@ class _Connection:
         message = await call.read()
         if message is grpc.aio.EOF:
             return
-        self._window = max(1, message.opened.window)
+        self._pace = Pace(max(1, message.opened.window))
         self._memory_id = message.opened.memory_id
         self._max_picture_bytes = message.opened.max_picture_bytes
         self._ledger.figures.connections += 1
@@ -119,9 +119,10 @@ class _Connection:
         while True:
             self._ledger.news.clear()
             for entry in list(self._ledger.after(self._sent)):
-                if len(self._in_flight) >= self._window:
+                if self._pace.full:
                     break
-                await self._send_one(call, entry)
+                if not self._pace.hopeless(entry.ends_s - time.monotonic()):
+                    await self._send_one(call, entry)
             await self._acknowledge(call)
             if self._ended.is_set():
                 await call.done_writing()
@@ -139,7 +140,7 @@ class _Connection:
         self._count_again(entry)
         entry.memory_id = self._memory_id
         self._sent = entry.sequence
-        self._in_flight.add(entry.sequence)
+        self._pace.sent(entry.sequence)
         await call.write(pb.InspectStreamRequest(frame=frame))
 
     def _message_of(self, entry: Entry) -> pb.StreamFrame:
@@ -171,7 +172,8 @@ class _Connection:
     async def _receive(self, call: grpc.aio.StreamStreamCall) -> None:
         while (message := await call.read()) is not grpc.aio.EOF:
             answer = message.answer
-            self._in_flight.discard(answer.sequence)
+            undefined = pb.VERDICT_UNDEFINED in {answer.inspection.verdict, answer.problem.verdict}
+            self._pace.answered(answer.sequence, evaluated=not undefined)
             if answer.WhichOneof("outcome") == "inspection":
                 self._ledger.answer(answer.sequence, inspection_from(answer.inspection))
             elif answer.problem.verdict == pb.VERDICT_UNDEFINED:
