@@ -451,5 +451,5 @@ async def test_whatever_callers_do_nothing_is_left_behind(rig: Rig) -> None:
     assert (rig.queue.depth, rig.queue._outcomes, rig.queue._leased) == (0, {}, {})
     assert not rig.worker._in_hand
     assert rig.clock.open_timers == 0
-    assert rig.inspector._open_inspections == 0
+    assert rig.inspector.open_inspections == 0
     assert not rig.worker._errands

@@ -18,6 +18,7 @@ from certificates import needs_openssl
 from pictures import numbered
 from redis_process import free_port, needs_redis
 from server_process import ServerProcess, flawline_environment
+from triton_client import PYTHON, needs_triton_client
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,6 +80,35 @@ def test_asking_a_server(server: ServerProcess, tmp_path: Path) -> None:
     assert '"verdict":"NotOK"' in answers[1].replace(" ", "")
     assert '"line":"mill-1"' in answers[1].replace(" ", "")
     assert answers[2] in {"OK", "NotOK"}
+
+
+@pytest.mark.timeout(120)
+def test_asking_as_clients_of_triton_do(server: ServerProcess, tmp_path: Path) -> None:
+    page = "docs/open-inference.md"
+    address = f"127.0.0.1:{server.rest_port}"
+    answers = [
+        run(line.replace("localhost:8080", address), tmp_path)
+        for line in commands("Clients of Triton and KServe", page)
+    ]
+    assert len(answers) == 8
+    assert b'"model_name":"mobilemamba-nano-neu"' in (tmp_path / "answer").read_bytes()
+    assert '"data":["NotOK"]' in answers[5]
+    assert '"inference_count": 2' in answers[6]
+    assert '"READY"' in answers[7]
+
+
+@needs_triton_client
+@pytest.mark.timeout(120)
+def test_asking_by_tritons_own_client(server: ServerProcess, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "open-inference.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    run(commands("Ask it")[0], tmp_path)
+    code = code.replace("localhost:8080", f"127.0.0.1:{server.rest_port}")
+    done = subprocess.run(
+        [PYTHON, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "b'NotOK'" in done.stdout
 
 
 @pytest.mark.timeout(120)

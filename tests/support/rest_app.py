@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 from scripted_inspector import ScriptedInspector, models_of
 
@@ -20,6 +21,7 @@ def app_of(
     inspector: ScriptedInspector | Inspector,
     registry: CollectorRegistry | None = None,
     models: ModelControl | None = None,
+    routers: Sequence[APIRouter] = (),
     **limits: Any,
 ) -> FastAPI:
     clock = SystemClock()
@@ -29,4 +31,5 @@ def app_of(
         models or models_of(inspector),
         registry or CollectorRegistry(),
         limits=BodyLimits(**({"max_bytes": 1000} | limits)),
+        routers=routers,
     )

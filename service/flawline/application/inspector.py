@@ -15,6 +15,7 @@ from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.models import ModelChoice, ServingModel
+from flawline.application.open_work import OpenWork
 from flawline.application.order import Order, inspection_of, tell_nobody
 from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry, Traces
 from flawline.application.readiness import Readiness
@@ -56,7 +57,8 @@ class Inspector:
     Each request is bound to one of `models` from its queueing to its answer. `intake` runs header
     probe and hash of large pictures. New work is refused until `open`, and again from `drain` on.
     `degraded` says what is wrong although work can be taken. `watch` looks at the declared lines
-    over time. `publish` is told of each inspection that was answered.
+    over time. `publish` is told of each inspection that was answered. `work`: what a drain waits
+    for, where others add to it.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Inspector:
         watch: LineWatch | None = None,
         publish: Callable[[Inspection], None] = lambda _: None,
         traces: Traces | None = None,
+        work: OpenWork | None = None,
     ) -> None:
         self._models = models
         self._clock = clock
@@ -84,9 +87,7 @@ class Inspector:
         self._publish = publish
         self._closed_because: str | None = "starting"
         self._idempotency = Idempotency(answers, clock, self._inspect)
-        self._open_inspections = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._work = work or OpenWork()
         self._draining = asyncio.Event()
 
     def open(self) -> None:
@@ -98,7 +99,7 @@ class Inspector:
         self._closed_because = "draining"
         self._draining.set()
         try:
-            await within(self._clock, self._clock.monotonic_s() + limit_s, self._until_idle())
+            await within(self._clock, self._clock.monotonic_s() + limit_s, self._work.until_none())
         except DeadlinePassed:
             return False
         return True
@@ -106,7 +107,7 @@ class Inspector:
     @property
     def open_inspections(self) -> int:
         """How many were accepted and are not yet answered."""
-        return self._open_inspections
+        return self._work.count
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -184,18 +185,11 @@ class Inspector:
         return await self._idempotency.memory_id()
 
     async def _inspect(self, order: Order) -> Inspection:
-        self._open_inspections += 1
-        self._idle.clear()
         self._watch.seen(order.line)
-        try:
-            # Anew: the model it was checked against may be gone, if it waited for its key.
-            with self._models.borrowed(*order.model_asked) as model:
-                order.model, order.recipe = model.info.ref, model.recipes.find(order.recipe.name)
-                outcome = await self._outcome(order, model.queue)
-        finally:
-            self._open_inspections -= 1
-            if not self._open_inspections:
-                self._idle.set()
+        # Anew: the model it was checked against may be gone, if it waited for its key.
+        with self._work.one_more(), self._models.borrowed(*order.model_asked) as model:
+            order.model, order.recipe = model.info.ref, model.recipes.find(order.recipe.name)
+            outcome = await self._outcome(order, model.queue)
         return self._answer(order, outcome)
 
     def _answer(self, order: Order, outcome: JobOutcome) -> Inspection:
@@ -289,6 +283,3 @@ class Inspector:
             return frame_info(picture, self._limits.decode)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._intake, frame_info, picture, self._limits.decode)
-
-    async def _until_idle(self) -> None:
-        await self._idle.wait()

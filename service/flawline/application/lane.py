@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from flawline.application.models import ServingModel
-from flawline.application.ports import LocalQueue, StartableEngine
+from flawline.application.ports import LocalQueue
+from flawline.application.shared_engine import SharedEngine
 from flawline.application.worker import BatchWorker
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook
@@ -26,7 +27,7 @@ class Lane:
     recipes: RecipeBook
     pipeline: InspectionPipeline
     queue: LocalQueue
-    engine: StartableEngine
+    engine: SharedEngine
     worker: BatchWorker
     retired: bool = False
     _users: int = 0

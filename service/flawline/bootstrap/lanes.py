@@ -8,6 +8,7 @@ from flawline.adapters.artifact_file import ArtifactFile
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.adapters.prometheus import EngineMetrics, show_engine
 from flawline.application.lane import Lane
+from flawline.application.shared_engine import SharedEngine
 from flawline.application.stages import Stages
 from flawline.bootstrap.parts import Base
 from flawline.core.pipeline import InspectionPipeline
@@ -29,9 +30,10 @@ class LaneMaker:
         queue = MemoryQueue(
             settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
         )
-        engine = base.engine(artifact)
+        engine = SharedEngine(base.engine(artifact), base.clock)
+        counted = engine.counted(base.statistics.inspections(info.ref).executed)
         stages = Stages(pipeline, recipes, info.ref, base.clock)
-        worker = base.worker(queue, engine, stages, self._metrics)
+        worker = base.worker(queue, counted, stages, self._metrics)
         return Lane(info, recipes, pipeline, queue, engine, worker)
 
     def watch(self, lanes: Callable[[], Sequence[Lane]]) -> None:

@@ -27,6 +27,7 @@ from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.ports import InferenceEngine, JobSource, Traces
 from flawline.application.stages import Stages
+from flawline.application.statistics import Statistics
 from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
@@ -79,6 +80,7 @@ class Base:
     registry: CollectorRegistry
     queue_metrics: QueueMetrics
     traces: Traces
+    statistics: Statistics
     pools: Pools
 
     @classmethod
@@ -102,6 +104,7 @@ class Base:
             registry=registry,
             queue_metrics=QueueMetrics(registry),
             traces=traces or NoTraces(),
+            statistics=Statistics(),
             pools=Pools.of(settings.decode_threads),
         )
 

@@ -25,6 +25,7 @@ from flawline.application.lane import Lane
 from flawline.application.line_watch import LineWatch
 from flawline.application.loaded_models import LoadedModels
 from flawline.application.models import ModelControl, RolledOutModels, ServingModel
+from flawline.application.open_work import OpenWork
 from flawline.application.ports import (
     AnswerMemory,
     InspectionFeed,
@@ -33,13 +34,15 @@ from flawline.application.ports import (
     Traces,
 )
 from flawline.application.proving import Prover
+from flawline.application.raw_inference import RawInference, RawLimits
 from flawline.application.request import DEFAULT_LINE
+from flawline.application.statistics import Statistics
 from flawline.application.tickets import Tickets
 from flawline.bootstrap.lanes import LaneMaker
 from flawline.bootstrap.parts import Base, Pools, started
 from flawline.bootstrap.repository import FileRepository
 from flawline.bootstrap.tracing import traces_of
-from flawline.core.values import ModelInfo
+from flawline.core.values import Inspection, ModelInfo
 from flawline.settings import FlawlineSettings
 
 logger = logging.getLogger(__name__)
@@ -55,12 +58,14 @@ class Service:
     """Everything that inspects, without the protocols; `start` it once, then `stop` it.
 
     models: as protocols show and change them. loaded: the same where they are in this process,
-    which alone can give out an engine.
+    which alone can give out an engine; raw: requests for those engines.
     """
 
     inspector: Inspector
     models: ModelControl
     loaded: LoadedModels | None
+    raw: RawInference | None
+    statistics: Statistics
     feed: InspectionFeed
     tickets: Tickets
     telemetry_registry: CollectorRegistry
@@ -126,8 +131,22 @@ def _embedded(base: Base) -> Service:
     )
     feed = MemoryFeed(settings.watch_buffer)
     answers = MemoryAnswers(settings.idempotency_s, base.clock)
-    inspector = _inspector(base, models, metrics, answers, feed)
-    return _service(base, inspector, models, feed, loaded=models)
+    work = OpenWork()
+    inspector = _inspector(base, models, metrics, answers, feed, work=work)
+    raw = RawInference(
+        models,
+        statistics=base.statistics,
+        clock=base.clock,
+        check_ready=inspector.check_ready,
+        work=work,
+        limits=RawLimits(
+            max_batch=settings.max_batch,
+            capacity=max(settings.queue_capacity, settings.max_batch),
+            deadline_ms=settings.deadline_ms,
+            max_deadline_ms=settings.max_deadline_ms,
+        ),
+    )
+    return _service(base, inspector, models, feed, loaded=models, raw=raw)
 
 
 def _scaled_out(base: Base) -> Service:
@@ -195,6 +214,7 @@ def _inspector(
     feed: InspectionFeed,
     *,
     degraded: Callable[[], str | None] = lambda: None,
+    work: OpenWork | None = None,
 ) -> Inspector:
     settings = base.settings
     watch = LineWatch(settings.lines, base.clock)
@@ -208,13 +228,19 @@ def _inspector(
         intake=base.pools.intake,
         degraded=degraded,
         watch=watch,
-        publish=feed.publish,
         traces=base.traces,
+        publish=lambda inspection: _publish(base.statistics, feed, inspection),
+        work=work,
     )
     metrics.watch(
         lambda: float(inspector.open_inspections), lambda: float(inspector.readiness().ready)
     )
     return inspector
+
+
+def _publish(statistics: Statistics, feed: InspectionFeed, inspection: Inspection) -> None:
+    statistics.inspected(inspection)
+    feed.publish(inspection)
 
 
 def _service(
@@ -224,6 +250,7 @@ def _service(
     feed: InspectionFeed,
     *,
     loaded: LoadedModels | None = None,
+    raw: RawInference | None = None,
     fallback: Lane | None = None,
     shared: RedisQueue | None = None,
 ) -> Service:
@@ -231,6 +258,8 @@ def _service(
         inspector=inspector,
         models=models,
         loaded=loaded,
+        raw=raw,
+        statistics=base.statistics,
         feed=feed,
         tickets=_tickets(base, shared),
         telemetry_registry=base.registry,

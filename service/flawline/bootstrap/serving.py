@@ -15,8 +15,10 @@ from flawline.adapters.http_server import HttpServer
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.rest import BodyLimits, create_app
 from flawline.adapters.system_clock import SystemClock
+from flawline.application.request_room import RequestRoom
 from flawline.bootstrap.descriptors import allow_descriptors
 from flawline.bootstrap.door import Door
+from flawline.bootstrap.open_inference import OpenInference
 from flawline.bootstrap.parts import listening, told_to_stop
 from flawline.bootstrap.service import Service, build_service
 from flawline.settings import FlawlineSettings
@@ -51,6 +53,8 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     """
     door = Door.of(settings)
     service = build_service(settings)
+    room = RequestRoom(max(settings.max_open_bytes, settings.max_body_bytes))
+    open_inference = OpenInference.of(settings, service, door.lock, room)
     app = create_app(
         service.inspector,
         service.tickets,
@@ -64,6 +68,8 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
             timeout_s=settings.body_timeout_s,
         ),
         locked=door.lock.closed,
+        room=room,
+        routers=[open_inference.routes.router],
     )
     locked = HttpLock(app, door.lock, service.inspector.refused)
     http = HttpServer(
@@ -76,7 +82,8 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
         service.inspector,
         service.feed,
         SystemClock(),
-        max_message_bytes=_MESSAGE_ROOM * settings.max_body_bytes + _MESSAGE_OVERHEAD_BYTES,
+        max_message_bytes=_MESSAGE_OVERHEAD_BYTES
+        + max(_MESSAGE_ROOM * settings.max_body_bytes, settings.max_inference_bytes),
         default_deadline_ms=settings.deadline_ms,
         lock=door.lock,
         tls_key_and_cert_pem=door.key_and_cert_pem,
@@ -88,6 +95,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
             idle_s=settings.stream_idle_s,
             max_picture_bytes=settings.max_body_bytes,
         ),
+        others=[open_inference.servicer],
     )
     # The stack unwinds from its end: not serving, drain and stop the service, then hang up.
     async with AsyncExitStack() as stopping:

@@ -11,13 +11,14 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
 from flawline.settings.models import ModelSettings
+from flawline.settings.open_inference import OpenInferenceSettings
 from flawline.settings.traces import TraceSettings
 from flawspec.opening import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
 
 
-class FlawlineSettings(ModelSettings, TraceSettings):
+class FlawlineSettings(ModelSettings, OpenInferenceSettings, TraceSettings):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 
     model_config = SettingsConfigDict(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -10,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 
 from flawline.adapters.grpc_api.health import HealthServicer
 from flawline.adapters.grpc_api.lock import LockInterceptor
+from flawline.adapters.grpc_api.pools import DescriptorPools, GrpcService
 from flawline.adapters.grpc_api.servicer import InspectionServicer
 from flawline.adapters.grpc_api.streaming import StreamLimits
 from flawline.application.inspector import Inspector
@@ -30,7 +32,7 @@ class GrpcServer:
     max_message_bytes: of a request; well above the largest picture, so that one that is a little
     too large is refused with our words instead of the library's. lock: before all but health.
     tls_key_and_cert_pem: serve TLS with them. max_calls: open at a time, of all kinds; streams and
-    watchers are bounded below that by `streams`.
+    watchers are bounded below that by `streams`. others: services that share the port.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class GrpcServer:
         lock: Lock,
         tls_key_and_cert_pem: tuple[bytes, bytes] | None = None,
         streams: StreamLimits | None = None,
+        others: Sequence[GrpcService] = (),
     ) -> None:
         self.port = 0
         self._tls_key_and_cert_pem = tls_key_and_cert_pem
@@ -63,7 +66,8 @@ class GrpcServer:
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
             ),
         )
-        self._health = HealthServicer(inspector, (INSPECTION_SERVICE,))
+        names = [service.name for service in others]
+        self._health = HealthServicer(inspector, (INSPECTION_SERVICE, *names))
         self._inspections = InspectionServicer(
             inspector, feed, clock, lock, streams or StreamLimits(), default_deadline_ms
         )
@@ -71,8 +75,10 @@ class GrpcServer:
             self._inspections, self._server
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        services = (INSPECTION_SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(services, self._server)
+        for service in others:
+            service.add_to(self._server)
+        services = (INSPECTION_SERVICE, *names, _HEALTH_SERVICE, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(services, self._server, DescriptorPools(others))
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (a free one for 0). Raises OSError when that cannot be."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
@@ -21,6 +22,7 @@ from flawline.adapters.rest.schemas import Problem
 from flawline.adapters.rest.unexpected import UnexpectedErrors
 from flawline.application.inspector import Inspector
 from flawline.application.models import ModelControl
+from flawline.application.request_room import RequestRoom
 from flawline.application.tickets import Tickets
 
 
@@ -32,11 +34,14 @@ def create_app(
     *,
     limits: BodyLimits,
     locked: bool = False,
+    room: RequestRoom | None = None,
+    routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """The ASGI application; `/docs` needs no network (fastapi-offline brings Swagger UI's files).
 
     `registry` is what `/metrics` shows. `locked` documents that a token is asked for; the lock
     itself stands before this application. Inspector and models are started and stopped elsewhere.
+    routers: of other protocols on the same port; room: for the bodies of all of them together.
     """
     app: FastAPI = FastAPIOffline(
         docs_url="/docs",
@@ -48,10 +53,12 @@ def create_app(
         # The validator badge would ask a server on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
-    bodies = BodyReader(inspector, limits)
+    bodies = BodyReader(inspector, limits, room)
     app.include_router(InspectionRoutes(inspector, tickets, bodies).router)
     app.include_router(ModelRoutes(models, bodies).router)
     app.include_router(OperationRoutes(inspector, registry).router)
+    for router in routers:
+        app.include_router(router)
     install_problem_handlers(app, inspector.refused)
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)
     _complete_document(app, locked)

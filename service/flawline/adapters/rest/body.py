@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from flawline.adapters.rest.multipart import MultipartSink
 from flawline.adapters.rest.problems import RefusedError
 from flawline.adapters.rest.submission import BodySink, PictureSink, Submission
 from flawline.application.inspector import Inspector
+from flawline.application.request_room import RequestRoom
 from flawline.core.errors import QueueFull
 
 T = TypeVar("T")
@@ -29,8 +30,6 @@ _CURLS_OWN_MEDIA_TYPE = "application/x-www-form-urlencoded"  # of --data-binary
 _OVERHEAD_BYTES = 64 * 1024
 # A JSON body, the texts in it, and the pictures that they stand for are there at one time.
 _JSON_COPIES = 3
-# When bodies fill the memory they may: about the time in which the next picture leaves again.
-_RETRY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +59,19 @@ class _Kind:
 
 
 class BodyReader:
-    """Reads bodies, each bounded in size and time, all together bounded in bytes."""
+    """Reads bodies, each bounded in size and time, all together bounded in bytes.
 
-    def __init__(self, inspector: Inspector, limits: BodyLimits) -> None:
+    room: for the bodies of other protocols too; None for one of its own.
+    """
+
+    def __init__(
+        self, inspector: Inspector, limits: BodyLimits, room: RequestRoom | None = None
+    ) -> None:
         self._inspector = inspector
         self._limits = limits
         self._kinds = _kinds_of(limits)
         self._picture = _Kind(limits.max_bytes, "FLAWLINE_MAX_BODY_BYTES", lambda _: PictureSink())
-        self._most_bytes = self._room_bytes = max(limits.max_open_bytes, limits.max_bytes)
+        self._room = room or RequestRoom(max(limits.max_open_bytes, limits.max_bytes))
 
     @contextmanager
     def reserved(self, request: Request) -> Iterator[None]:
@@ -78,17 +82,14 @@ class BodyReader:
         _check_media_type(request.headers)
         self._inspector.check_ready()
         kind = self._kind_of(request)
-        # The largest requests take all the room: they are let in one at a time.
-        declared = _declared_length(request.headers, kind)
-        wanted = min(declared * kind.copies, self._most_bytes)
-        if wanted > self._room_bytes:
-            self._inspector.refused(QueueFull.code)
-            raise QueueFull(_RETRY_AFTER_S)
-        self._room_bytes -= wanted
-        try:
+        with ExitStack() as held:
+            try:
+                declared = _declared_length(request.headers, kind)
+                held.enter_context(self._room.reserved(declared * kind.copies))
+            except QueueFull as error:
+                self._inspector.refused(error.code)
+                raise
             yield
-        finally:
-            self._room_bytes += wanted
 
     async def read(self, request: Request) -> Submission:
         """What the body submits.
