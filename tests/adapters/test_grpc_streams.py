@@ -287,6 +287,25 @@ async def test_a_client_that_goes_takes_its_waiting_frames_along(bench: Bench) -
     assert sum(bench.rig.engine.sizes) < 4
 
 
+async def test_a_cancelled_call_takes_its_picture_out_of_the_queue(bench: Bench) -> None:
+    bench.rig.engine.hold()
+    requests = [pb.InspectRequest(picture=numbered(n), deadline_ms=30_000) for n in range(6)]
+    calls = [bench.stub.Inspect(requests[0])]
+    running = [asyncio.ensure_future(calls[0].code())]
+    await bench.rig.engine.started.get()
+    calls += [bench.stub.Inspect(request) for request in requests[1:]]
+    running += [asyncio.ensure_future(call.code()) for call in calls[1:]]
+    await until(lambda: len(bench.rig.intake_seen) == 6)
+    assert bench.rig.queue.depth
+    for call in calls[1:]:
+        call.cancel()
+    await until(lambda: not bench.rig.queue.depth)
+    bench.rig.engine.release()
+    assert await asyncio.wait_for(running[0], SOON_S) == grpc.StatusCode.OK
+    assert {await code for code in running[1:]} == {grpc.StatusCode.CANCELLED}
+    assert sum(bench.rig.engine.sizes) < 6
+
+
 async def test_a_client_that_reads_nothing_holds_a_window_and_others_are_served(
     bench: Bench,
 ) -> None:
