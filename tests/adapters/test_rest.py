@@ -376,6 +376,7 @@ async def test_unexpected_errors_give_the_id_alone(
         ("GET", "/docs/static/nothing.js", 404, "not_found"),
         ("GET", URL, 405, "method_not_allowed"),
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
+        ("PUT", "/openapi.json", 405, "method_not_allowed"),
     ],
 )
 async def test_errors_of_the_framework_are_problems_too(
@@ -384,6 +385,22 @@ async def test_errors_of_the_framework_are_problems_too(
     response = await client.request(method, path)
     assert (response.status_code, problem_of(response)["code"]) == (status, code)
     assert ("allow" in response.headers) is (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", URL, "POST"),
+        ("OPTIONS", f"{URL}/{'0' * 32}", "GET"),
+        ("PUT", "/openapi.json", "GET, HEAD"),
+        ("PATCH", "/v1/aliases/stable", "GET, PUT"),
+    ],
+)
+async def test_a_wrong_method_is_told_all_right_ones(
+    client: httpx.AsyncClient, method: str, path: str, allowed: str
+) -> None:
+    response = await client.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
 
 
 async def test_models(client: httpx.AsyncClient) -> None:

@@ -41,6 +41,8 @@ PREFER = """\
 `Location`. With `wait=N` only after N seconds, when it is not there before. The deadline holds as
 ever: by then there is an answer to fetch."""
 
+FETCH = "fetch_inspection"
+
 Responses = dict[int | str, dict[str, Any]]
 
 _FILE = {"type": "string", "format": "binary"}
@@ -148,13 +150,16 @@ def _text_header(description: str, example: str) -> dict[str, Any]:
     }
 
 
-def _pending_answer(description: str, headers: dict[str, Any]) -> dict[str, Any]:
+def _pending_answer(
+    description: str, headers: dict[str, Any], links: dict[str, Any] | None = None
+) -> dict[str, Any]:
     example = PendingAnswer(inspection_id=EXAMPLE_ID).model_dump(mode="json")
     return {
         "model": PendingAnswer,
         "description": description,
         "content": {"application/json": {"example": example}, "text/plain": _UNDEFINED_WORD},
         "headers": _RETRY_AFTER | headers,
+        "links": links or {},
     }
 
 
@@ -165,6 +170,13 @@ INSPECT_RESPONSES: Responses = {
         {
             "Location": _text_header("Where the answer will be.", "/v1/inspections/" + EXAMPLE_ID),
             "Preference-Applied": _text_header("The preference that led here.", "respond-async"),
+        },
+        {
+            "fetch": {
+                "operationId": FETCH,
+                "parameters": {"inspection_id": "$response.body#/inspection_id"},
+                "description": "Where the answer will be.",
+            }
         },
     ),
     400: problem_answer(

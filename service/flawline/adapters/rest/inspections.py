@@ -19,6 +19,7 @@ from flawline.adapters.rest.answers import (
 )
 from flawline.adapters.rest.body import BodyReader
 from flawline.adapters.rest.documentation import (
+    FETCH,
     IDEMPOTENCY_KEY,
     INSPECT_RESPONSES,
     INSPECTION_BODIES,
@@ -66,6 +67,7 @@ class InspectionRoutes:
             self.fetch,
             methods=["GET"],
             summary="Fetch an answer that was not waited for",
+            operation_id=FETCH,
             response_model=InspectionAnswer | PartAnswer,
             responses=TICKET_RESPONSES,
         )

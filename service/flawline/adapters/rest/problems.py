@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match
 
 from flawline.adapters.rest.negotiation import prefers_text
 from flawline.adapters.rest.parameters import InspectionQuery
@@ -40,6 +41,7 @@ from flawline.core.values import Verdict
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 _SHOWN_CHARACTERS = 64
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _STATUSES: Mapping[type[InspectionError], int] = {
     UnknownRecipe: 404,
     UnknownModel: 404,
@@ -159,7 +161,23 @@ async def _framework_error(request: Request, error: HTTPException) -> Response:
     status = HTTPStatus(error.status_code)
     code = status.name.lower()
     detail = f"{request.method} {request.url.path}: {error.detail}. The API is described at /docs."
-    return problem_response(request, make_problem(status, code, detail), error.headers)
+    headers = error.headers
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {**(headers or {}), "Allow": ", ".join(_allowed_methods(request))}
+    return problem_response(request, make_problem(status, code, detail), headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """All that the path knows; Starlette names those of the first route of several alone."""
+    scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def make_problem(
