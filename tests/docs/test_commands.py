@@ -18,6 +18,7 @@ from certificates import needs_openssl
 from pictures import numbered
 from redis_process import free_port, needs_redis
 from server_process import ServerProcess, flawline_environment
+from tiny_artifact import release_tiny_artifact, write_tiny_artifact
 from triton_client import PYTHON, needs_triton_client
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +168,26 @@ def test_letting_others_in(tmp_path: Path) -> None:
     server.terminate()
     assert server.exit_code() == 0, server.log
     assert json.loads(answer)["verdict"] in {"OK", "NotOK"}
+
+
+@pytest.mark.timeout(180)
+def test_changing_models_at_run_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "new").mkdir()
+    release_tiny_artifact(tmp_path / "new", model_version="2.0.0")
+    make_folder, serve, *changes = commands("Models at run time", "docs/models.md")
+    run(make_folder, tmp_path)
+    setting, program, command = serve.split()
+    assert (program, command) == ("flawline", "serve")
+    name, folder = setting.removeprefix("FLAWLINE_").lower().split("=")
+    server = ServerProcess(write_tiny_artifact(tmp_path), **{name: str(tmp_path / folder)})
+    monkeypatch.setenv("FLAWLINE_PORT", str(server.rest_port))
+    listed, loaded, used, back, unloaded = (run(line, tmp_path) for line in changes)
+    server.terminate()
+    assert server.exit_code() == 0, server.log
+    assert "stable  tiny 1.2.3" in listed
+    assert "on disk  tiny 2.0.0" in listed
+    assert (loaded, used) == ("loaded tiny 2.0.0\n", "stable tiny 2.0.0\n")
+    assert (back, unloaded) == ("stable tiny 1.2.3\n", "unloaded tiny 2.0.0\n")
 
 
 def wait_until_ready(url: str) -> None:

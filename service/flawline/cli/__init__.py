@@ -12,7 +12,9 @@ import click
 
 import flawline
 
-_COMMANDS = ("check", "dead-letters", "demo", "health", "inspect", "sample", "serve", "worker")
+_COMMANDS = (
+    *("check", "dead-letters", "demo", "health", "inspect", "models", "sample", "serve", "worker"),
+)
 _UNEXPECTED_EXIT_CODE = 2
 
 

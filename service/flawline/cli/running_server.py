@@ -1,0 +1,78 @@
+"""A server that runs, asked over HTTP with what Python itself brings."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flawline.cli.fault import Fault
+from flawline.settings import FlawlineSettings
+
+# The server bounds a load and what may wait before an unload; longer, and nobody is there.
+_PATIENCE_S = 7200.0
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to look, not where to listen
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """`url` without a path; token: what its lock asks for; certificate: the one to trust."""
+
+    url: str
+    token: str | None = None
+    certificate: Path | None = None
+
+    @classmethod
+    def of(cls, settings: FlawlineSettings, url: str | None) -> RunningServer:
+        """At `url`, or else where `flawline serve` with these settings listens. Raises Fault."""
+        token = None
+        if settings.token_file is not None:
+            try:
+                token = settings.token_file.read_text("ascii").strip()
+            except (OSError, ValueError) as error:
+                raise Fault(f"The token file {settings.token_file} cannot be read.") from error
+        if url is not None:
+            if not url.startswith(("http://", "https://")):
+                raise Fault(f"--url must begin with http:// or https://; it is {url!r}.")
+            return cls(url.rstrip("/"), token, settings.tls_cert_file)
+        host = _EVERYWHERE.get(settings.host, settings.host)
+        bare_host = f"[{host}]" if ":" in host else host
+        scheme = "https" if settings.tls_cert_file else "http"
+        return cls(f"{scheme}://{bare_host}:{settings.port}", token, settings.tls_cert_file)
+
+    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """The JSON of its answer, {} where there is none. Raises Fault with what it says instead."""
+        request = urllib.request.Request(f"{self.url}{path}", method=method)  # noqa: S310
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        if self.token is not None:
+            request.add_header("Authorization", f"Bearer {self.token}")
+        try:
+            with self._opener().open(request, timeout=_PATIENCE_S) as answer:
+                text = answer.read().decode()
+            return dict(json.loads(text)) if text else {}
+        except urllib.error.HTTPError as error:
+            raise Fault(_said_by(error)) from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Fault(f"No Flawline answers at {self.url}: {error}.") from error
+
+    def _opener(self) -> urllib.request.OpenerDirector:
+        trust = ssl.create_default_context(cafile=self.certificate)
+        return urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+        )
+
+
+def _said_by(error: urllib.error.HTTPError) -> str:
+    with error:
+        text = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"The server answered {error.code} {error.reason}."

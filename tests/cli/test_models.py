@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from pictures import numbered
+from redis_process import free_port
+from server_process import ServerProcess, run_flawline
+from tiny_artifact import release_tiny_artifact, write_tiny_artifact
+
+TOKEN = "0123456789abcdef-token"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "token").write_text(TOKEN)
+    (folder / "token").chmod(0o600)
+    (folder / "broken.onnx").write_text("notes")
+    release_tiny_artifact(folder, model_version="2.0.0", created_at="2026-02-01T00:00:00Z")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    artifact = write_tiny_artifact(tmp_path_factory.mktemp("first"))
+    server = ServerProcess(
+        artifact, models_dir=str(folder), token_file=str(folder / "token"), engine_threads="1"
+    )
+    yield server
+    server.terminate()
+    assert server.exit_code() == 0, server.log
+
+
+def said(server: ServerProcess, folder: Path, *arguments: str) -> list[str]:
+    done = run_flawline(
+        *("models", "--url", server.url, *arguments), token_file=str(folder / "token")
+    )
+    assert done.returncode == 0, done.stderr
+    return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.timeout(180)
+def test_from_the_list_to_the_roll_back(server: ServerProcess, folder: Path) -> None:
+    listed = said(server, folder, "list")
+    assert listed[0].startswith("stable tiny 1.2.3 ")
+    assert any(line.startswith("on disk tiny 2.0.0 ") for line in listed)
+    assert any(line.startswith("unusable broken.onnx ") for line in listed)
+    assert said(server, folder, "load", "tiny", "2.0.0") == ["loaded tiny 2.0.0"]
+    assert said(server, folder, "use", "tiny") == ["stable tiny 2.0.0"]
+    answer = httpx.post(
+        f"{server.url}/v1/inspections",
+        params={"deadline_ms": 20_000},
+        content=numbered(1),
+        headers={"authorization": f"Bearer {TOKEN}"},
+        timeout=30,
+    )
+    assert answer.json()["model"]["version"] == "2.0.0"
+    assert said(server, folder, "rollback") == ["stable tiny 1.2.3"]
+    assert said(server, folder, "unload", "tiny", "2.0.0") == ["unloaded tiny 2.0.0"]
+
+
+@pytest.mark.timeout(120)
+def test_what_the_server_refuses_is_said(server: ServerProcess, folder: Path) -> None:
+    token = {"token_file": str(folder / "token")}
+    unknown = run_flawline("models", "--url", server.url, "use", "../tiny", **token)
+    assert unknown.returncode == 2
+    assert "There is no model '../tiny' here; there are: " in unknown.stderr
+    no_token = run_flawline("models", "--url", server.url, "list")
+    assert no_token.returncode == 2
+    assert "token" in no_token.stderr
+    strange = run_flawline("models", "--url", "file:///etc", "list")
+    assert strange.returncode == 2
+    assert "http://" in strange.stderr
+    nobody = run_flawline("models", "--url", f"http://127.0.0.1:{free_port()}", "list")
+    assert nobody.returncode == 2
+    assert "No Flawline answers" in nobody.stderr
