@@ -94,7 +94,8 @@ def test_asking_as_clients_of_triton_do(server: ServerProcess, tmp_path: Path) -
     assert len(answers) == 8
     assert b'"model_name":"mobilemamba-nano-neu"' in (tmp_path / "answer").read_bytes()
     assert '"data":["NotOK"]' in answers[5]
-    assert '"inference_count": 2' in answers[6]
+    (figures,) = json.loads(answers[6])["model_stats"]
+    assert figures["inference_count"] >= 2
     assert '"READY"' in answers[7]
 
 
