@@ -117,6 +117,9 @@ def test_the_lines_can_be_read_from_three_metres() -> None:
         if panel["type"] != "row":
             assert panel["type"] == "stat"
             assert panel["options"]["text"]["valueSize"] >= 60
+            # Titles are small everywhere in Grafana.
+            assert panel["options"]["textMode"] == "value_and_name"
+            assert panel["options"]["text"]["titleSize"] >= 28
             assert panel["gridPos"]["h"] >= 5
 
 

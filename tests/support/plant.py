@@ -50,7 +50,7 @@ def running_plant(
 ) -> Iterator[Plant]:
     """Everything started, and ended; `folder` makes one."""
     shared = {"queue": redis.url, "queue_namespace": f"plant-{uuid.uuid4().hex[:8]}"}
-    watched = {"lines": ",".join(LINES)}
+    watched = {"lines": ",".join(LINES), "baseline_frames": "50", "defect_rate_window": "20"}
     engine_fails = folder("engine") / "fails"
     with ExitStack() as ending:
         api = ServerProcess(artifact, queue_fallback="local", **watched, **shared)

@@ -40,11 +40,12 @@ def made() -> build.Dashboard:
             "OK: as in its base line. LEARNING: the base line is being learned. SILENT: no picture for ten minutes.",
             now(_STATE),
             width=7,
+            name="{{line}}",
             mappings=_STATE_WORDS,
         ),
         big(
-            "NotOK, last 5 minutes",
-            "Share of the parts with a verdict.",
+            "NotOK, 5 min",
+            "Share of the parts with a verdict, in the last five minutes.",
             now('line:flawline_not_ok_per_evaluated:ratio_rate5m{line=~"$line"}'),
             width=5,
             unit="percentunit",
@@ -52,8 +53,8 @@ def made() -> build.Dashboard:
             no_value="no parts",
         ),
         big(
-            "NotOK, last 8 hours",
-            "Share of the parts with a verdict.",
+            "NotOK, 8 h",
+            "Share of the parts with a verdict, in the last eight hours.",
             now('line:flawline_not_ok_per_evaluated:ratio_rate8h{line=~"$line"}'),
             width=4,
             unit="percentunit",
@@ -61,8 +62,8 @@ def made() -> build.Dashboard:
             no_value="no parts",
         ),
         big(
-            "To look at, last hour",
-            "Parts that a person must judge: NotDecidable, or without a verdict.",
+            "Look at, 1 h",
+            "Parts that a person must judge: NotDecidable, or without a verdict; in the last hour.",
             now(
                 "sum by (line) (increase(flawline_inspections_total"
                 '{line=~"$line",verdict=~"NotDecidable|Undefined"}[1h]))'
@@ -71,7 +72,7 @@ def made() -> build.Dashboard:
             decimals=0,
         ),
         big(
-            "Parts a minute",
+            "Parts a min",
             "Pictures inspected, averaged over five minutes.",
             now('60 * line:flawline_inspections:rate5m{line=~"$line"}'),
             width=4,
@@ -83,8 +84,8 @@ def made() -> build.Dashboard:
     alarms = 'count(ALERTS{alertname=~"Flawline.*",alertstate="firing"}) or vector(0)'
     page.with_panel(
         big(
-            "Alarms of all lines and of the service",
-            "CHECK: at least one fires; the platform dashboard and docs/runbook.md say which, and what to do.",
+            "Alarms",
+            "Of all lines and of the service. CHECK: the platform dashboard and docs/runbook.md say which, and what to do.",
             now(alarms),
             width=24,
             height=5,

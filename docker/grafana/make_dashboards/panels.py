@@ -21,9 +21,9 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 Panel = stat.Panel | timeseries.Panel | bargauge.Panel | heatmap.Panel | table.Panel
 
-# Readable three metres away on a 24 inch screen.
+# Readable three metres away; the panel's own title is not, so the name stands inside as well.
 _BIG_VALUE_PX = 64
-_BIG_TITLE_PX = 22
+_BIG_NAME_PX = 30
 
 
 def dashboard(
@@ -99,13 +99,17 @@ def big(
     target: prometheus.Dataquery,
     *,
     width: int,
+    name: str | None = None,
     height: int = 6,
     unit: str = "short",
     decimals: int | None = None,
     mappings: Sequence[model.ValueMapping] = (),
     no_value: str = "no data",
 ) -> stat.Panel:
-    """One value, large; coloured only where its words change as well."""
+    """One value under its name, both large; coloured only where its words change as well.
+
+    name: instead of the title; may name labels.
+    """
     color_mode = (
         looks.BigValueColorMode.BACKGROUND_SOLID if mappings else looks.BigValueColorMode.NONE
     )
@@ -116,15 +120,15 @@ def big(
         .datasource(DATASOURCE)
         .span(width)
         .height(height)
-        .with_target(target)
+        .with_target(target.legend_format(name or title))
         .unit(unit)
         .mappings(list(mappings))
         .no_value(no_value)
         .color_mode(color_mode)
         .graph_mode(looks.BigValueGraphMode.NONE)
         .justify_mode(looks.BigValueJustifyMode.CENTER)
-        .text_mode(looks.BigValueTextMode.VALUE)
-        .text(common.VizTextDisplayOptions().title_size(_BIG_TITLE_PX).value_size(_BIG_VALUE_PX))
+        .text_mode(looks.BigValueTextMode.VALUE_AND_NAME)
+        .text(common.VizTextDisplayOptions().title_size(_BIG_NAME_PX).value_size(_BIG_VALUE_PX))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False))
         .color_scheme(build.FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color("text"))
     )
