@@ -85,7 +85,7 @@ def made() -> build.Dashboard:
     page.with_panel(
         big(
             "Alarms",
-            "Of all lines and of the service. CHECK: the platform dashboard and docs/runbook.md say which, and what to do.",
+            "Of all lines and of the service. CHECK: the platform dashboard says which, docs/runbook.md what to do.",
             now(alarms),
             width=24,
             height=5,
