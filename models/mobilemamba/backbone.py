@@ -16,12 +16,18 @@ LOCAL_KERNELS = (7, 5, 3)
 
 @dataclass(frozen=True)
 class BackboneSize:
-    """Widths and depths of the three stages, and the scan's heads and state size."""
+    """Widths and depths of the three stages, and the scan's heads and state size.
+
+    `scan` False puts a 7x7 depthwise convolution in the scan's place, `wavelet` False leaves that branch out:
+    what an ablation compares with.
+    """
 
     widths: tuple[int, int, int]
     depths: tuple[int, int, int]
     heads: int
     state_size: int
+    scan: bool = True
+    wavelet: bool = True
 
 
 class Backbone(nn.Module):
@@ -55,6 +61,15 @@ def _stage(size: BackboneSize, index: int) -> nn.Sequential:
         # whole heads, so that the share is met as nearly as the heads allow
         wide = max(1, round(width * GLOBAL_SHARES[index] / size.heads)) * size.heads
         near = min(round(width * LOCAL_SHARES[index]), width - wide)
-        mixer = Mrffi(width, wide, near, LOCAL_KERNELS[index], size.heads, size.state_size)
+        mixer = Mrffi(
+            width,
+            wide,
+            near,
+            LOCAL_KERNELS[index],
+            size.heads,
+            size.state_size,
+            scan=size.scan,
+            wavelet=size.wavelet,
+        )
         blocks.append(MobileMambaBlock(width, mixer))
     return nn.Sequential(*blocks)

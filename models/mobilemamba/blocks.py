@@ -21,13 +21,14 @@ from mobilemamba.layers import (
     SqueezeExcite,
     depthwise,
 )
-from mobilemamba.scan import scan_matrix
+from mobilemamba.scan_kernel import scan_for
 from mobilemamba.wavelet import haar_forward, haar_inverse
 
 STEP_RANGE = (
     0.01,
     0.3,
 )  # initial step sizes: memories from about 3 to 100 positions, the lengths that occur at stride 8
+SCAN_STAND_IN_KERNEL = 7  # of the convolution that an ablation puts in the scan's place
 
 
 class AxialScan(nn.Module):
@@ -64,7 +65,8 @@ class AxialScan(nn.Module):
         row_step = F.softplus(row_step + self.step_bias[0, :, None, None])
         column_step = F.softplus(column_step + self.step_bias[1, :, None, None])
         # the scanned axis goes last, the other one beside the batch: [B, H, heads, P, W]
-        rows = scan_matrix(
+        scan = scan_for(x)
+        rows = scan(
             heads.permute(0, 3, 1, 2, 4),
             row_step.transpose(1, 2),
             self.row_decay_log,
@@ -72,7 +74,7 @@ class AxialScan(nn.Module):
             row_out.transpose(1, 2),
         )
         # [B, H, heads, P, W] -> [B, W, heads, P, H]
-        columns = scan_matrix(
+        columns = scan(
             rows.permute(0, 4, 2, 3, 1),
             column_step.permute(0, 3, 1, 2),
             self.column_decay_log,
@@ -105,6 +107,10 @@ class Mrffi(nn.Module):
         channels: width.
         global_channels: seen by the scan and the wavelet branch.
         local_channels: seen by a depthwise `local_kernel` x `local_kernel` convolution; what is left passes unchanged.
+        local_kernel: see above.
+        heads, state_size: of the scan.
+        scan: False puts a depthwise convolution of `SCAN_STAND_IN_KERNEL` in its place.
+        wavelet: False leaves the wavelet branch out.
     """
 
     def __init__(
@@ -115,6 +121,8 @@ class Mrffi(nn.Module):
         local_kernel: int,
         heads: int,
         state_size: int,
+        scan: bool = True,
+        wavelet: bool = True,
     ) -> None:
         super().__init__()
         identity_channels = channels - global_channels - local_channels
@@ -123,17 +131,22 @@ class Mrffi(nn.Module):
                 f"{channels} channels cannot hold {global_channels} + {local_channels}"
             )
         self._sizes = (global_channels, local_channels, identity_channels)
-        self.scan = AxialScan(global_channels, heads, state_size)
-        self.wavelet = WaveletBranch(global_channels)
+        self.scan: nn.Module = (
+            AxialScan(global_channels, heads, state_size)
+            if scan
+            else depthwise(global_channels, SCAN_STAND_IN_KERNEL)
+        )
+        self.wavelet = WaveletBranch(global_channels) if wavelet else None
         self.local = depthwise(local_channels, local_kernel)
         self.mix = nn.Sequential(nn.ReLU(), ConvNorm(channels, channels, norm_scale=0.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> the same shape."""
         wide, near, same = x.split(self._sizes, dim=1)
-        return self.mix(
-            torch.cat((self.scan(wide) + self.wavelet(wide), self.local(near), same), dim=1)
-        )
+        far = self.scan(wide)
+        if self.wavelet is not None:
+            far = far + self.wavelet(wide)
+        return self.mix(torch.cat((far, self.local(near), same), dim=1))
 
 
 class MobileMambaBlock(nn.Sequential):

@@ -1,15 +1,19 @@
-"""Thresholds for a promised escape rate: the share of defective pictures that pass as OK, with a confidence bound.
+"""Thresholds for a promised rate with a confidence bound.
 
-All thresholds move together in logit space from the artifact's own. The path is fixed before the data are
-seen, and it is walked from sensitive to tolerant until the promise can no longer be kept; testing in
+Either the escape rate is promised, the share of defective pictures that pass as OK, or the false reject rate, the share
+of pictures without a flaw that are reported. All thresholds move together in logit space from given ones. The
+path is fixed before the data are seen, and it is walked (from sensitive to tolerant for escapes, the other
+way for false rejects) until the promise can no longer be kept; testing in
 a fixed sequence keeps the confidence (Bauer 1991; Angelopoulos et al. 2021, "Learn then Test"). The
 bound of each step is the exact binomial one (Clopper & Pearson 1934).
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +22,7 @@ from mobilemamba.evaluate import LOWEST_SCORE, Detections
 
 SHIFTS = tuple(round(-10 + 0.1 * i, 1) for i in range(201))  # logits, sensitive first
 HIGHEST_SCORE = 0.999
+ROUNDING = 1e4
 
 
 class CalibrationError(Exception):
@@ -51,6 +56,46 @@ class Calibration:
     false_rejects: int
     clean: int
     false_reject_bound: float
+
+
+@dataclass(frozen=True)
+class ChosenThresholds:
+    """Thresholds by class name, as ``mobilemamba calibrate`` prints them, and a sentence on how they were chosen."""
+
+    by_class: dict[str, float]
+    origin: str
+
+    @classmethod
+    def load(cls, path: Path) -> ChosenThresholds:
+        """Read what the command printed.
+
+        Raises:
+            CalibrationError: it cannot be read or is something else.
+        """
+        try:
+            content = json.loads(path.read_bytes())
+            by_class = {str(k): float(v) for k, v in content["thresholds"].items()}
+            kind = "escape_rate" if "escape_rate" in content else "false_reject_rate"
+            origin = (
+                f"chosen by `mobilemamba calibrate` for a {kind.replace('_', ' ')} of at most {content[kind]:g} "
+                f"with {content['confidence']:g} confidence, on {content['defective']} pictures with flaws and "
+                f"{content['clean']} without, none of these"
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CalibrationError(f"{path} is not what calibrate prints: {error}") from error
+        return cls(by_class, origin)
+
+    def of(self, names: tuple[str, ...]) -> tuple[float, ...]:
+        """In the order of `names`.
+
+        Raises:
+            CalibrationError: the classes differ.
+        """
+        if set(names) != set(self.by_class):
+            raise CalibrationError(
+                f"the thresholds are for {', '.join(self.by_class)}, the network knows {', '.join(names)}"
+            )
+        return tuple(self.by_class[name] for name in names)
 
 
 def calibrate(
@@ -91,22 +136,74 @@ def calibrate(
             f"even at the lowest thresholds {escapes} of {len(margins)} defective pictures pass, so an escape rate of "
             f"{bound:.3f} is the least that can be promised; train a better model or promise less"
         )
-    escapes = int((margins < kept).sum())
-    rejects = sum(_margin(found, limits) >= kept for found in clean)
+    # a little below, so that a score that met the shift exactly meets the rounded threshold too
+    thresholds = np.floor(_shifted(limits, kept) * ROUNDING) / ROUNDING
+    return _outcome(defective, clean, thresholds, promise.confidence)
+
+
+def calibrate_false_rejects(
+    defective: list[Detections],
+    clean: list[Detections],
+    start: tuple[float, ...],
+    rate: float,
+    confidence: float,
+) -> Calibration:
+    """The most sensitive thresholds at which at most `rate` of pictures without a flaw are reported.
+
+    Arguments and result are those of `calibrate`; said with `confidence`.
+
+    Raises:
+        CalibrationError: too few pictures without a flaw, or too many are reported even at the highest thresholds.
+    """
+    needed = _least_trials(rate, confidence)
+    if len(clean) < needed:
+        raise CalibrationError(
+            f"{len(clean)} pictures without a flaw cannot support a false reject rate of {rate:g} with {confidence:g} "
+            f"confidence: at least {needed} are needed, none of them reported"
+        )
+    limits = np.array(start, dtype=np.float64)
+    chosen: NDArray[np.float64] | None = None
+    for shift in reversed(SHIFTS):
+        # a little above, so that no picture more is reported than was counted
+        thresholds = np.ceil(_shifted(limits, shift) * ROUNDING) / ROUNDING
+        rejects = sum(_is_reported(found, thresholds) for found in clean)
+        if upper_bound(rejects, len(clean), confidence) > rate:
+            break
+        chosen = thresholds
+    if chosen is None:
+        raise CalibrationError(
+            f"even at the highest thresholds {rejects} of {len(clean)} pictures without a flaw are reported; "
+            "train with more of them, or promise less"
+        )
+    return _outcome(defective, clean, chosen, confidence)
+
+
+def _outcome(
+    defective: list[Detections],
+    clean: list[Detections],
+    thresholds: NDArray[np.float64],
+    confidence: float,
+) -> Calibration:
+    escapes = sum(not _is_reported(found, thresholds) for found in defective)
+    rejects = sum(_is_reported(found, thresholds) for found in clean)
     return Calibration(
-        thresholds=tuple(float(t) for t in _shifted(limits, kept)),
+        thresholds=tuple(float(t) for t in thresholds),
         escapes=escapes,
-        defective=len(margins),
-        escape_bound=upper_bound(escapes, len(margins), promise.confidence),
+        defective=len(defective),
+        escape_bound=upper_bound(escapes, len(defective), confidence) if defective else 1.0,
         false_rejects=rejects,
         clean=len(clean),
-        false_reject_bound=upper_bound(rejects, len(clean), promise.confidence) if clean else 1.0,
+        false_reject_bound=upper_bound(rejects, len(clean), confidence) if clean else 1.0,
     )
 
 
 def least_pictures(promise: Promise) -> int:
     """How many defective pictures, all of them found, are enough: (1 - rate)^n <= 1 - confidence."""
-    return math.ceil(math.log(1 - promise.confidence) / math.log(1 - promise.escape_rate))
+    return _least_trials(promise.escape_rate, promise.confidence)
+
+
+def _least_trials(rate: float, confidence: float) -> int:
+    return math.ceil(math.log(1 - confidence) / math.log(1 - rate))
 
 
 def upper_bound(events: int, trials: int, confidence: float) -> float:
@@ -144,9 +241,12 @@ def _margin(found: Detections, limits: NDArray[np.float64]) -> float:
 
 
 def _shifted(limits: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
-    moved = 1 / (1 + np.exp(-(_logit(limits) + shift)))
-    # a little below, so that a score that met the shift exactly meets the rounded threshold too
-    return np.floor(moved.clip(LOWEST_SCORE, HIGHEST_SCORE) * 1e4) / 1e4
+    moved: NDArray[np.float64] = 1 / (1 + np.exp(-(_logit(limits) + shift)))
+    return moved.clip(LOWEST_SCORE, HIGHEST_SCORE)
+
+
+def _is_reported(found: Detections, thresholds: NDArray[np.float64]) -> bool:
+    return bool((found.scores >= thresholds.astype(np.float32)[found.class_ids]).any())
 
 
 def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ def model_card(release: Release, request: ReleaseRequest, config_file: Path) -> 
         (
             *_head(release, request),
             *_data(release, request),
-            *_figures(release),
+            *_figures(release, request),
             *_remake(release, request, config_file),
             "",
         )
@@ -66,7 +66,7 @@ def _data(release: Release, request: ReleaseRequest) -> list[str]:
     ]
 
 
-def _figures(release: Release) -> list[str]:
+def _figures(release: Release, request: ReleaseRequest) -> list[str]:
     m = release.metrics
     names = release.manifest.labels.names
     rows = [
@@ -77,6 +77,17 @@ def _figures(release: Release) -> list[str]:
         f"small (< 32² px) {m.map50_small:.3f}, medium (< 96²) {m.map50_medium:.3f}, "
         f"large {m.map50_large:.3f}"
     )
+    chosen = (
+        (
+            "Checkpoint and thresholds (best F1 for each class, clean pictures counted in) were chosen on",
+            "these pictures, so expect a little less on new ones.",
+        )
+        if request.thresholds is None
+        else (
+            "The checkpoint was chosen on these pictures, so expect a little less on new ones. Thresholds were",
+            f"{request.thresholds.origin}.",
+        )
+    )
     alarms = (
         f"At these thresholds {release.false_alarms} of {release.clean} clean pictures are reported."
         if release.clean
@@ -85,9 +96,8 @@ def _figures(release: Release) -> list[str]:
     return [
         f"## Figures on {release.manifest.metrics_split}",
         "",
-        "Measured on the released file in ONNX Runtime. Checkpoint and thresholds (best F1 for each",
-        "class, clean pictures counted in) were chosen on these pictures, so expect a little less on",
-        "new ones.",
+        "Measured on the released file in ONNX Runtime.",
+        *chosen,
         "",
         f"mAP50 **{m.map50:.3f}**, mAP50-95 {m.map50_95:.3f}; mAP50 by box area: {by_size}.",
         alarms,
@@ -104,6 +114,8 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
     folder, val = request.folder.as_posix(), request.config.val
     measure = f"--coco '{val.annotations}' --images '{val.images}'".replace("'", '"')
     clean = " --clean CLEAN" if release.clean else ""
+    if request.thresholds is not None:
+        clean += " --thresholds THRESHOLDS"
     return [
         "## Make it again",
         "",

@@ -1,4 +1,4 @@
-"""Command line of the science: train, export, evaluate, report, calibrate, info, split."""
+"""Command line of the science: train, export, evaluate, report, calibrate, crossval, info, split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from mobilemamba.annotations import DatasetError
 from mobilemamba.calibrate import CalibrationError
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.commands.data import split
-from mobilemamba.commands.measuring import calibrate, evaluate, info, report
+from mobilemamba.commands.measuring import evaluate, info, report
+from mobilemamba.commands.thresholds import calibrate, crossval
 from mobilemamba.commands.training import export, train
 from mobilemamba.config import ConfigError
 from mobilemamba.export import ExportError
@@ -34,7 +35,7 @@ def commands() -> None:
     """Train, measure and export MobileMamba detectors."""
 
 
-for command in (train, export, evaluate, report, calibrate, info, split):
+for command in (train, export, evaluate, report, calibrate, crossval, info, split):
     commands.add_command(command)
 
 

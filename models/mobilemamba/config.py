@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from mobilemamba.augment import AugmentConfig
-from mobilemamba.detector import SIDE_MULTIPLE, SIZES
+from mobilemamba.detector import SIDE_MULTIPLE, SIZES, Detector, build_detector
 from mobilemamba.losses.contrastive import ContrastConfig
 from mobilemamba.losses.detection import DetectionWeights
 
@@ -62,7 +62,7 @@ class ModelConfig:
     """What is trained and what its artifact will be called.
 
     `start` is where its weights come from: a checkpoint (.safetensors) or a released artifact (.onnx); by
-    default they are made anew.
+    default they are made anew. `scan` and `wavelet` are for ablations, see `backbone.BackboneSize`.
     """
 
     size: str = "nano"
@@ -70,6 +70,12 @@ class ModelConfig:
     version: str = "0.1.0"
     license_note: str = ""
     start: str = ""
+    scan: bool = True
+    wavelet: bool = True
+
+    def build(self, classes: int) -> Detector:
+        """The network, freshly made."""
+        return build_detector(self.size, classes, self.scan, self.wavelet)
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,11 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The loop. Learning rates: linear warm-up to `learning_rate`, cosine down to `final_share` of it."""
+    """The loop. Learning rates: linear warm-up to `learning_rate`, cosine down to `final_share` of it.
+
+    `mixed_precision` computes the network's convolutions and matrix products in bfloat16; weights, losses and
+    the optimiser stay in float32.
+    """
 
     epochs: int = 100
     batch_size: int = 16
@@ -97,6 +107,7 @@ class TrainingConfig:
     average_decay: float = 0.999
     plain_epochs: int = 10
     evaluate_every: int = 5
+    mixed_precision: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,33 +28,37 @@ class Detector(nn.Module):
         return self.head(self.neck(self.backbone(pictures)))
 
 
-def nano(classes: int) -> Detector:
+def nano(classes: int, scan: bool = True, wavelet: bool = True) -> Detector:
     """The edge size: at most 1.5 M parameters and 0.5 GFLOP at 256x256."""
-    size = BackboneSize(widths=(48, 96, 192), depths=(1, 2, 2), heads=4, state_size=8)
+    size = BackboneSize((48, 96, 192), (1, 2, 2), heads=4, state_size=8, scan=scan, wavelet=wavelet)
     return Detector(size, neck_channels=64, classes=classes)
 
 
-def small(classes: int) -> Detector:
+def small(classes: int, scan: bool = True, wavelet: bool = True) -> Detector:
     """The size for a server's CPU: about 4 M parameters and 1.6 GFLOP at 256x256."""
-    size = BackboneSize(widths=(96, 192, 320), depths=(1, 3, 2), heads=6, state_size=8)
+    size = BackboneSize(
+        (96, 192, 320), (1, 3, 2), heads=6, state_size=8, scan=scan, wavelet=wavelet
+    )
     return Detector(size, neck_channels=96, classes=classes)
 
 
-def base(classes: int) -> Detector:
+def base(classes: int, scan: bool = True, wavelet: bool = True) -> Detector:
     """The size to distil from, with the widths and depths of MobileMamba-T2: about 6 M parameters and 2.7 GFLOP."""
-    size = BackboneSize(widths=(144, 272, 368), depths=(1, 2, 2), heads=8, state_size=8)
+    size = BackboneSize(
+        (144, 272, 368), (1, 2, 2), heads=8, state_size=8, scan=scan, wavelet=wavelet
+    )
     return Detector(size, neck_channels=128, classes=classes)
 
 
 SIZES = {"nano": nano, "small": small, "base": base}
 
 
-def build_detector(size: str, classes: int) -> Detector:
-    """The detector of a named size.
+def build_detector(size: str, classes: int, scan: bool = True, wavelet: bool = True) -> Detector:
+    """The detector of a named size; `scan` and `wavelet` as in `BackboneSize`.
 
     Raises:
         ValueError: the size is unknown.
     """
     if size not in SIZES:
         raise ValueError(f"model size {size!r} is unknown; known: {', '.join(SIZES)}")
-    return SIZES[size](classes)
+    return SIZES[size](classes, scan, wavelet)

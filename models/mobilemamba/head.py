@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,17 @@ class Predictions:
         distances = expected.transpose(1, 2) * self.strides[:, None]
         return torch.cat(
             (self.points_xy - distances[..., :2], self.points_xy + distances[..., 2:]), -1
+        )
+
+    def in_float32(self) -> Predictions:
+        """The same, for losses, where the network computed in less."""
+        return replace(
+            self,
+            side_logits=self.side_logits.float(),
+            class_logits=self.class_logits.float(),
+            points_xy=self.points_xy.float(),
+            strides=self.strides.float(),
+            features=tuple(f.float() for f in self.features),
         )
 
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from flawspec.artifact import SUMS_NAME, sha256_file
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
+from mobilemamba.calibrate import ChosenThresholds
 from mobilemamba.checkpoint import CheckpointError, Progress, load_average
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
-from mobilemamba.detector import SIDE_MULTIPLE, build_detector
+from mobilemamba.detector import SIDE_MULTIPLE
 from mobilemamba.evaluate import (
     NMS_IOU_THRESHOLD,
     Detections,
@@ -85,27 +86,31 @@ class ArtifactReport:
 
 @dataclass(frozen=True)
 class ReleaseRequest:
-    """What to release: averaged weights of `checkpoint` into `folder`; `clean` are pictures without flaws."""
+    """What to release: averaged weights of `checkpoint` into `folder`; `clean` are pictures without flaws.
+
+    Without `thresholds` those of the best F1 on the validation set are taken.
+    """
 
     config: RunConfig
     checkpoint: Path
     folder: Path
     clean: tuple[Sample, ...]
     now: datetime
+    thresholds: ChosenThresholds | None = None
 
 
 def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     """Export to ``folder/<name>-<version>.onnx``.
 
-    Thresholds are those of the best F1 for each class on the validation set together with the clean
-    pictures, where every detection is a false alarm.
+    Unless they are given, thresholds are those of the best F1 for each class on the validation set together
+    with the clean pictures, where every detection is a false alarm.
 
     Raises:
-        ConfigError, DatasetError, CheckpointError, ExportError: nothing is written then.
+        ConfigError, DatasetError, CheckpointError, CalibrationError, ExportError: nothing is written then.
     """
     config = request.config
     *training, val = load_sets(config)
-    detector = build_detector(config.model.size, len(val.labels.names))
+    detector = config.model.build(len(val.labels.names))
     progress = load_average(request.checkpoint, detector)
     if progress.config_sha256 != config.sha256:
         raise CheckpointError(
@@ -121,7 +126,10 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     metrics = measure(val, detections)
     clean = list(detect(request.clean, predict, geometry))
     everything = dataclasses.replace(val, samples=(*val.samples, *request.clean))
-    thresholds = tuple(best_f1(m).threshold for m in match(everything, [*detections, *clean]))
+    if request.thresholds is not None:
+        thresholds = request.thresholds.of(val.labels.names)
+    else:
+        thresholds = tuple(best_f1(m).threshold for m in match(everything, [*detections, *clean]))
     points = tuple(
         at_threshold(m, t) for m, t in zip(match(val, detections), thresholds, strict=True)
     )

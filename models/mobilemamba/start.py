@@ -10,9 +10,9 @@ from flawspec.artifact import read_manifest, verify
 from flawspec.errors import FlawspecError
 from flawspec.labels import LabelSet
 from mobilemamba.checkpoint import CheckpointError, load_matching
-from mobilemamba.config import InputConfig
+from mobilemamba.config import InputConfig, ModelConfig
 from mobilemamba.dataset import Sample
-from mobilemamba.detector import Detector, build_detector
+from mobilemamba.detector import Detector
 from mobilemamba.evaluate import NMS_IOU_THRESHOLD, InputGeometry, lay_in
 from mobilemamba.from_artifact import load_artifact, recalibrate
 from mobilemamba.wrapper import normalise
@@ -24,7 +24,7 @@ CALIBRATION_PICTURES = 96
 def start_from(
     path: Path,
     network: Detector,
-    size: str,
+    model: ModelConfig,
     labels: LabelSet,
     settings: InputConfig,
     samples: tuple[Sample, ...],
@@ -36,8 +36,8 @@ def start_from(
 
     Args:
         path: the file.
-        network: freshly made, of `size` and for `labels`, on the CPU.
-        size: as in `build_detector`.
+        network: freshly made by `model` for `labels`, on the CPU.
+        model: what the network is.
         labels: of the run.
         settings: its input.
         samples: what it trains on.
@@ -58,7 +58,7 @@ def start_from(
         raise CheckpointError(
             f"{path} was trained with input.mean = {normalisation[0]} and input.std = {normalisation[1]}; use these"
         )
-    released = build_detector(size, len(manifest.labels.names))
+    released = model.build(len(manifest.labels.names))
     load_artifact(path, manifest, released)
     recalibrate(released, normalise(_pictures(samples, settings), *normalisation))
     taken = released.state_dict()

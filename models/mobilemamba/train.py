@@ -21,9 +21,11 @@ from mobilemamba.checkpoint import (
     save_checkpoint,
 )
 from mobilemamba.config import RunConfig, expand_path
-from mobilemamba.detector import Detector, build_detector
+from mobilemamba.dataset import Dataset
+from mobilemamba.detector import Detector
 from mobilemamba.evaluate import (
     NMS_IOU_THRESHOLD,
+    Detections,
     InputGeometry,
     Metrics,
     detect,
@@ -71,6 +73,7 @@ class Trainer:
         folder: where checkpoints and `metrics.jsonl` go; made if missing.
         device: to compute on.
         clock: seconds, monotonic.
+        sets: what `load_sets` gives for `config`; other sets where a run is one of several on parts of them.
     """
 
     def __init__(
@@ -79,17 +82,16 @@ class Trainer:
         folder: Path,
         device: torch.device,
         clock: Callable[[], float] = time.monotonic,
+        sets: list[Dataset] | None = None,
     ) -> None:
         self.config, self.folder, self.device, self._clock = config, folder, device, clock
-        *training, self.val = load_sets(config)
+        *training, self.val = sets if sets is not None else load_sets(config)
         self.samples = tuple(sample for dataset in training for sample in dataset.samples)
         torch.manual_seed(config.seed)
-        detector = build_detector(config.model.size, len(self.val.labels.names))
+        detector = config.model.build(len(self.val.labels.names))
         if config.model.start:
             start = expand_path(config.model.start)
-            start_from(
-                start, detector, config.model.size, self.val.labels, config.input, self.samples
-            )
+            start_from(start, detector, config.model, self.val.labels, config.input, self.samples)
         self.network = detector.to(device, memory_format=torch.channels_last)
         self.state = _start(self.network, config, device)
         self.progress = Progress(config.sha256, 0, 0, -1.0)
@@ -127,13 +129,17 @@ class Trainer:
 
     def evaluate(self) -> Metrics:
         """Metrics of the averaged weights on the validation set."""
+        return measure(self.val, self.detections())
+
+    def detections(self) -> list[Detections]:
+        """What the averaged weights find in the validation set."""
         settings = self.config.input
         network = ArtifactNetwork(self.state.average.network, settings.mean, settings.std)
         geometry = InputGeometry(
             settings.width_px, settings.height_px, settings.pad_value, NMS_IOU_THRESHOLD
         )
         predict = network_predictor(network, self.device)
-        return measure(self.val, list(detect(self.val.samples, predict, geometry)))
+        return list(detect(self.val.samples, predict, geometry))
 
     def _train_epoch(self, epoch: int, observer: Observer) -> EpochReport:
         settings = self.config.training
@@ -180,7 +186,12 @@ class Trainer:
     def _losses(self, batch: Batch, epochs_done: float) -> dict[str, Tensor]:
         settings = self.config.input
         pictures = normalise(batch.pictures.to(self.device), settings.mean, settings.std)
-        predictions = self.network(pictures.contiguous(memory_format=torch.channels_last))
+        pictures = pictures.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.config.training.mixed_precision
+        ):
+            predictions = self.network(pictures)
+        predictions = predictions.in_float32()
         return self.state.objective(predictions, batch.targets.to(self.device), epochs_done)
 
     def _finish_epoch(self, report: EpochReport) -> None:

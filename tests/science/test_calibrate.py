@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mobilemamba.calibrate import (
     CalibrationError,
+    ChosenThresholds,
     Promise,
     calibrate,
+    calibrate_false_rejects,
     least_pictures,
     upper_bound,
 )
@@ -84,3 +87,43 @@ def test_a_model_that_misses_too_much_is_told_what_it_can_promise() -> None:
         CalibrationError, match=r"10 of 100 defective pictures pass, .* of 0\.1\d\d is"
     ):
         calibrate(defective, [], (0.5,), Promise(0.05, 0.95))
+
+
+def test_thresholds_for_false_rejects_are_the_most_sensitive_that_keep_the_promise() -> None:
+    rng = np.random.default_rng(2)
+    clean = [picture((int(rng.integers(2)), float(s))) for s in rng.beta(1, 12, 300)]
+    defective = [picture((0, float(s))) for s in rng.uniform(0.1, 0.9, 200)] + [picture()]
+    found = calibrate_false_rejects(defective, clean, (0.5, 0.5), 1 / 60, 0.9)
+    limits = np.array(found.thresholds)
+    assert found.false_reject_bound <= 1 / 60
+    assert found.false_rejects == sum((p.scores >= limits[p.class_ids]).any() for p in clean)
+    assert found.escapes == sum((p.scores < limits[p.class_ids]).all() for p in defective)
+    further = 1 / (1 + np.exp(-(np.log(limits / (1 - limits)) - 0.11)))
+    rejects = sum((p.scores >= further[p.class_ids]).any() for p in clean)
+    assert upper_bound(rejects, 300, 0.9) > 1 / 60
+
+
+def test_what_cannot_be_said_of_false_rejects() -> None:
+    with pytest.raises(CalibrationError, match="at least 59 are needed, none of them reported"):
+        calibrate_false_rejects([], [picture()] * 50, (0.5,), 0.05, 0.95)
+    clean = [picture((0, 0.9999))] * 9 + [picture()] * 91
+    with pytest.raises(CalibrationError, match="even at the highest thresholds 9 of 100 pictures"):
+        calibrate_false_rejects([], clean, (0.5,), 0.05, 0.95)
+
+
+def test_printed_thresholds_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(
+        '{"false_reject_rate": 0.02, "confidence": 0.95, "defective": 8, "clean": 300,'
+        ' "thresholds": {"pit": 0.4, "dent": 0.5}}'
+    )
+    chosen = ChosenThresholds.load(path)
+    assert chosen.of(("dent", "pit")) == (0.5, 0.4)
+    assert (
+        "a false reject rate of at most 0.02 with 0.95 confidence, on 8 pictures" in chosen.origin
+    )
+    with pytest.raises(CalibrationError, match="are for pit, dent, the network knows pit"):
+        chosen.of(("pit",))
+    path.write_text("[1]")
+    with pytest.raises(CalibrationError, match="is not what calibrate prints"):
+        ChosenThresholds.load(path)

@@ -20,7 +20,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     return 0
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_from_pictures_to_a_measured_artifact(
     config_file, tmp_path: Path, monkeypatch, capsys
 ) -> None:

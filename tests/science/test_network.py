@@ -102,3 +102,16 @@ def test_every_parameter_takes_part() -> None:
     (out.boxes_xyxy().sum() + out.class_logits.square().sum()).backward()
     silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert silent == []
+
+
+@pytest.mark.parametrize(("scan", "wavelet"), [(False, True), (True, False), (False, False)])
+def test_parts_can_be_left_out_for_an_ablation(scan: bool, wavelet: bool) -> None:
+    torch.manual_seed(0)
+    network = build_detector("nano", classes=2, scan=scan, wavelet=wavelet)
+    names = [n for n, _ in network.named_parameters()]
+    assert any("decay_log" in n for n in names) is scan
+    assert any("wavelet" in n for n in names) is wavelet
+    assert network(torch.randn(1, 1, 64, 64)).class_logits.shape == (1, 2, 84)
+    stand_ins = [m for n, m in network.named_modules() if n.endswith("branch.scan.0")]
+    assert all(m.kernel_size == (7, 7) for m in stand_ins)
+    assert len(stand_ins) == (0 if scan else 5)

@@ -10,7 +10,7 @@ import torch
 
 from flawspec.artifact import read_manifest
 from mobilemamba.checkpoint import CheckpointError
-from mobilemamba.config import InputConfig, load_config
+from mobilemamba.config import InputConfig, ModelConfig, load_config
 from mobilemamba.dataset import Sample
 from mobilemamba.detector import Detector, build_detector
 from mobilemamba.export import check_parity, textured_pictures
@@ -33,7 +33,7 @@ def samples(count: int = 12) -> tuple[Sample, ...]:
 def test_a_released_artifact_starts_a_network_that_says_the_same() -> None:
     manifest = read_manifest(RELEASED)
     network = build_detector("nano", len(manifest.labels.names))
-    start_from(RELEASED, network, "nano", manifest.labels, InputConfig(), samples())
+    start_from(RELEASED, network, ModelConfig(), manifest.labels, InputConfig(), samples())
     served = ArtifactNetwork(
         network.eval(), manifest.normalisation_mean, manifest.normalisation_std
     )
@@ -88,7 +88,9 @@ def test_an_artifact_that_does_not_fit_is_refused(
 ) -> None:
     labels = read_manifest(RELEASED).labels
     with pytest.raises(CheckpointError, match=message):
-        start_from(RELEASED, build_detector(size, 6), size, labels, settings, samples())
+        start_from(
+            RELEASED, build_detector(size, 6), ModelConfig(size), labels, settings, samples()
+        )
 
 
 def test_missing_damaged_and_altered_artifacts_are_refused(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_missing_damaged_and_altered_artifacts_are_refused(tmp_path: Path) -> No
 
     def start(path: Path) -> Detector:
         network = build_detector("nano", 6)
-        start_from(path, network, "nano", labels, InputConfig(), samples())
+        start_from(path, network, ModelConfig(), labels, InputConfig(), samples())
         return network
 
     with pytest.raises(CheckpointError, match=r"none\.onnx"):

@@ -41,6 +41,7 @@ def trainer(config: Path, folder: Path) -> Trainer:
     return Trainer(load_config(config), folder, CPU, clock=lambda: float(next(ticks)))
 
 
+@pytest.mark.timeout(300)  # half a minute alone, more beside other work
 def test_four_pictures_are_learned_by_heart(config_file, tmp_path: Path) -> None:
     config = config_file(
         "learning_rate = 0.01\naverage_decay = 0.9\nwarmup_epochs = 1\n"
@@ -171,3 +172,23 @@ def test_a_run_can_start_from_the_weights_of_another(config_file, tmp_path: Path
     assert all_of_them - taken == 6, "weights and biases of the class scores alone differ"
     with pytest.raises(CheckpointError, match="has no weights that fit this network"):
         load_matching(start, torch.nn.Linear(2, 2))
+
+
+def test_mixed_precision_computes_in_bfloat16_and_learns_in_float32(
+    config_file, tmp_path: Path
+) -> None:
+    plain = trainer(config_file(), tmp_path / "plain")
+    mixed = trainer(config_file("mixed_precision = true", name="mixed"), tmp_path / "mixed")
+    kinds = set()
+    mixed.network.head.class_towers[0][-1].register_forward_hook(
+        lambda module, given, out: kinds.add(out.dtype)
+    )
+    losses = []
+    for run in (plain, mixed):
+        recorder = Recorder(epochs=1)
+        with pytest.raises(KeyboardInterrupt):
+            run.run(recorder.observer())
+        losses.append(recorder.losses[0])
+    assert kinds == {torch.bfloat16}
+    assert {p.dtype for p in mixed.network.parameters()} == {torch.float32}
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)

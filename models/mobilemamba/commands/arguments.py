@@ -1,11 +1,29 @@
-"""What the commands share: kinds of arguments."""
+"""What the commands share: kinds of arguments, and the device."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import click
+import torch
 
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OPEN_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+def choose_device(name: str | None) -> torch.device:
+    """The device of that name, or the best there is.
+
+    Raises:
+        click.BadParameter: it is not here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise click.BadParameter(
+            f"{name} cannot be used here: {reason}", param_hint="--device"
+        ) from error
+    return device

@@ -1,4 +1,4 @@
-"""evaluate, report, calibrate and info: what an artifact is worth."""
+"""evaluate, report and info: what an artifact is worth."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from rich.console import Console
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
-from mobilemamba.calibrate import Promise
-from mobilemamba.calibrate import calibrate as find_thresholds
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, OPEN_SHARE
+from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
-from mobilemamba.evaluate import Detections
-from mobilemamba.operating_point import at_threshold, match
-from mobilemamba.release import ArtifactReport, evaluate_artifact, evaluate_samples, rewrite
+from mobilemamba.operating_point import ClassMatches, at_threshold, false_alarm_pictures, match
+from mobilemamba.release import ArtifactReport, evaluate_artifact, evaluate_samples
+
+PLAIN_SCORE = 0.25  # what detectors are commonly shown at
 
 
 @click.command()
 @click.argument("artifact", type=EXISTING_FILE)
 @click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
+@click.option("--clean", type=FOLDER, help="Folder of pictures without flaws, for false alarms.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
-def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
+def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_json: bool) -> None:
     """Measure ARTIFACT on a data set, in ONNX Runtime, exactly as it is served."""
     digest = verify(artifact, None)
     manifest = read_manifest(artifact)
@@ -36,6 +36,12 @@ def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
     report = evaluate_artifact(artifact, manifest, dataset)
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
+    overall = _overall(matches, manifest.score_thresholds)
+    if clean is not None:
+        pictures = load_clean(clean)
+        found = evaluate_samples(artifact, manifest, pictures)
+        alarms, count = false_alarm_pictures(pictures, found, manifest.score_thresholds)
+        overall |= {"clean_pictures": count, "clean_pictures_reported": alarms}
     if as_json:
         document = {
             "artifact": {
@@ -50,12 +56,16 @@ def evaluate(artifact: Path, coco: Path, images: Path, as_json: bool) -> None:
                 name: dataclasses.asdict(p)
                 for name, p in zip(manifest.labels.names, points, strict=True)
             },
+            "overall": overall,
         }
         click.echo(json.dumps(_without_nan(document)))
         return
     _print_report(
         report,
         [(n, m.boxes, p) for n, m, p in zip(manifest.labels.names, matches, points, strict=True)],
+    )
+    click.echo(
+        ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in overall.items())
     )
 
 
@@ -75,60 +85,6 @@ def report(artifact: Path, coco: Path, images: Path, out: Path) -> None:
     dataset = load_dataset(coco, images, labels=manifest.labels)
     found = evaluate_artifact(artifact, manifest, dataset)
     click.echo(write_report(out, manifest, dataset, found, coco.name))
-
-
-@click.command()
-@click.argument("artifact", type=EXISTING_FILE)
-@click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
-@click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
-@click.option("--clean", type=FOLDER, help="Folder of further pictures without flaws.")
-@click.option(
-    "--escape-rate",
-    type=OPEN_SHARE,
-    required=True,
-    help="Promised share of defective pictures passed.",
-)
-@click.option(
-    "--confidence", type=OPEN_SHARE, default=0.95, show_default=True, help="Of the promise."
-)
-@click.option("--out", type=FOLDER, help="Also write the artifact with these thresholds here.")
-@click.option("--version", help="Version of the artifact that --out writes.")
-def calibrate(
-    artifact: Path,
-    coco: Path,
-    images: Path,
-    clean: Path | None,
-    escape_rate: float,
-    confidence: float,
-    out: Path | None,
-    version: str | None,
-) -> None:
-    """Thresholds for a promised escape rate, from labelled pictures that ARTIFACT was not trained on.
-
-    Prints JSON: thresholds by class, escapes and false rejects with their bounds.
-    """
-    if (out is None) != (version is None):
-        raise click.UsageError("--out and --version belong together")
-    verify(artifact, None)
-    manifest = read_manifest(artifact)
-    dataset = load_dataset(coco, images, labels=manifest.labels)
-    more = load_clean(clean) if clean is not None else ()
-    pictures = (*dataset.samples, *more)
-    found = evaluate_samples(artifact, manifest, pictures)
-    by_kind: tuple[list[Detections], list[Detections]] = ([], [])
-    for sample, detections in zip(pictures, found, strict=True):
-        by_kind[len(sample.class_ids) == 0].append(detections)
-    promise = Promise(escape_rate, confidence)
-    result = find_thresholds(*by_kind, manifest.score_thresholds, promise)
-    document = dataclasses.asdict(promise) | dataclasses.asdict(result)
-    document["thresholds"] = dict(zip(manifest.labels.names, result.thresholds, strict=True))
-    if out is not None and version is not None:
-        changed = dataclasses.replace(
-            manifest, score_thresholds=result.thresholds, model_version=version
-        )
-        path, digest = rewrite(artifact, changed, out)
-        document["artifact"] = {"path": str(path), "sha256": digest}
-    click.echo(json.dumps(document, indent=2))
 
 
 @click.command()
@@ -155,6 +111,19 @@ def info(artifact: Path | None, timed: bool) -> None:
             )
         table.add_row(*row)
     Console().print(table)
+
+
+def _overall(matches: tuple[ClassMatches, ...], thresholds: tuple[float, ...]) -> dict[str, float]:
+    """Share of all true boxes found (IoU 0.5) at the artifact's thresholds, and at one score for every class."""
+    boxes = sum(m.boxes for m in matches)
+    hits = sum(int(m.hits[m.scores >= t].sum()) for m, t in zip(matches, thresholds, strict=True))
+    reported = sum(int((m.scores >= t).sum()) for m, t in zip(matches, thresholds, strict=True))
+    plain = sum(int(m.hits[m.scores >= PLAIN_SCORE].sum()) for m in matches)
+    return {
+        "box_recall": hits / boxes if boxes else math.nan,
+        "box_precision": hits / reported if reported else 1.0,
+        f"box_recall_at_{PLAIN_SCORE:g}": plain / boxes if boxes else math.nan,
+    }
 
 
 def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -> None:

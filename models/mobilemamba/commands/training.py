@@ -6,11 +6,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import click
-import torch
 from rich.console import Console
 
+from mobilemamba.calibrate import ChosenThresholds
 from mobilemamba.card import model_card
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER
+from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
 from mobilemamba.config import ConfigError, load_config
 from mobilemamba.dataset import load_clean
 from mobilemamba.progress import TrainingDisplay
@@ -26,7 +26,7 @@ from mobilemamba.train import LAST, Trainer
 def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     """Train as CONFIG (TOML) says; Ctrl-C keeps the last finished epoch, --resume goes on from it."""
     run = load_config(config)
-    chosen = _device(device)
+    chosen = choose_device(device)
     if not resume and (out / LAST).exists():
         raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
     trainer = Trainer(run, out, chosen)
@@ -50,26 +50,22 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     type=FOLDER,
     help="Folder of clean pictures, which the thresholds should leave alone.",
 )
-def export(config: Path, checkpoint: Path, out: Path, clean: Path | None) -> None:
+@click.option(
+    "--thresholds",
+    type=EXISTING_FILE,
+    help="Take the thresholds that `calibrate` printed into this file, instead of the best F1 on validation.",
+)
+def export(
+    config: Path, checkpoint: Path, out: Path, clean: Path | None, thresholds: Path | None
+) -> None:
     """Make an artifact with its model card from CHECKPOINT, trained as CONFIG says."""
     run = load_config(config)
     pictures = load_clean(clean) if clean is not None else ()
-    request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc))
+    chosen = ChosenThresholds.load(thresholds) if thresholds is not None else None
+    request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc), chosen)
     made = release(request, click.echo)
     made.artifact.with_suffix(".md").write_text(model_card(made, request, config), "utf-8")
     click.echo(
         f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
         f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
     )
-
-
-def _device(name: str | None) -> torch.device:
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise click.BadParameter(
-            f"{name} cannot be used here: {reason}", param_hint="--device"
-        ) from error
-    return device

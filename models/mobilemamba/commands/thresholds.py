@@ -1,0 +1,166 @@
+"""crossval and calibrate: figures with their spread, and thresholds that keep a promise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from flawspec.artifact import read_manifest, verify
+from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
+from mobilemamba.calibrate import calibrate as calibrate_escapes
+from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, OPEN_SHARE, choose_device
+from mobilemamba.config import load_config
+from mobilemamba.crossval import DETECTIONS, cross_validate
+from mobilemamba.dataset import load_clean, load_dataset
+from mobilemamba.out_of_fold import OutOfFold
+from mobilemamba.progress import TrainingDisplay
+from mobilemamba.release import evaluate_samples, rewrite
+from mobilemamba.train import Observer
+
+
+@click.command()
+@click.argument("config", type=EXISTING_FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the runs and what they found.")
+@click.option("--folds", type=click.IntRange(2), default=5, show_default=True)
+@click.option("--device", default=None, help="cpu or cuda; by default cuda where there is one.")
+def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
+    """Cross-validate what CONFIG describes on its training sets; given again it goes on where it stopped.
+
+    Prints each figure with its spread over the folds; pictures of one surface are never in two folds.
+    """
+    run = load_config(config)
+    console = Console()
+
+    def observer(number: int) -> Observer:
+        console.print(f"fold {number + 1} of {folds}")
+        return TrainingDisplay(console, run.training.epochs).observer()
+
+    result = cross_validate(run, folds, out, choose_device(device), observer)
+    table = Table("figure", "mean", "standard deviation", "lowest", "highest")
+    for name, spread in result.spread.items():
+        table.add_row(name, *(f"{value:.3f}" for value in dataclasses.astuple(spread)))
+    console.print(table)
+    console.print(f"detections for `calibrate --out-of-fold`: {out / DETECTIONS}", soft_wrap=True)
+
+
+@click.command()
+@click.argument("artifact", type=EXISTING_FILE, required=False)
+@click.option("--coco", type=EXISTING_FILE, help="Annotations, COCO JSON.")
+@click.option("--images", type=FOLDER, help="Folder of the pictures.")
+@click.option("--clean", type=FOLDER, help="Folder of further pictures without flaws.")
+@click.option(
+    "--out-of-fold",
+    type=EXISTING_FILE,
+    help="Detections of `crossval`, instead of ARTIFACT on pictures.",
+)
+@click.option("--escape-rate", type=OPEN_SHARE, help="Promised share of defective pictures passed.")
+@click.option(
+    "--false-reject-rate",
+    type=OPEN_SHARE,
+    help="Or: promised share of pictures without a flaw that are reported.",
+)
+@click.option(
+    "--confidence", type=OPEN_SHARE, default=0.95, show_default=True, help="Of the promise."
+)
+@click.option(
+    "--start",
+    type=OPEN_SHARE,
+    help="Threshold of every class to move from; by default the artifact's own.",
+)
+@click.option("--out", type=FOLDER, help="Also write the artifact with these thresholds here.")
+@click.option("--version", help="Version of the artifact that --out writes.")
+def calibrate(
+    artifact: Path | None,
+    coco: Path | None,
+    images: Path | None,
+    clean: Path | None,
+    out_of_fold: Path | None,
+    escape_rate: float | None,
+    false_reject_rate: float | None,
+    confidence: float,
+    start: float | None,
+    out: Path | None,
+    version: str | None,
+) -> None:
+    """Thresholds for a promised rate, from labelled pictures that ARTIFACT was not trained on.
+
+    The thresholds of an artifact were chosen on its validation set: where that must not matter, give --start.
+    Prints JSON, which `export --thresholds` reads: thresholds by class, escapes and false rejects
+    with their bounds.
+    """
+    if (out is None) != (version is None):
+        raise click.UsageError("--out and --version belong together")
+    if (escape_rate is None) == (false_reject_rate is None):
+        raise click.UsageError("give one of --escape-rate and --false-reject-rate")
+    if artifact is not None:
+        verify(artifact, None)
+    found = _evidence(artifact, coco, images, clean, out_of_fold)
+    result = _choose(
+        found,
+        _starts(artifact, start, len(found.labels)),
+        escape_rate,
+        false_reject_rate,
+        confidence,
+    )
+    promised = {"escape_rate": escape_rate, "false_reject_rate": false_reject_rate}
+    document: dict[str, object] = {k: v for k, v in promised.items() if v is not None}
+    document |= {"confidence": confidence} | dataclasses.asdict(result)
+    document["thresholds"] = dict(zip(found.labels.names, result.thresholds, strict=True))
+    if out is not None and version is not None:
+        if artifact is None:
+            raise click.UsageError("--out needs ARTIFACT")
+        changed = dataclasses.replace(
+            read_manifest(artifact), score_thresholds=result.thresholds, model_version=version
+        )
+        path, digest = rewrite(artifact, changed, out)
+        document["artifact"] = {"path": str(path), "sha256": digest}
+    click.echo(json.dumps(document, indent=2))
+
+
+def _evidence(
+    artifact: Path | None,
+    coco: Path | None,
+    images: Path | None,
+    clean: Path | None,
+    out_of_fold: Path | None,
+) -> OutOfFold:
+    if out_of_fold is not None:
+        return OutOfFold.load(out_of_fold)
+    if artifact is None or coco is None or images is None:
+        raise click.UsageError("give ARTIFACT, --coco and --images, or --out-of-fold")
+    manifest = read_manifest(artifact)
+    dataset = load_dataset(coco, images, labels=manifest.labels)
+    pictures = (*dataset.samples, *(load_clean(clean) if clean is not None else ()))
+    return OutOfFold(manifest.labels, pictures, evaluate_samples(artifact, manifest, pictures))
+
+
+def _starts(artifact: Path | None, start: float | None, classes: int) -> tuple[float, ...]:
+    if start is not None:
+        return (start,) * classes
+    if artifact is None:
+        raise click.UsageError("without ARTIFACT, --start is needed")
+    own = read_manifest(artifact).score_thresholds
+    if len(own) != classes:
+        raise click.UsageError("ARTIFACT and --out-of-fold have different classes")
+    return own
+
+
+def _choose(
+    found: OutOfFold,
+    starts: tuple[float, ...],
+    escape_rate: float | None,
+    false_reject_rate: float | None,
+    confidence: float,
+) -> Calibration:
+    pairs = list(zip(found.samples, found.detections, strict=True))
+    defective = [d for s, d in pairs if len(s.class_ids)]
+    clean = [d for s, d in pairs if not len(s.class_ids)]
+    if escape_rate is not None:
+        return calibrate_escapes(defective, clean, starts, Promise(escape_rate, confidence))
+    assert false_reject_rate is not None  # noqa: S101 - the caller has looked
+    return calibrate_false_rejects(defective, clean, starts, false_reject_rate, confidence)

@@ -1,0 +1,134 @@
+"""Cross-validation: every training picture is measured by a network that has not seen its surface.
+
+For data sets too small to set pictures aside, and for thresholds that must not be chosen on the
+validation set.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flawspec.labels import LabelSet
+from mobilemamba.config import RunConfig
+from mobilemamba.dataset import Dataset, Sample
+from mobilemamba.evaluate import Detections, Metrics, measure
+from mobilemamba.out_of_fold import OutOfFold
+from mobilemamba.sets import load_sets
+from mobilemamba.split import find_groups, share_out
+from mobilemamba.train import LAST, Observer, Trainer
+
+FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of one figure over the folds in which it exists; NaN without any. `deviation` is the sample's, NaN for one."""
+
+    mean: float
+    deviation: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Metrics of each fold, and of each figure its spread over the folds, by name (`map50`, `ap50/pit`, ...)."""
+
+    folds: tuple[Metrics, ...]
+    spread: dict[str, Spread]
+
+
+def cross_validate(
+    config: RunConfig,
+    folds: int,
+    folder: Path,
+    device: torch.device,
+    observer: Callable[[int], Observer],
+) -> CrossValidation:
+    """Train once for each fold of the training sets and measure on that fold; the validation set is left alone.
+
+    Pictures of one surface are never in two folds. The weights after the last epoch are taken, since the
+    best of all epochs would be chosen on what it is measured on. A fold that is done is not trained
+    again, one that was cut goes on.
+
+    Args:
+        config: of every run.
+        folds: at least 2.
+        folder: one sub-folder a fold, ``crossval.json`` and ``out-of-fold.npz``.
+        device: to compute on.
+        observer: who watches the fold of the given number.
+
+    Raises:
+        TrainingError, CheckpointError, DatasetError: see `Trainer`.
+    """
+    *training, _ = load_sets(config)
+    labels = training[0].labels
+    groups = find_groups(training)
+    parts = share_out(groups, len(labels), [1 / folds] * folds, config.seed)
+    metrics: list[Metrics] = []
+    collected: list[tuple[Sample, Detections]] = []
+    for number, part in enumerate(parts):
+        rest = sorted(set(range(len(groups.samples))) - set(part))
+        sets = [_numbered(labels, [groups.samples[i] for i in side]) for side in (rest, part)]
+        place = folder / f"fold-{number + 1}"
+        trainer = _trained(config, place, device, sets, observer(number))
+        found = trainer.detections()
+        metrics.append(measure(sets[1], found))
+        _write(place / FOLD_RESULT, dataclasses.asdict(metrics[-1]))
+        collected += list(zip(sets[1].samples, found, strict=True))
+    result = CrossValidation(tuple(metrics), spread_of(metrics))
+    _write(folder / RESULT, dataclasses.asdict(result) | {"config_sha256": config.sha256})
+    OutOfFold(labels, [s for s, _ in collected], [d for _, d in collected]).save(
+        folder / DETECTIONS
+    )
+    return result
+
+
+def spread_of(metrics: list[Metrics]) -> dict[str, Spread]:
+    """Of each figure over `metrics`."""
+    flat = [_figures(m) for m in metrics]
+    return {name: _spread([figures[name] for figures in flat]) for name in flat[0]}
+
+
+def _figures(metrics: Metrics) -> dict[str, float]:
+    values = {k: v for k, v in dataclasses.asdict(metrics).items() if isinstance(v, float)}
+    return values | {f"ap50/{name}": value for name, value in metrics.ap50.items()}
+
+
+def _spread(values: list[float]) -> Spread:
+    there = [v for v in values if not np.isnan(v)]
+    if not there:
+        return Spread(*[float("nan")] * 4)
+    deviation = statistics.stdev(there) if len(there) > 1 else float("nan")
+    return Spread(statistics.fmean(there), deviation, min(there), max(there))
+
+
+def _trained(
+    config: RunConfig, place: Path, device: torch.device, sets: list[Dataset], observer: Observer
+) -> Trainer:
+    trainer = Trainer(config, place, device, sets=sets)
+    if (place / LAST).exists():
+        trainer.resume(place / LAST)
+    trainer.run(observer)
+    return trainer
+
+
+def _numbered(labels: LabelSet, samples: list[Sample]) -> Dataset:
+    """A data set whose ids are its own: those of several files may collide."""
+    own = tuple(dataclasses.replace(s, image_id=i) for i, s in enumerate(samples, start=1))
+    return Dataset(labels, own, "")
+
+
+def _write(path: Path, content: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1), "utf-8")
+    partial.replace(path)

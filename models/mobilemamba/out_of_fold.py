@@ -1,0 +1,72 @@
+"""Detections on pictures that their network was not trained on, as a file: what thresholds may be chosen from."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawspec.labels import LabelSet
+from mobilemamba.annotations import DatasetError
+from mobilemamba.dataset import Sample
+from mobilemamba.evaluate import Detections
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Samples (whose pixels are not kept in the file) and what was found in each."""
+
+    labels: LabelSet
+    samples: Sequence[Sample]
+    detections: Sequence[Detections]
+
+    def save(self, path: Path) -> None:
+        """Write beside the target, then rename."""
+        partial = path.with_name(path.name + ".partial")
+        with partial.open("wb") as file:
+            np.savez_compressed(
+                file,
+                labels=np.array(self.labels.names),
+                names=np.array([s.name for s in self.samples]),
+                true_counts=np.array([len(s.class_ids) for s in self.samples], dtype=np.int64),
+                true_boxes_xyxy=_joined([s.boxes_xyxy for s in self.samples], (0, 4), np.float32),
+                true_class_ids=_joined([s.class_ids for s in self.samples], (0,), np.int64),
+                counts=np.array([len(d.scores) for d in self.detections], dtype=np.int64),
+                boxes_xyxy=_joined([d.boxes_xyxy for d in self.detections], (0, 4), np.float32),
+                scores=_joined([d.scores for d in self.detections], (0,), np.float32),
+                class_ids=_joined([d.class_ids for d in self.detections], (0,), np.int64),
+            )
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> OutOfFold:
+        """Read what `save` wrote; the samples' pictures are empty.
+
+        Raises:
+            DatasetError: it cannot be read, or is something else.
+        """
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                found = {name: file[name] for name in file.files}
+            true_ends, ends = found["true_counts"].cumsum()[:-1], found["counts"].cumsum()[:-1]
+            blank = np.zeros((0, 0), np.uint8)
+            boxes = np.split(found["true_boxes_xyxy"], true_ends)
+            ids = np.split(found["true_class_ids"], true_ends)
+            samples = tuple(
+                Sample(str(name), i + 1, blank, boxes[i], ids[i])
+                for i, name in enumerate(found["names"])
+            )
+            parts = (np.split(found[k], ends) for k in ("boxes_xyxy", "scores", "class_ids"))
+            detections = tuple(Detections(*one) for one in zip(*parts, strict=True))
+            return cls(LabelSet(tuple(map(str, found["labels"]))), samples, detections)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DatasetError(path, [f"holds no out-of-fold detections: {error}"]) from error
+
+
+def _joined(arrays: list[NDArray[Any]], shape: tuple[int, ...], kind: type) -> NDArray[Any]:
+    return np.concatenate([np.zeros(shape, kind), *arrays]).astype(kind)

@@ -1,0 +1,101 @@
+"""Cross-validation, and the detections that thresholds may be chosen from."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from flawspec.labels import LabelSet
+from mobilemamba.annotations import DatasetError
+from mobilemamba.cli import main
+from mobilemamba.config import load_config
+from mobilemamba.crossval import cross_validate, spread_of
+from mobilemamba.dataset import Sample
+from mobilemamba.evaluate import Detections, Metrics
+from mobilemamba.out_of_fold import OutOfFold
+from mobilemamba.train import Observer
+
+
+def metrics(map50: float, pit: float) -> Metrics:
+    return Metrics(0.1, map50, math.nan, 0.2, 0.3, {"pit": pit})
+
+
+def test_spread_over_the_folds_that_have_a_figure() -> None:
+    spread = spread_of([metrics(0.5, math.nan), metrics(0.7, 0.25), metrics(0.9, 0.75)])
+    assert spread["map50"].mean == pytest.approx(0.7)
+    assert spread["map50"].deviation == pytest.approx(0.2)
+    assert (spread["ap50/pit"].lowest, spread["ap50/pit"].highest) == (0.25, 0.75)
+    assert math.isnan(spread["map50_small"].mean)
+
+
+def test_detections_are_kept_with_their_truth(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    samples, found = [], []
+    for i, (boxes, hits) in enumerate([(2, 3), (0, 1), (1, 0), (0, 0)]):
+        truth = rng.uniform(0, 9, (boxes, 4)).astype(np.float32)
+        samples.append(Sample(f"{i}.png", i, np.zeros((4, 4), np.uint8), truth, np.arange(boxes)))
+        boxes_xyxy = rng.uniform(0, 9, (hits, 4)).astype(np.float32)
+        found.append(Detections(boxes_xyxy, rng.random(hits, np.float32), np.arange(hits)))
+    path = tmp_path / "o.npz"
+    OutOfFold(LabelSet(("pit", "dent")), samples, found).save(path)
+    read = OutOfFold.load(path)
+    assert read.labels.names == ("pit", "dent")
+    for own, other in zip(samples, read.samples, strict=True):
+        assert (own.name, own.boxes_xyxy.tolist()) == (other.name, other.boxes_xyxy.tolist())
+        assert own.class_ids.tolist() == other.class_ids.tolist()
+    for mine, theirs in zip(found, read.detections, strict=True):
+        assert mine.boxes_xyxy.tolist() == theirs.boxes_xyxy.tolist()
+        assert mine.scores.tolist() == theirs.scores.tolist()
+        assert mine.class_ids.tolist() == theirs.class_ids.tolist()
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
+        OutOfFold.load(path)
+    with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
+        OutOfFold.load(tmp_path / "none.npz")
+
+
+@pytest.mark.timeout(300)
+def test_every_picture_is_measured_once_by_a_network_that_did_not_see_it(
+    config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    config = load_config(config_file(epochs=1))
+    seen: list[int] = []
+
+    def observer(number: int) -> Observer:
+        return Observer(lambda *_: None, lambda report: seen.append(number))
+
+    out = tmp_path / "folds"
+    result = cross_validate(config, 2, out, torch.device("cpu"), observer)
+    assert seen == [0, 1]
+    assert len(result.folds) == 2
+    read = OutOfFold.load(out / "out-of-fold.npz")
+    assert sorted(s.name for s in read.samples) == [f"{i}.png" for i in range(8)]
+    assert json.loads((out / "crossval.json").read_text())["spread"]["map50"]["mean"] >= 0
+    again = cross_validate(config, 2, out, torch.device("cpu"), observer)
+    assert seen == [0, 1], "what is done is not done again"
+    assert again.spread["map50"] == result.spread["map50"]
+
+    def calibrate(*arguments: object) -> int:
+        monkeypatch.setattr("sys.argv", ["mobilemamba", "calibrate", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    source = ("--out-of-fold", out / "out-of-fold.npz")
+    assert calibrate(*source, "--start", 0.5, "--escape-rate", 0.5) in (0, 2)
+    capsys.readouterr()
+    for arguments, message in (
+        ((*source, "--start", 0.5, "--false-reject-rate", 0.02), "at least 149 are needed"),
+        ((*source, "--escape-rate", 0.5), "without ARTIFACT, --start is needed"),
+        (("--start", 0.5, "--escape-rate", 0.5), "or --out-of-fold"),
+        ((*source, "--start", 0.5), "give one of --escape-rate and --false-reject-rate"),
+    ):
+        assert calibrate(*arguments) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
