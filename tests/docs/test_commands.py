@@ -191,6 +191,27 @@ def test_changing_models_at_run_time(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (back, unloaded) == ("stable tiny 1.2.3\n", "unloaded tiny 2.0.0\n")
 
 
+@pytest.mark.timeout(120)
+def test_http_for_plcs_and_mes(server: ServerProcess, tmp_path: Path) -> None:
+    def said(*sections: str) -> list[str]:
+        lines = [line for section in sections for line in commands(section, "docs/http.md")]
+        return [run(line.replace("localhost:8080", server.rest_target), tmp_path) for line in lines]
+
+    said("HTTP for PLCs and MES")
+    assert said("One word")[0] in {"OK", "NotOK"}
+    form, _, document = said("Several frames of one part")
+    (later,) = said("Not waiting")
+    verdicts = []
+    for text in (form, document, later):
+        part = json.loads(text)
+        verdicts.append([part["verdict"], *(frame["verdict"] for frame in part["frames"])])
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    assert len(verdicts[0]) == 3
+    assert json.loads(form)["line"] == "press-2"
+    blocks = (ROOT / "docs" / "http.md").read_text("utf-8").count("```sh\n")
+    assert blocks == 4  # each of them was run
+
+
 def wait_until_ready(url: str) -> None:
     for _ in range(300):
         try:

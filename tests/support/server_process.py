@@ -108,6 +108,7 @@ class ServerProcess(FlawlineProcess):
         said = self.ready()
         self.rest_port, self.grpc_port = int(said[2]), int(said[3])
         self.url = f"{said[1]}://127.0.0.1:{self.rest_port}"
+        self.rest_target = f"127.0.0.1:{self.rest_port}"
         self.grpc_target = f"127.0.0.1:{self.grpc_port}"
 
 

@@ -15,7 +15,7 @@ from flawline.core.lock import Lock
 
 # Probes carry no credentials. The API's description says nothing of the plant, and a browser that opens it
 # cannot send a header.
-_OPEN_PATHS = frozenset(
+OPEN_PATHS = frozenset(
     {"/healthz/live", "/healthz/ready", "/v2/health/live", "/v2/health/ready"}
     | {"/docs", "/openapi.json"}
 )
@@ -49,7 +49,7 @@ class HttpLock:
 
 def _is_open(path: str) -> bool:
     # As the router compares: literally. A path that only looks like one of these is locked.
-    return path in _OPEN_PATHS or (path.startswith(_OPEN_FOLDER) and ".." not in path)
+    return path in OPEN_PATHS or (path.startswith(_OPEN_FOLDER) and ".." not in path)
 
 
 def _answer(path: str, error: Unauthenticated) -> Response:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from prometheus_client import disable_created_metrics
 
 from flawline.adapters.grpc_api import GrpcServer, StreamLimits
-from flawline.adapters.http_lock import HttpLock
+from flawline.adapters.http_lock import OPEN_PATHS, HttpLock
 from flawline.adapters.http_server import HttpServer
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.rest import BodyLimits, create_app
@@ -67,7 +67,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
             max_open_bytes=settings.max_open_bytes,
             timeout_s=settings.body_timeout_s,
         ),
-        locked=door.lock.closed,
+        unlocked_paths=OPEN_PATHS if door.lock.closed else None,
         room=room,
         routers=[open_inference.routes.router],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -15,7 +15,7 @@ from flawline.adapters.rest.body import BodyLimits, BodyReader
 from flawline.adapters.rest.documentation import DESCRIPTION, UNAUTHENTICATED_ANSWER
 from flawline.adapters.rest.inspections import INSPECTIONS_PATH, InspectionRoutes
 from flawline.adapters.rest.models import ModelRoutes
-from flawline.adapters.rest.operations import PROBE_PATHS, OperationRoutes
+from flawline.adapters.rest.operations import OperationRoutes
 from flawline.adapters.rest.parameters import InspectionBody
 from flawline.adapters.rest.problems import install_problem_handlers
 from flawline.adapters.rest.schemas import Problem
@@ -33,13 +33,13 @@ def create_app(
     registry: CollectorRegistry,
     *,
     limits: BodyLimits,
-    locked: bool = False,
+    unlocked_paths: Collection[str] | None = None,
     room: RequestRoom | None = None,
     routers: Sequence[APIRouter] = (),
 ) -> FastAPI:
     """The ASGI application; `/docs` needs no network (fastapi-offline brings Swagger UI's files).
 
-    `registry` is what `/metrics` shows. `locked` documents that a token is asked for; the lock
+    `registry` is what `/metrics` shows. `unlocked_paths` documents that a token is asked for at all others; the lock
     itself stands before this application. Inspector and models are started and stopped elsewhere.
     routers: of other protocols on the same port; room: for the bodies of all of them together.
     """
@@ -61,11 +61,11 @@ def create_app(
         app.include_router(router)
     install_problem_handlers(app, inspector.refused)
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)
-    _complete_document(app, locked)
+    _complete_document(app, unlocked_paths)
     return app
 
 
-def _complete_document(app: FastAPI, locked: bool) -> None:
+def _complete_document(app: FastAPI, unlocked_paths: Collection[str] | None) -> None:
     """Add what FastAPI does not see: schemas beside JSON answers, and the lock."""
 
     def openapi() -> dict[str, Any]:
@@ -81,21 +81,20 @@ def _complete_document(app: FastAPI, locked: bool) -> None:
             for model in (Problem, InspectionBody):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
-            if locked:
-                _document_lock(document)
+            if unlocked_paths is not None:
+                _document_lock(document, unlocked_paths)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it
 
 
-def _document_lock(document: dict[str, Any]) -> None:
-    """All but probes ask for the token."""
+def _document_lock(document: dict[str, Any], unlocked_paths: Collection[str]) -> None:
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     for path, operations in document["paths"].items():
         for operation in operations.values():
-            if path in PROBE_PATHS:
+            if path in unlocked_paths:
                 operation["security"] = []
             else:
                 operation["responses"]["401"] = UNAUTHENTICATED_ANSWER

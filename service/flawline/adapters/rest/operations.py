@@ -14,9 +14,6 @@ from flawline.adapters.rest.schemas import LiveAnswer, ReadyAnswer
 from flawline.application.inspector import Inspector
 from flawline.core.errors import NotReady
 
-LIVE_PATH = "/healthz/live"
-READY_PATH = "/healthz/ready"
-PROBE_PATHS = (LIVE_PATH, READY_PATH)
 _PROBE_RETRY_S = 1.0
 
 
@@ -28,9 +25,9 @@ class OperationRoutes:
         self._registry = registry
         self.router = APIRouter(tags=["operations"])
         add = self.router.add_api_route
-        add(LIVE_PATH, self.live, summary="Does the process answer")
+        add("/healthz/live", self.live, summary="Does the process answer")
         add(
-            READY_PATH,
+            "/healthz/ready",
             self.ready,
             summary="Are pictures accepted",
             response_model=ReadyAnswer,
