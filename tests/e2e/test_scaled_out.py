@@ -149,6 +149,26 @@ def test_any_api_tells_what_another_was_asked(
     assert httpx.get(f"{api.url}{location[:-1]}x", timeout=10).status_code == 404
 
 
+def test_clients_of_triton_are_served_by_workers_too(
+    api: ServerProcess, worker: WorkerProcess
+) -> None:
+    with httpx.Client(base_url=api.url, timeout=30) as client:
+        bare = {"inference-header-content-length": "0"}
+        answer = client.post("/v2/models/tiny/infer", content=numbered(7), headers=bare)
+        assert answer.status_code == 200
+        assert b"NotOK" in answer.content
+        raw = client.get("/v2/models/tiny_raw")
+        assert raw.status_code == 404
+        assert "shares a queue" in raw.json()["error"]
+        load = client.post("/v2/repository/models/tiny/load")
+        assert load.status_code == 409
+        assert "roll out workers" in load.json()["error"]
+        index = client.post("/v2/repository/index").json()
+        assert [(row["name"], row["state"]) for row in index] == [("tiny", "READY")]
+        (figures,) = client.get("/v2/models/stats").json()["model_stats"]
+        assert figures["inference_count"] >= 1
+
+
 def until(condition: Callable[[], bool]) -> None:
     for _ in range(200):
         if condition():

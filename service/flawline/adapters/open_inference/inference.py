@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from flawline.adapters.open_inference import catalogue
-from flawline.adapters.open_inference.catalogue import ServedModel, served_models
+from flawline.adapters.open_inference.catalogue import RAW_SUFFIX, ServedModel, served_models
 from flawline.adapters.open_inference.errors import (
     OpenInferenceError,
     invalid,
     no_verdict,
+    not_found,
     shown,
     translated,
     unexpected,
@@ -85,14 +86,21 @@ class InferenceService:
 
     def find(self, name: str, version: str) -> ServedModel:
         """The model of that name; "" for any version. Raises OpenInferenceError."""
-        return catalogue.find(self.models(), name, version)
+        models = self.models()
+        if self._raw is None and name in {model.name + RAW_SUFFIX for model in models}:
+            raise not_found(
+                f"{shown(name)} is where the api inspects by itself; here it shares a queue with "
+                "workers, and has no network to run.",
+                "unknown_model",
+            )
+        return catalogue.find(models, name, version)
 
     def matching(self, name: str, version: str) -> list[ServedModel]:
         """All of that name and version; "" for any. Raises OpenInferenceError when there is none."""
         models = self.models()
         if not name:
             return models
-        first = catalogue.find(models, name, version)
+        first = self.find(name, version)
         return [first] if version else [model for model in models if model.name == name]
 
     def is_ready(self) -> bool:

@@ -226,7 +226,13 @@ COMMAND = {
         "required": False,
         "content": {
             "application/json": {
-                "schema": object_of({}, {"parameters": PARAMETERS}),
+                "schema": object_of(
+                    {},
+                    {
+                        "parameters": object_of({}, {"version": TEXT})
+                        | {"additionalProperties": False}
+                    },
+                ),
                 "example": {"parameters": {"version": "0.1.0"}},
             }
         },
