@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from rig import MODEL
 from scripted_inspector import NOT_OK as INSPECTION
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
-from flawline.adapters.redis_queue.wire import outcome_from_wire, outcome_to_wire
+from flawline.adapters.redis_queue.wire import meta_from, outcome_from_wire, outcome_to_wire
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import (
@@ -32,6 +33,7 @@ from flawline.application.job import (
 )
 from flawline.core.errors import NotReady, QueueFull
 from flawline.core.priority import Priority
+from flawline.core.quality import FrameQuality
 from flawline.core.values import (
     Box,
     Detection,
@@ -50,6 +52,7 @@ JUDGED = Judged(
     model=ModelRef("tiny", "1.2.3", "ab" * 32),
     times=StageTimes(1.0, 2.0, 3.0, 4.0, 5.0),
 )
+MEASURED = replace(JUDGED, quality=FrameQuality(0.5, 0.1, 0.4, 0.0))
 CLOCK = SystemClock()
 Maker = Callable[..., RedisQueue]
 
@@ -116,10 +119,31 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize(
     "outcome",
-    [JUDGED, PictureRefused("corrupt_picture", "It ends."), Failed("1a2b"), Expired(), Abandoned()],
+    [
+        JUDGED,
+        MEASURED,
+        PictureRefused("corrupt_picture", "It ends."),
+        Failed("1a2b"),
+        Expired(),
+        Abandoned(),
+    ],
 )
 def test_every_outcome_comes_back_as_it_went(outcome: JobOutcome) -> None:
     assert outcome_from_wire(outcome_to_wire(outcome).encode()) == outcome
+
+
+def test_an_outcome_of_another_version_is_understood() -> None:
+    fields = json.loads(outcome_to_wire(MEASURED))
+    newer = fields | {"quality": fields["quality"] | {"glare": 0.5}, "mood": "good"}
+    assert outcome_from_wire(json.dumps(newer).encode()) == MEASURED
+    del fields["quality"]
+    assert outcome_from_wire(json.dumps(fields).encode()) == JUDGED
+
+
+def test_a_job_of_another_version_is_understood() -> None:
+    older = {"recipe": "default", "min_score": None, "traceparent": None}
+    assert meta_from(json.dumps(older).encode()) == older | {"part_id": None}
+    assert meta_from(json.dumps(older | {"mood": "good"}).encode()) == older | {"part_id": None}
 
 
 async def test_a_job_goes_through_another_process_and_leaves_nothing(

@@ -14,19 +14,28 @@ from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
 from flawline.application.job import Job
+from flawline.application.line_watch import LineWatch
 from flawline.application.models import RolledOutModels, ServingModel
 from flawline.application.ports import Traces
 from flawline.application.stages import Stages
 from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
 from flawline.core.batching import BatchPolicy
+from flawline.core.camera import CameraOptions
+from flawline.core.defect_rate import DefectRateOptions
 from flawline.core.errors import QueueFull
+from flawline.core.line import LineOptions
 from flawline.core.pipeline import InspectionPipeline
+from flawline.core.quality import FrameLimits
 from flawline.core.recipe import RecipeBook, default_recipe
 from flawline.core.values import Inspection, ModelInfo
 from flawspec.decoding import DecodeLimits
 
 STALL_LIMIT_S = 5.0
+LINE_OPTIONS = LineOptions(
+    CameraOptions(learn=20, lost_below=0.4, frozen_frames=3, same_size=True),
+    DefectRateOptions(learn=20, window=10, false_alarm_frames=10_000),
+)
 MODEL = ModelInfo(
     name="tiny",
     version="1.2.3",
@@ -68,6 +77,9 @@ class Rig:
     large_picture_bytes: int = 1 << 20
     extend_every_s: float | None = None
     publish: Callable[[Inspection], None] = lambda _: None
+    lines: tuple[str, ...] = ()
+    line_options: LineOptions = LINE_OPTIONS
+    frame_limits: FrameLimits | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
@@ -85,7 +97,13 @@ class Rig:
         self.worker = BatchWorker(
             queue=self.queue,
             engine=self.engine,
-            stages=Stages(InspectionPipeline(manifest, limits), recipes, MODEL.ref, self.clock),
+            stages=Stages(
+                InspectionPipeline(manifest, limits),
+                recipes,
+                MODEL.ref,
+                self.clock,
+                self.frame_limits,
+            ),
             clock=self.clock,
             telemetry=self.telemetry,
             threads=WorkerThreads(self.prepare, self.finish),
@@ -94,6 +112,9 @@ class Rig:
             extend_every_s=self.extend_every_s,
             traces=self.traces,
         )
+        self.watch = LineWatch(
+            self.lines, MODEL.labels, self.line_options, self.clock, self.telemetry
+        )
         self.inspector = Inspector(
             models=RolledOutModels(ServingModel(MODEL, recipes, self.queue, self.worker.fault)),
             clock=self.clock,
@@ -101,6 +122,7 @@ class Rig:
             answers=self.answers,
             limits=InspectorLimits(limits, large_picture_bytes=self.large_picture_bytes),
             intake=self.intake,
+            watch=self.watch,
             publish=self.publish,
             traces=self.traces,
         )

@@ -83,7 +83,7 @@ class Inspector:
         self._limits = limits
         self._intake = intake
         self._degraded = degraded
-        self._watch = watch or LineWatch((), clock)
+        self._watch = watch
         self._publish = publish
         self._closed_because: str | None = "starting"
         self._idempotency = Idempotency(answers, clock, self._inspect)
@@ -185,7 +185,6 @@ class Inspector:
         return await self._idempotency.memory_id()
 
     async def _inspect(self, order: Order) -> Inspection:
-        self._watch.seen(order.line)
         # Anew: the model it was checked against may be gone, if it waited for its key.
         with self._work.one_more(), self._models.borrowed(*order.model_asked) as model:
             order.model, order.recipe = model.info.ref, model.recipes.find(order.recipe.name)
@@ -194,6 +193,8 @@ class Inspector:
 
     def _answer(self, order: Order, outcome: JobOutcome) -> Inspection:
         total_ms = (self._clock.monotonic_s() - order.started_s) * 1000
+        if self._watch is not None and isinstance(outcome, Judged):
+            outcome = self._watch.judged(order, outcome)
         inspection = inspection_of(order, outcome, total_ms)
         self._telemetry.inspected(inspection)
         try:
@@ -259,6 +260,8 @@ class Inspector:
 
     async def _ask(self, order: Order, queue: JobIntake) -> JobOutcome:
         order.frame = await self._look_at(order.picture)
+        if self._watch is not None and (hangs := self._watch.intake(order)):
+            return hangs
         job = Job(
             job_id=order.inspection_id,
             picture=order.picture,
@@ -269,6 +272,7 @@ class Inspector:
             line=order.line,
             priority=order.priority,
             traceparent=order.traceparent,
+            part_id=order.part_id,
         )
         try:
             await queue.submit(job)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flawline.core.priority import Priority
+from flawline.core.quality import FrameQuality
 from flawline.core.values import Detection, ModelRef, Reason, RecipeRef, StageTimes, Verdict
 
 
@@ -17,6 +18,7 @@ class Job:
 
     picture: the encoded bytes as received. recipe: name of a known recipe. min_score: replaces its
     class thresholds. line: where it was taken; a queue bounds what one line may have waiting.
+    part_id: of the part on it, for the log.
     submitted_s, deadline_s: moments of the monotonic clock of this process, in seconds; a queue
     between processes translates them. traceparent: W3C trace context of the caller, if he sent one.
     """
@@ -30,11 +32,15 @@ class Job:
     line: str
     priority: Priority = Priority.INLINE
     traceparent: str | None = None
+    part_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The picture was evaluated; the total time is known only to the one who waits."""
+    """The picture was evaluated; the total time is known only to the one who waits.
+
+    quality: what was measured of the frame; None where frames are not measured, or not decoded.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -42,6 +48,7 @@ class Judged:
     recipe: RecipeRef
     model: ModelRef
     times: StageTimes
+    quality: FrameQuality | None = None
 
 
 @dataclass(frozen=True, slots=True)

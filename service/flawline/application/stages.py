@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.application.job import Judged, Lease
+from flawline.application.job import Job, Judged, Lease
 from flawline.application.ports import Clock
 from flawline.application.traces import Trail
 from flawline.core.batching import FrameRows
 from flawline.core.pipeline import InspectionPipeline
+from flawline.core.quality import FrameLimits, FrameQuality, measure
 from flawline.core.recipe import RecipeBook
-from flawline.core.values import ModelRef, RawOutput
+from flawline.core.values import ModelRef, RawOutput, Reason, Verdict
 from flawspec.letterbox import Letterbox
 
 
@@ -30,18 +31,25 @@ class Prepared:
     row: int
     letterbox: Letterbox
     trail: Trail
+    quality: FrameQuality | None = None
 
 
 class Stages:
-    """What happens to a picture before and after the engine."""
+    """What happens to a picture before and after the engine; frame_limits: None measures no frame."""
 
     def __init__(
-        self, pipeline: InspectionPipeline, recipes: RecipeBook, model: ModelRef, clock: Clock
+        self,
+        pipeline: InspectionPipeline,
+        recipes: RecipeBook,
+        model: ModelRef,
+        clock: Clock,
+        frame_limits: FrameLimits | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._recipes = recipes
         self._model = model
         self._clock = clock
+        self._frame_limits = frame_limits
 
     def rows(self, count: int) -> FrameRows:
         """Memory for that many pictures."""
@@ -51,8 +59,12 @@ class Stages:
         """For one picture, to be handed in with it."""
         return Trail(self._clock.monotonic_s)
 
-    def prepare(self, lease: Lease, row: int, pixels: NDArray[np.uint8], trail: Trail) -> Prepared:
+    def prepare(
+        self, lease: Lease, row: int, pixels: NDArray[np.uint8], trail: Trail
+    ) -> Prepared | Judged:
         """Decode the picture and place it in its row.
+
+        A frame that no verdict can rest on is judged here, NotDecidable: the engine need not see it.
 
         row: its number. pixels: the row itself, uint8 [1, input height, input width].
 
@@ -65,8 +77,12 @@ class Stages:
         with trail.stage("decode"):
             grey = self._pipeline.decode(lease.job.picture)
         with trail.stage("preprocess"):
-            letterbox = self._pipeline.place(grey, pixels)
-        return Prepared(lease, row, letterbox, trail)
+            quality = None if self._frame_limits is None else measure(grey)
+            fault = self._fault(quality)
+            if fault is None:
+                letterbox = self._pipeline.place(grey, pixels)
+                return Prepared(lease, row, letterbox, trail, quality)
+        return self._undecidable(lease.job, fault, quality, trail)
 
     def inferred(self, pictures: Sequence[Prepared], started_s: float) -> None:
         """These were in the engine together, from that moment until now, and waited for it before."""
@@ -93,4 +109,24 @@ class Stages:
             recipe=recipe.ref,
             model=self._model,
             times=picture.trail.times(),
+            quality=picture.quality,
+        )
+
+    def _fault(self, quality: FrameQuality | None) -> Reason | None:
+        if self._frame_limits is None or quality is None:
+            return None
+        return self._frame_limits.fault(quality)
+
+    def _undecidable(
+        self, job: Job, fault: Reason, quality: FrameQuality | None, trail: Trail
+    ) -> Judged:
+        recipe = self._recipes.find(job.recipe).with_min_score(job.min_score)
+        return Judged(
+            verdict=Verdict.NOT_DECIDABLE,
+            reasons=(fault,),
+            detections=(),
+            recipe=recipe.ref,
+            model=self._model,
+            times=trail.times(),
+            quality=quality,
         )

@@ -183,15 +183,20 @@ class BatchWorker:
         except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
             outcome = failure_of(lease, "prepare", error)
         else:
-            if self._engine.failing:
-                self._give_back([row])
-                await self._in_hand.hand_back(lease)
-            else:
-                self._prepared.append(prepared)
-                self._something_prepared.set()
-            return
+            if isinstance(prepared, Prepared):
+                await self._put(prepared)
+                return
+            outcome = prepared
         self._give_back([row])
         await self._in_hand.resolve(lease, outcome, trail)
+
+    async def _put(self, prepared: Prepared) -> None:
+        if self._engine.failing:
+            self._give_back([prepared.row])
+            await self._in_hand.hand_back(prepared.lease)
+            return
+        self._prepared.append(prepared)
+        self._something_prepared.set()
 
     async def _run_batches(self) -> None:
         while True:

@@ -32,7 +32,7 @@ class LaneMaker:
         )
         engine = SharedEngine(base.engine(artifact), base.clock)
         counted = engine.counted(base.statistics.inspections(info.ref).executed)
-        stages = Stages(pipeline, recipes, info.ref, base.clock)
+        stages = Stages(pipeline, recipes, info.ref, base.clock, settings.frame_limits)
         worker = base.worker(queue, counted, stages, self._metrics)
         return Lane(info, recipes, pipeline, queue, engine, worker)
 

@@ -137,7 +137,9 @@ class Base:
             lambda: any(engine.fell_back for engine in engines),
         )
         pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
-        stages = Stages(pipeline, self.recipes, self.model.ref, self.clock)
+        stages = Stages(
+            pipeline, self.recipes, self.model.ref, self.clock, self.settings.frame_limits
+        )
         workers = tuple(
             self.worker(queue, engine, stages, metrics, lease_s=lease_s) for engine in engines
         )

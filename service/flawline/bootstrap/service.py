@@ -217,7 +217,7 @@ def _inspector(
     work: OpenWork | None = None,
 ) -> Inspector:
     settings = base.settings
-    watch = LineWatch(settings.lines, base.clock)
+    watch = LineWatch(settings.lines, base.model.labels, settings.line_options, base.clock, metrics)
     LineMetrics(base.registry, watch.figures)
     inspector = Inspector(
         models=models,

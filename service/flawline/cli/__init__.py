@@ -13,7 +13,8 @@ import click
 import flawline
 
 _COMMANDS = (
-    *("check", "dead-letters", "demo", "health", "inspect", "models", "sample", "serve", "worker"),
+    *("check", "dead-letters", "demo", "health", "inspect", "models", "sample", "serve"),
+    *("simulate", "worker"),
 )
 _UNEXPECTED_EXIT_CODE = 2
 

@@ -13,12 +13,13 @@ from flawline.application.request import LINE_NAME_RULE, is_line_name
 from flawline.settings.models import ModelSettings
 from flawline.settings.open_inference import OpenInferenceSettings
 from flawline.settings.traces import TraceSettings
+from flawline.settings.watching import WatchSettings
 from flawspec.opening import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
 
 
-class FlawlineSettings(ModelSettings, OpenInferenceSettings, TraceSettings):
+class FlawlineSettings(ModelSettings, OpenInferenceSettings, TraceSettings, WatchSettings):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 
     model_config = SettingsConfigDict(

@@ -1,4 +1,8 @@
-"""Jobs and outcomes as they travel: JSON, and the picture's bytes beside it. Nothing is unpickled."""
+"""Jobs and outcomes as they travel: JSON, and the picture's bytes beside it. Nothing is unpickled.
+
+Apis and workers of two versions meet while one is rolled out: what was added later may be missing,
+and what is not known is left alone.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from flawline.application.job import (
     Judged,
     PictureRefused,
 )
+from flawline.core.quality import MEASURES, FrameQuality
 from flawline.core.values import (
     Box,
     Detection,
@@ -43,14 +48,20 @@ _KIND_OF = {kind: name for name, kind in _KINDS.items()}
 def meta_of(job: Job) -> str:
     """What a worker needs beside the fields that the scripts read."""
     return json.dumps(
-        {"recipe": job.recipe, "min_score": job.min_score, "traceparent": job.traceparent}
+        {
+            "recipe": job.recipe,
+            "min_score": job.min_score,
+            "traceparent": job.traceparent,
+            "part_id": job.part_id,
+        }
     )
 
 
 def meta_from(text: bytes) -> dict[str, Any]:
     """The arguments of a Job that `meta_of` wrote."""
     meta = json.loads(text)
-    return {name: meta[name] for name in ("recipe", "min_score", "traceparent")}
+    known = {name: meta[name] for name in ("recipe", "min_score", "traceparent")}
+    return known | {"part_id": meta.get("part_id")}
 
 
 def outcome_to_wire(outcome: JobOutcome) -> str:
@@ -105,7 +116,12 @@ def _judged(fields: dict[str, Any]) -> Judged:
         recipe=RecipeRef(**fields["recipe"]),
         model=ModelRef(**fields["model"]),
         times=StageTimes(**fields["times"]),
+        quality=_quality(fields.get("quality")),
     )
+
+
+def _quality(fields: dict[str, float] | None) -> FrameQuality | None:
+    return None if fields is None else FrameQuality(*(fields[name] for name in MEASURES))
 
 
 def announcement_to_wire(worker: str, model: ModelInfo) -> str:

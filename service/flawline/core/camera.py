@@ -1,0 +1,142 @@
+"""The camera of one line: whether its frames still look like those of its base line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from flawline.core.drift import Drift, DriftOptions
+from flawline.core.line_figures import Tracked
+from flawline.core.quality import MEASURES, FrameQuality
+from flawline.core.values import Reason
+
+# Change of the mean that counts; of the saturated share in the absolute, as it is 0 on most lines.
+_MIN_CHANGES = {"brightness": 0.1, "contrast": 0.25, "sharpness": 0.25, "saturated": 0.05}
+_ABSOLUTE = "saturated"
+# What a frame that lost most of a measure is called.
+_LOST = {"brightness": "black", "contrast": "flat", "sharpness": "blurred"}
+# How far beneath the lowest hundredth of the base line's frames a lost one is.
+_BENEATH = 0.6
+_SAME_SIZE_SHARE = 0.95
+_MOST_SIZES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CameraOptions:
+    """learn: frames that make the base line.
+
+    lost_below: a frame with less than that share of the base line's brightness, contrast or
+    sharpness is not to be trusted, if it is also well beneath nearly all of the base line's frames;
+    0: not checked. frozen_frames: from so many identical frames in a row on the camera hangs; 0: not
+    checked. same_size: frames of another size than the base line's are not to be trusted.
+    """
+
+    learn: int
+    lost_below: float
+    frozen_frames: int
+    same_size: bool
+
+
+class Camera:
+    """Learns what its frames look like, then judges single frames and tells lasting changes."""
+
+    def __init__(self, options: CameraOptions) -> None:
+        self._options = options
+        self._drifts = {
+            name: Drift(DriftOptions(options.learn, _MIN_CHANGES[name], relative=name != _ABSOLUTE))
+            for name in MEASURES
+        }
+        self._sizes: Counter[tuple[int, int]] = Counter()
+        self._repeats = _Repeats()
+        self._fault: Reason | None = None
+
+    @property
+    def learned(self) -> float:
+        """How much of the base line is there, 0..1."""
+        return self._drifts["brightness"].learned
+
+    @property
+    def figures(self) -> dict[str, Tracked]:
+        """By measure."""
+        return {name: drift.figures for name, drift in self._drifts.items()}
+
+    @property
+    def changed(self) -> str | None:
+        """What changed for good, as a sentence, or None; a camera that hangs is one too."""
+        if self._fault is not None and self._fault.code in ("frozen", "wrong_size"):
+            return self._fault.detail
+        for name, drift in self._drifts.items():
+            if drift.raised:
+                figures = drift.figures
+                return f"{name} is {figures.value:.3f}, base line {figures.baseline:.3f}"
+        return None
+
+    def repeated(self, sha256: str, part_id: str | None) -> Reason | None:
+        """Whether the camera hangs: the same frame again, for another part.
+
+        A repeat for the same part is a caller who asks again, and says nothing of the camera.
+        """
+        times = self._repeats.count(sha256, part_id)
+        limit = self._options.frozen_frames
+        hangs = 0 < limit <= times
+        if hangs:
+            self._fault = Reason("frozen", f"The same frame came {times} times in a row.")
+        elif self._fault is not None and self._fault.code == "frozen":
+            self._fault = None
+        return self._fault if hangs else None
+
+    def look(
+        self, quality: FrameQuality, size_px: tuple[int, int], *, trusted: bool
+    ) -> Reason | None:
+        """Note a frame; why it is not to be trusted beside its base line, or None.
+
+        size_px: width, height. trusted: whether it was until now; no base line is made of others.
+        """
+        if not trusted and self.learned < 1:
+            return None
+        self._fault = self._wrong_size(size_px) or self._lost(quality)
+        if self.learned < 1 and len(self._sizes) < _MOST_SIZES:
+            self._sizes[size_px] += 1
+        for name, drift in self._drifts.items():
+            drift.add(getattr(quality, name))
+        return self._fault
+
+    def _wrong_size(self, size_px: tuple[int, int]) -> Reason | None:
+        if not self._options.same_size or self.learned < 1:
+            return None
+        (usual, frames), *_ = self._sizes.most_common(1)
+        if size_px == usual or frames < _SAME_SIZE_SHARE * self._sizes.total():
+            return None  # the line never had one size
+        return Reason(
+            "wrong_size",
+            f"The frame has {size_px[0]}x{size_px[1]} px, those of its line {usual[0]}x{usual[1]}.",
+        )
+
+    def _lost(self, quality: FrameQuality) -> Reason | None:
+        for name, code in _LOST.items():
+            drift, value = self._drifts[name], getattr(quality, name)
+            usual, lowest = drift.baseline, drift.lowest
+            if usual is None or lowest is None:
+                return None
+            if value < min(self._options.lost_below * usual, _BENEATH * lowest):
+                return Reason(
+                    code, f"{name.capitalize()} {value:.3f}, base line of its line {usual:.3f}."
+                )
+        return None
+
+
+class _Repeats:
+    """How often the same frame came in a row."""
+
+    def __init__(self) -> None:
+        self._sha256 = ""
+        self._part_id: str | None = None
+        self._times = 0
+
+    def count(self, sha256: str, part_id: str | None) -> int:
+        if sha256 != self._sha256:
+            self._times = 1
+        elif part_id is None or part_id != self._part_id:
+            self._times += 1
+        self._sha256, self._part_id = sha256, part_id
+        return self._times
