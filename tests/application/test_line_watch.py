@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fakes import settle
-from pictures import encoded, numbered
+from pictures import clean, encoded, numbered
 from rig import Rig
 
 from flawline.core.line_figures import Alarm, LineState
@@ -87,13 +87,9 @@ async def test_a_frame_not_like_those_of_its_line_is_not_decidable_although_flaw
 async def test_a_rising_defect_rate_is_counted_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    clean = [
-        encoded(np.random.default_rng(seed).integers(20, 60, (64, 64), dtype=np.uint8))
-        for seed in range(60)
-    ]
     async with Rig(lines=("press-1",)) as rig:
-        for picture in clean:
-            assert (await rig.inspect(picture, line="press-1")).verdict is Verdict.OK
+        for seed in range(60):
+            assert (await rig.inspect(clean(seed), line="press-1")).verdict is Verdict.OK
         for number in range(40):
             await rig.inspect(numbered(number), line="press-1")
     assert rig.telemetry.alarms.count(("press-1", Alarm.DEFECT_RATE)) == 1

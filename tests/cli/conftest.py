@@ -3,9 +3,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
-from pictures import encoded, numbered, truncated
+from pictures import clean, numbered, truncated
 from tiny_artifact import write_tiny_artifact
 
 
@@ -29,7 +28,7 @@ def pictures(tmp_path: Path) -> Path:
     (folder / "deeper").mkdir(parents=True)
     (folder / "a.png").write_bytes(numbered(0))
     (folder / "deeper" / "b.png").write_bytes(numbered(5))
-    (folder / "clean.bmp").write_bytes(encoded(np.zeros((64, 64), np.uint8), "BMP"))
+    (folder / "clean.bmp").write_bytes(clean(picture_format="BMP"))
     (folder / "readme.txt").write_text("no picture")
     return folder
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from command_line import run
-from pictures import encoded, numbered
+from pictures import clean, numbered
 from PIL import Image
 
 
@@ -88,7 +87,7 @@ def test_min_score_replaces_the_thresholds(pictures: Path) -> None:
 
 @pytest.mark.usefixtures("artifact")
 def test_annotated_pictures_keep_folders_and_names_apart(pictures: Path, tmp_path: Path) -> None:
-    (pictures / "a.jpg").write_bytes(encoded(np.zeros((64, 64), np.uint8), "JPEG"))
+    (pictures / "a.jpg").write_bytes(clean(picture_format="JPEG"))
     out = tmp_path / "out"
     result = run("inspect", pictures, "--out", out)
     assert result.exit_code == 0

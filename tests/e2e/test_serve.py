@@ -225,7 +225,7 @@ def test_clients_that_break_off_cost_nothing(server: ServerProcess) -> None:
 async def test_sigterm_under_load_answers_what_was_accepted(artifact: Path) -> None:
     server = ServerProcess(artifact, drain_timeout_s="60")
     # Small to send, slow to decode: there is work left when the signal comes.
-    slow = encoded(np.full((4000, 4000), 200, dtype=np.uint8))
+    slow = encoded(np.tile(np.array([180, 180, 220, 220], dtype=np.uint8), (4000, 1000)))
     count = 40
     async with (
         httpx.AsyncClient(base_url=server.url, timeout=60) as client,

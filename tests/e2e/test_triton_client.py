@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pictures import DARK, expected_score, numbered, quarters
+from pictures import clean, expected_score, numbered
 from server_process import ServerProcess
 from tiny_artifact import tiny_manifest, write_tiny_artifact
 from triton_client import PYTHON, needs_triton_client
@@ -31,8 +31,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[st
     for number in NUMBERS:
         files.append(folder / f"{number}.png")
         files[-1].write_bytes(numbered(number))
-    files.append(folder / "dark.png")
-    files[-1].write_bytes(quarters(DARK))
+    files.append(folder / "clean.png")
+    files[-1].write_bytes(clean())
     server = ServerProcess(artifact, models_dir=str(other_folder), model_control="on")
     try:
         addresses = (f"127.0.0.1:{server.rest_port}", server.grpc_target)

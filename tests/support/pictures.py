@@ -34,6 +34,12 @@ def numbered(number: int) -> bytes:
     return quarters(greys)
 
 
+def clean(seed: int = 0, picture_format: str = "PNG") -> bytes:
+    """A picture of dim noise: there is no flaw on it, and it can be trusted."""
+    noise = np.random.default_rng(seed).integers(20, 60, (SIDE_PX, SIDE_PX), dtype=np.uint8)
+    return encoded(noise, picture_format)
+
+
 def expected_score(number: int) -> float:
     """The score that the tiny network gives the `scratch` of that picture."""
     return round((140 + number // 4) / 255, 4)
@@ -46,4 +52,13 @@ def truncated() -> bytes:
     return whole[: len(whole) // 2]
 
 
-__all__ = ["DARK", "HALF_PX", "encoded", "expected_score", "numbered", "quarters", "truncated"]
+__all__ = [
+    "DARK",
+    "HALF_PX",
+    "clean",
+    "encoded",
+    "expected_score",
+    "numbered",
+    "quarters",
+    "truncated",
+]
