@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from pictures import numbered
-from plant import Plant
+from plant import Plant, good
 from prometheus_process import needs_alertmanager, needs_prometheus, until
 from redis_process import needs_redis
 from server_process import run_flawline
@@ -36,6 +36,25 @@ def test_a_dead_letter_reaches_somebody_until_it_is_dropped(plant: Plant) -> Non
     letter_id = listed.stdout.split()[0]
     assert run_flawline("dead-letters", "drop", letter_id, **plant.shared).returncode == 0
     plant.told.of("FlawlineDeadLetters", "resolved", TOLD_WITHIN_S)
+
+
+def test_a_rising_defect_rate_reaches_somebody_with_the_name_of_its_line(plant: Plant) -> None:
+    line = "mill-3"
+    usual = [good(number) if number % 10 else numbered(number) for number in range(60)]
+    worse = [good(number) if number % 2 else numbered(number) for number in range(60, 240)]
+    assert all(answer.is_success for answer in plant.inspect_all(usual + worse, line))
+    receiver, alert = plant.told.of("FlawlineDefectRateOutsideLimits", "firing", TOLD_WITHIN_S)
+    assert receiver == "shift"
+    assert alert["labels"] == {
+        "alertname": "FlawlineDefectRateOutsideLimits",
+        "severity": "critical",
+        "area": "line",
+        "line": line,
+    }
+    assert line in alert["annotations"]["summary"]
+    assert not plant.prometheus.query(
+        f'ALERTS{{alertname="FlawlineDefectRateOutsideLimits",line!="{line}"}}'
+    )
 
 
 def test_every_rule_can_be_evaluated_on_what_is_scraped(plant: Plant) -> None:

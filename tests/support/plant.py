@@ -61,7 +61,13 @@ def running_plant(
 ) -> Iterator[Plant]:
     """Everything started, and ended; `folder` makes one."""
     shared = {"queue": redis.url, "queue_namespace": f"plant-{uuid.uuid4().hex[:8]}"}
-    watched = {"lines": ",".join(LINES)}
+    # Base lines from few frames, and certainty from few more: what takes a plant hours takes a test seconds.
+    watched = {
+        "lines": ",".join(LINES),
+        "baseline_frames": "50",
+        "defect_rate_window": "20",
+        "false_alarm_frames": "10000",
+    }
     engine_fails = folder("engine") / "fails"
     with ExitStack() as ending:
         api = ServerProcess(artifact, queue_fallback="local", **watched, **shared)
