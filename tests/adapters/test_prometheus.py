@@ -149,6 +149,8 @@ def test_what_may_be_counted_begins_at_zero(
             assert value("flawline_defects_total", common | {"class": label}) == 0
         assert value("flawline_undefined_total", {"line": line, "reason": "deadline"}) == 0
         assert value("flawline_line_alarms_total", {"line": line, "alarm": "camera"}) == 0
+    for reason in ("queue_full", "line_full", "not_ready"):
+        assert value("flawline_rejected_total", {"reason": reason}) == 0
 
 
 def test_durations_are_seconds_and_reach_from_a_millisecond_to_five_seconds(

@@ -50,7 +50,7 @@ def made() -> build.Dashboard:
             width=5,
             unit="percentunit",
             decimals=1,
-            no_value="no parts",
+            no_value="none",
         ),
         big(
             "NotOK, 8 h",
@@ -59,7 +59,7 @@ def made() -> build.Dashboard:
             width=4,
             unit="percentunit",
             decimals=1,
-            no_value="no parts",
+            no_value="none",
         ),
         big(
             "Look at, 1 h",

@@ -13,6 +13,8 @@ from flawline.core.values import Inspection, Verdict
 
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _STAGES = ("queue", "decode", "preprocess", "inference", "postprocess")
+# Why we turn requests away that are in order: alerts watch these.
+_OUR_REASONS = ("queue_full", "line_full", "not_ready")
 _UNDEFINED_REASONS = ("deadline", "processing_failed", "stopped", OTHER)
 _UNDECIDABLE_REASONS = ("black", "over_exposed", "flat", "blurred", "frozen", "wrong_size", OTHER)
 
@@ -143,6 +145,8 @@ class InspectionMetrics:
 
     def _begin_at_zero(self) -> None:
         known = self._known
+        for reason in _OUR_REASONS:
+            self._rejected.labels(reason)
         for line in known.lines:
             self._duration.labels(line)
             for recipe, verdict in itertools.product(known.recipes, Verdict):
