@@ -101,7 +101,7 @@ class ServerProcess(FlawlineProcess):
     def __init__(self, artifact: Path, **settings: str) -> None:
         super().__init__(
             ["-m", "flawline", "serve", "--port", "0", "--grpc-port", "0"],
-            r"ready .*rest=(https?)://127\.0\.0\.1:(\d+) grpc=127\.0\.0\.1:(\d+)",
+            r'"ready".*"rest": "(https?)://127\.0\.0\.1:(\d+)", "grpc": "127\.0\.0\.1:(\d+)"',
             artifact=str(artifact),
             **settings,
         )
@@ -123,7 +123,7 @@ class WorkerProcess(FlawlineProcess):
         command = ["-m", "flawline"] if engine is None else [script, engine]
         super().__init__(
             [*command, "worker", "--metrics-port", "0"],
-            r"ready worker=(\S+) .*metrics=(http://127\.0\.0\.1:(\d+))",
+            r'"ready".*"worker": "(\S+)".*"metrics": "(http://127\.0\.0\.1:(\d+))"',
             artifact=str(artifact),
             **{"engine_threads": "1", "decode_threads": "1", **settings},
         )

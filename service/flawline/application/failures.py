@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 
+from flawline.application.inspection_log import trace_id_of
 from flawline.application.job import Failed, Lease
 
 logger = logging.getLogger(__name__)
@@ -17,13 +18,15 @@ def new_error_id() -> str:
 
 def failure_of(lease: Lease, stage: str, error: Exception) -> Failed:
     """Log the error, and make the outcome that names the log line."""
-    error_id = new_error_id()
+    error_id, job = new_error_id(), lease.job
     logger.error(
-        "%s_failed job_id=%s error_id=%s traceparent=%s",
+        "%s_failed inspection_id=%s part_id=%s line=%s trace_id=%s error_id=%s",
         stage,
-        lease.job.job_id,
+        job.job_id,
+        job.part_id,
+        job.line,
+        trace_id_of(job.traceparent),
         error_id,
-        lease.job.traceparent,
         exc_info=error,
     )
     return Failed(error_id)

@@ -12,6 +12,7 @@ from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
 from flawline.application.frame_header import frame_info
 from flawline.application.idempotency import AnswerKey, Idempotency
+from flawline.application.inspection_log import InspectionLog
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.models import ModelChoice, ServingModel
@@ -74,12 +75,14 @@ class Inspector:
         watch: LineWatch | None = None,
         publish: Callable[[Inspection], None] = lambda _: None,
         traces: Traces | None = None,
+        log: InspectionLog | None = None,
         work: OpenWork | None = None,
     ) -> None:
         self._models = models
         self._clock = clock
         self._telemetry = telemetry
         self._traces = traces or NoTraces()
+        self._log = log or InspectionLog()
         self._limits = limits
         self._intake = intake
         self._degraded = degraded
@@ -197,10 +200,11 @@ class Inspector:
             outcome = self._watch.judged(order, outcome)
         inspection = inspection_of(order, outcome, total_ms)
         self._telemetry.inspected(inspection)
+        self._log.answered(inspection, order.traceparent)
         try:
             self._publish(inspection)
         except Exception:  # whoever watches must not cost the caller his answer
-            logger.exception("inspection_not_published id=%s", order.inspection_id)
+            logger.exception("inspection_not_published inspection_id=%s", order.inspection_id)
         return inspection
 
     def _require_ready(self) -> None:
@@ -252,7 +256,9 @@ class Inspector:
             raise
         except Exception:
             error_id = new_error_id()
-            logger.exception("inspection_failed id=%s error_id=%s", order.inspection_id, error_id)
+            logger.exception(
+                "inspection_failed inspection_id=%s error_id=%s", order.inspection_id, error_id
+            )
             return Failed(error_id)
         # The event loop may notice the deadline late; a verdict after it would be a late one.
         late = self._clock.monotonic_s() > order.deadline_s

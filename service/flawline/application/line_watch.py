@@ -103,8 +103,10 @@ def _undecidable(judged: Judged, fault: Reason) -> Judged:
 
 
 def _log(name: str, line: Line, change: AlarmChange) -> None:
-    fields = {"line": name, "alarm": change.alarm.value, "state": line.state.value}
+    alarm, state = change.alarm.value, line.state.value
     if change.raised:
-        logger.warning("alarm_raised", extra=fields | {"because": change.because})
+        logger.warning(
+            "alarm_raised line=%s alarm=%s state=%s: %s", name, alarm, state, change.because
+        )
     else:
-        logger.info("alarm_over", extra=fields)
+        logger.info("alarm_over line=%s alarm=%s state=%s", name, alarm, state)

@@ -20,6 +20,7 @@ from flawline.adapters.prometheus import (
 )
 from flawline.adapters.redis_queue import RedisQueue
 from flawline.application.fallback import FallbackQueue
+from flawline.application.inspection_log import InspectionLog
 from flawline.application.inspector import Inspector, InspectorLimits
 from flawline.application.lane import Lane
 from flawline.application.line_watch import LineWatch
@@ -228,6 +229,7 @@ def _inspector(
         intake=base.pools.intake,
         degraded=degraded,
         watch=watch,
+        log=InspectionLog(settings.log_inspections),
         traces=base.traces,
         publish=lambda inspection: _publish(base.statistics, feed, inspection),
         work=work,

@@ -114,7 +114,7 @@ async def serve(settings: FlawlineSettings) -> int:
 
     Raises StartupError.
     """
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.log_format)
     # They double the number of series, and nobody asks for them. It holds for the whole process, so it stands here.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)

@@ -37,7 +37,7 @@ async def work(settings: FlawlineSettings) -> int:
         raise StartupError(
             "A worker needs a queue that it shares: set FLAWLINE_QUEUE (--queue) to redis://..."
         )
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.log_format)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # as in `serve`
     door = Door.of(settings)
     base = Base.of(settings, traces_of(settings, "flawline-worker"))

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
+from flawline.settings.logs import LogSettings
 from flawline.settings.models import ModelSettings
 from flawline.settings.open_inference import OpenInferenceSettings
 from flawline.settings.traces import TraceSettings
@@ -19,7 +20,9 @@ from flawspec.opening import HIGHEST_MAX_PIXELS
 PREFIX = "FLAWLINE_"
 
 
-class FlawlineSettings(ModelSettings, OpenInferenceSettings, TraceSettings, WatchSettings):
+class FlawlineSettings(
+    ModelSettings, OpenInferenceSettings, TraceSettings, WatchSettings, LogSettings
+):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 
     model_config = SettingsConfigDict(
@@ -209,9 +212,6 @@ class FlawlineSettings(ModelSettings, OpenInferenceSettings, TraceSettings, Watc
     drain_timeout_s: float = Field(
         10.0, ge=0, le=600, description="How long stopping waits for accepted inspections."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="From which level on the log has events."
-    )
 
     @property
     def most_of_one_line(self) -> int:
@@ -234,11 +234,6 @@ class FlawlineSettings(ModelSettings, OpenInferenceSettings, TraceSettings, Watc
         if queue != "memory" and not queue.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must be memory, or begin with redis://, rediss:// or unix://")
         return queue
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _lower(cls, log_level: object) -> object:
-        return log_level.lower() if isinstance(log_level, str) else log_level
 
     @field_validator("lines", mode="before")
     @classmethod

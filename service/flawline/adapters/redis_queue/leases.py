@@ -134,7 +134,7 @@ class Leases:
         )
         self._turn += len(jobs)
         for job_id in dead:
-            logger.error("dead_letter job_id=%s error_id=%s", job_id.decode(), error_id)
+            logger.error("dead_letter inspection_id=%s error_id=%s", job_id.decode(), error_id)
         counts = {
             "leased": len(jobs),
             "reclaimed": reclaimed,

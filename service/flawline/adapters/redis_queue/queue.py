@@ -213,7 +213,9 @@ class RedisQueue:
                 await self._leases.resolve(lease, outcome_to_wire(outcome), reason)
             except RedisError as error:  # noqa: PERF203 - an outage ends no loop
                 if self._clock.monotonic_s() > lease.job.deadline_s:
-                    logger.warning("outcome_lost job_id=%s error=%s", lease.job.job_id, error)
+                    logger.warning(
+                        "outcome_lost inspection_id=%s error=%s", lease.job.job_id, error
+                    )
                     return
                 await asyncio.sleep(backoff.next_s())
             else:
