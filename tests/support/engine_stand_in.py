@@ -1,7 +1,8 @@
-"""Runs flawline with an engine that is slow, kills its process on a white picture, or fails on any but an empty frame
-while a file is there.
+"""Runs flawline with an engine that is slow, or that does something bad on a white picture.
 
-engine_stand_in.py slow=0.02|poison|fails_while=FILE ARGUMENTS...
+engine_stand_in.py slow=S|poison|stuck=S|failing=S ARGUMENTS...
+
+poison kills its process. stuck hangs for so many seconds. failing fails, and goes on to for so many seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import os
 import signal
 import sys
-from pathlib import Path
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +21,30 @@ from flawline.cli import main
 from flawline.core.values import RawOutput
 
 
-def install(behaviour: str) -> None:
-    infer = OnnxEngine.infer
-    fails_while = Path(behaviour.removeprefix("fails_while="))
+class Behaviour:
+    def __init__(self, words: str) -> None:
+        self._kind, _, seconds = words.partition("=")
+        self._seconds = float(seconds or 0)
+        self._fails_until_s = 0.0
+
+    async def act(self, images: NDArray[np.uint8]) -> None:
+        white = any(int(image.min()) == 255 for image in images)
+        if self._kind == "slow" or (self._kind == "stuck" and white):
+            await asyncio.sleep(self._seconds)
+        elif self._kind == "poison" and white:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._kind == "failing":
+            if white:
+                self._fails_until_s = time.monotonic() + self._seconds
+            if time.monotonic() < self._fails_until_s:
+                raise RuntimeError("the engine fails")
+
+
+def install(words: str) -> None:
+    infer, behaviour = OnnxEngine.infer, Behaviour(words)
 
     async def stand_in(engine: OnnxEngine, images: NDArray[np.uint8]) -> RawOutput:
-        if behaviour == "poison" and any(int(image.min()) == 255 for image in images):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if behaviour.startswith("slow="):
-            await asyncio.sleep(float(behaviour.removeprefix("slow=")))
-        fails = behaviour.startswith("fails_while=") and fails_while.exists()  # noqa: ASYNC240
-        if fails and images.any():
-            raise RuntimeError("the engine fails, as the test wants")
+        await behaviour.act(images)
         return await infer(engine, images)
 
     OnnxEngine.infer = stand_in

@@ -96,11 +96,11 @@ class FlawlineProcess:
 
 
 class ServerProcess(FlawlineProcess):
-    """`flawline serve`, ready."""
+    """`flawline serve`, ready; engine: as of WorkerProcess."""
 
-    def __init__(self, artifact: Path, **settings: str) -> None:
+    def __init__(self, artifact: Path, *, engine: str | None = None, **settings: str) -> None:
         super().__init__(
-            ["-m", "flawline", "serve", "--port", "0", "--grpc-port", "0"],
+            [*_program(engine), "serve", "--port", "0", "--grpc-port", "0"],
             r'"ready".*"rest": "(https?)://127\.0\.0\.1:(\d+)", "grpc": "127\.0\.0\.1:(\d+)"',
             artifact=str(artifact),
             **settings,
@@ -119,10 +119,8 @@ class WorkerProcess(FlawlineProcess):
     """
 
     def __init__(self, artifact: Path, *, engine: str | None = None, **settings: str) -> None:
-        script = str(Path(__file__).with_name("engine_stand_in.py"))
-        command = ["-m", "flawline"] if engine is None else [script, engine]
         super().__init__(
-            [*command, "worker", "--metrics-port", "0"],
+            [*_program(engine), "worker", "--metrics-port", "0"],
             r'"ready".*"worker": "(\S+)".*"metrics": "(http://127\.0\.0\.1:(\d+))"',
             artifact=str(artifact),
             **{"engine_threads": "1", "decode_threads": "1", **settings},
@@ -139,3 +137,8 @@ class WorkerProcess(FlawlineProcess):
     @property
     def ready_url(self) -> str:
         return f"{self.ready()[2]}/healthz/ready"
+
+
+def _program(engine: str | None) -> list[str]:
+    script = str(Path(__file__).with_name("engine_stand_in.py"))
+    return ["-m", "flawline"] if engine is None else [script, engine]

@@ -115,7 +115,12 @@ class Server:
         except (ConnectionError, TimeoutError, BusyLoadingError) as error:
             self.link.failed(error)
             raise
+        back = not self.link.up
         self.link.worked()
+        if back:
+            # A read that was open meanwhile may wait on a connection that died, for seconds more. So
+            # a read that fails says nothing of the server; commands do.
+            await self.blocking.connection_pool.disconnect()
         return reply
 
     async def close(self) -> None:

@@ -63,8 +63,7 @@ class Leases:
                 if leases:
                     return leases
                 await self._wait_for_bell(rung)
-            except RedisError as error:  # noqa: PERF203 - an outage ends no loop
-                self._server.link.failed(error)
+            except RedisError:  # noqa: PERF203 - an outage ends no loop
                 await asyncio.sleep(backoff.next_s())
             else:
                 backoff.reset()

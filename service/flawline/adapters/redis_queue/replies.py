@@ -65,8 +65,7 @@ class Replies:
                 )
                 if entry_ids := self._settle(news):
                     await self._server.commands.xdel(self.key, *entry_ids)
-            except RedisError as error:  # noqa: PERF203 - an outage ends no loop
-                self._server.link.failed(error)
+            except RedisError:  # noqa: PERF203 - an outage ends no loop
                 await asyncio.sleep(backoff.next_s())
             else:
                 backoff.reset()
