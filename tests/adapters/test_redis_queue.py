@@ -550,7 +550,9 @@ async def test_the_first_answer_under_a_key_is_that_of_all_apis(
 async def test_while_the_server_is_away_no_answer_is_found_or_kept() -> None:
     queue = RedisQueue(RedisQueueOptions("redis://127.0.0.1:1", 1, 1), CLOCK)
     answers = queue.answers(60.0)
+    assert await answers.claim("k", 1.0) is True
     assert await answers.find("k") is None
     answer = KeptAnswer("f", INSPECTION)
     assert await answers.keep("k", answer) == answer
+    await answers.release("k")
     await queue.close()

@@ -11,6 +11,7 @@ from rig import Rig
 
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.application.answer import KeptAnswer
+from flawline.application.idempotency import AnswerKey
 from flawline.core.errors import BadPicture, InvalidRequest, KeyReused
 from flawline.core.values import Verdict
 
@@ -142,6 +143,11 @@ class Elsewhere:
     def __init__(self, kept: KeptAnswer) -> None:
         self._kept = kept
 
+    async def claim(self, key: str, life_s: float) -> bool:
+        return True
+
+    async def release(self, key: str) -> None: ...
+
     async def find(self, key: str) -> KeptAnswer | None:
         return None
 
@@ -180,3 +186,40 @@ async def test_no_name_reaches_into_the_keys_of_another(rig: Rig) -> None:
     one = await rig.inspect(numbered(1), idempotency_key="k", line="b", caller='a", "x')
     other = await rig.inspect(numbered(2), idempotency_key='x", "k', line="b", caller="a")
     assert one.inspection_id != other.inspection_id
+
+
+async def test_another_process_that_works_on_the_answer_is_waited_for(rig: Rig) -> None:
+    (kept,) = [await rig.inspect(numbered(1))]
+    key = AnswerKey("", "default", "k").text
+    assert await rig.answers.claim(key, 60.0)
+    asking = rig.ask(numbered(1), idempotency_key="k")
+    hasty = rig.ask(numbered(1), idempotency_key="k", deadline_ms=100)
+    for _ in range(10):
+        await settle()
+        rig.clock.advance(0.02)
+    assert (await hasty).reasons[0].code == "deadline"
+    assert rig.engine.sizes == [1]
+    rig.engine.hold()
+    await rig.answers.release(key)
+    await settle()
+    rig.clock.advance(0.02)
+    await rig.engine.started.get()
+    rig.engine.release()
+    await settle()
+    assert (await asking).inspection_id != kept.inspection_id
+    await settle()
+    assert await rig.answers.claim(key, 60.0), "the claim was not ended"
+
+
+async def test_what_is_wrong_with_another_request_is_not_held_against_who_joined_it(
+    rig: Rig,
+) -> None:
+    rig.prepare.hold()
+    bad = rig.ask(truncated(), idempotency_key="k")
+    await settle()
+    good = rig.ask(numbered(1), idempotency_key="k")
+    await settle()
+    rig.prepare.release()
+    with pytest.raises(BadPicture):
+        await bad
+    assert (await good).verdict is Verdict.NOT_OK

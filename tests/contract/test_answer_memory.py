@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -73,3 +74,36 @@ async def test_all_apis_of_one_redis_know_it_by_one_name(redis: RedisProcess) ->
 async def test_its_name_lasts_as_long_as_what_it_keeps(make: Make) -> None:
     memory, other = make(), make()
     assert await memory.identity() == await memory.identity() != await other.identity()
+
+
+async def test_a_claim_is_that_of_one_until_it_ends(make: Make) -> None:
+    memory = make()
+    assert await memory.claim("k", 60.0) is True
+    assert await memory.claim("k", 60.0) is False
+    assert await memory.claim("another", 60.0) is True
+    await memory.release("k")
+    await memory.release("never claimed")
+    assert await memory.claim("k", 60.0) is True
+
+
+async def test_a_claim_of_the_dead_runs_out(make: Make) -> None:
+    memory = make()
+    assert await memory.claim("k", 0.05) is True
+    while not await memory.claim("k", 60.0):  # noqa: ASYNC110 - nothing tells of the end of a claim
+        await asyncio.sleep(0.01)
+
+
+async def test_a_claim_of_one_api_holds_for_all_and_only_it_may_end_it(
+    redis: RedisProcess,
+) -> None:
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    options = RedisQueueOptions(redis.url, 4, 4, namespace=namespace)
+    queues = [RedisQueue(options, SystemClock()) for _ in range(2)]
+    one, other = (queue.answers(600.0) for queue in queues)
+    assert await one.claim("k", 60.0) is True
+    await other.release("k")
+    assert await other.claim("k", 60.0) is False
+    await one.release("k")
+    assert await other.claim("k", 60.0) is True
+    for queue in queues:
+        await queue.close()

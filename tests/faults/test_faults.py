@@ -23,7 +23,7 @@ from swallowing_proxy import SwallowingProxy
 from flawline.adapters.redis_queue import RedisQueueOptions
 from flawline.application.inspector import InspectionRequest
 from flawline.application.job import Expired, Job, Judged
-from flawline.core.errors import NotReady
+from flawline.core.errors import KeyReused, NotReady
 from flawline.core.values import Inspection, Verdict
 
 KILLS = 20
@@ -179,6 +179,31 @@ async def test_a_network_that_swallows(start_redis: RedisStarter) -> None:
             assert set(seen) == {"deadline", "queue_unavailable"}
             proxy.heal()
             await line.until_served(20)
+
+
+@pytest.mark.timeout(120)
+async def test_a_repeat_at_another_api_joins_the_first(redis: RedisProcess, client: Redis) -> None:
+    options = options_for(redis.url)
+    async with SharedLine(options, batch_s=0.3) as one, SharedLine(options) as other:
+        one.hire(1)
+        await one.until_served(30)
+        before = await line_added(client, options)
+        asking = [
+            asyncio.create_task(line.inspect(7, idempotency_key="part 7"))
+            for line in (one, other, one, other)
+        ]
+        answers = await asyncio.gather(*asking)
+        assert len({answer.inspection_id for answer in answers}) == 1
+        assert await line_added(client, options) == before + 1
+        # It is counted once, by the api that had it done.
+        counted = [*one.telemetry.inspections, *other.telemetry.inspections]
+        assert sum(inspection.part_id == "7" for inspection in counted) == 1
+        with pytest.raises(KeyReused):
+            await other.inspect(8, idempotency_key="part 7")
+
+
+async def line_added(client: Redis, options: RedisQueueOptions) -> int:
+    return (await client.xinfo_stream(f"{options.namespace}:jobs:inline"))["entries-added"]
 
 
 @pytest.mark.timeout(120)

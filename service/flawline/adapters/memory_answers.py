@@ -19,7 +19,20 @@ class MemoryAnswers:
         self._clock = clock
         self._most = most
         self._identity = uuid.uuid4().hex
+        self._claimed_until_s: dict[str, float] = {}
         self._kept: dict[str, tuple[float, KeptAnswer]] = {}  # the oldest first
+
+    async def claim(self, key: str, life_s: float) -> bool:
+        """Whether the answer is the caller's to give now."""
+        self._forget_old()
+        if key in self._claimed_until_s:
+            return False
+        self._claimed_until_s[key] = self._clock.monotonic_s() + life_s
+        return True
+
+    async def release(self, key: str) -> None:
+        """End a claim."""
+        self._claimed_until_s.pop(key, None)
 
     async def find(self, key: str) -> KeptAnswer | None:
         """The answer kept under that key, if there is one."""
@@ -47,6 +60,8 @@ class MemoryAnswers:
 
     def _forget_old(self) -> None:
         now_s = self._clock.monotonic_s()
+        for key in [key for key, until_s in self._claimed_until_s.items() if until_s <= now_s]:
+            del self._claimed_until_s[key]
         while self._kept:
             key = next(iter(self._kept))
             if self._kept[key][0] > now_s:

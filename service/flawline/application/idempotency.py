@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from flawline.application.answer import KeptAnswer
-from flawline.application.deadline import within
+from flawline.application.deadline import pause, within
 from flawline.application.order import Order
 from flawline.application.ports import AnswerMemory, Clock
-from flawline.core.errors import KeyReused
+from flawline.core.errors import InspectionError, KeyReused
 from flawline.core.values import Inspection, Verdict
+
+# A claim is ended by whoever holds it; only one who died leaves it to its end.
+_CLAIM_OUTLIVES_S = 1.0
+_LOOK_AGAIN_S = 0.02
 
 Run = Callable[[Order], Coroutine[Any, Any, Inspection]]
 
@@ -42,9 +46,10 @@ class _Running:
 class Idempotency:
     """Runs each keyed order once.
 
-    A repeat joins the first while that runs, and gets its answer afterwards. The first goes on when
-    its caller has gone, until its own deadline. `Undefined` is no answer to keep: the next repeat
-    runs anew. Keys are those of a caller and a line: two callers, or two lines, may use the same.
+    A repeat joins the first while that runs, in this process or another that shares the memory, and
+    gets its answer afterwards. The first goes on when its caller has gone, until its own deadline.
+    `Undefined` is no answer to keep: the next repeat runs anew. Keys are those of a caller and a
+    line: two callers, or two lines, may use the same.
     """
 
     def __init__(self, memory: AnswerMemory, clock: Clock, run: Run) -> None:
@@ -52,6 +57,7 @@ class Idempotency:
         self._clock = clock
         self._run = run
         self._running: dict[str, _Running] = {}
+        self._errands: set[asyncio.Task[None]] = set()
 
     async def answer(self, order: Order, idempotency_key: str) -> Inspection:
         """The one answer. Raises KeyReused, DeadlinePassed, and what running raises."""
@@ -62,7 +68,12 @@ class Idempotency:
             return _same(kept.fingerprint, fingerprint, kept.inspection)
         while (running := self._running.get(key)) is not None:
             order.accepted(order.deadline_s)
-            inspection = await within(self._clock, order.deadline_s, _joined(running.task))
+            try:
+                inspection = await within(self._clock, order.deadline_s, _joined(running.task))
+            except InspectionError:
+                if running.fingerprint == fingerprint:
+                    raise
+                continue  # what was wrong with another request says nothing of this one
             _same(running.fingerprint, fingerprint, inspection)
             if inspection.verdict is not Verdict.UNDEFINED:
                 return inspection
@@ -80,12 +91,29 @@ class Idempotency:
         return await self._memory.identity()
 
     async def _run_and_keep(self, key: str, fingerprint: str, order: Order) -> Inspection:
-        inspection = await self._run(order)
-        if inspection.verdict is Verdict.UNDEFINED:
-            return inspection
-        answer = KeptAnswer(fingerprint, inspection)
-        kept = await within(self._clock, order.deadline_s, self._memory.keep(key, answer))
-        return _same(kept.fingerprint, fingerprint, kept.inspection)
+        await within(self._clock, order.deadline_s, self._claim(key, order))
+        try:
+            # Between the first look and the claim, another process may have answered.
+            kept = await within(self._clock, order.deadline_s, self._memory.find(key))
+            if kept is None:
+                inspection = await self._run(order)
+                if inspection.verdict is Verdict.UNDEFINED:
+                    return inspection
+                answer = KeptAnswer(fingerprint, inspection)
+                kept = await within(self._clock, order.deadline_s, self._memory.keep(key, answer))
+            return _same(kept.fingerprint, fingerprint, kept.inspection)
+        finally:
+            # The answer does not wait for it.
+            errand = asyncio.create_task(self._memory.release(key))
+            self._errands.add(errand)
+            errand.add_done_callback(self._errands.discard)
+
+    async def _claim(self, key: str, order: Order) -> None:
+        """Return once no other process works on the answer; whoever dies over it is waited out."""
+        life_s = order.deadline_s - self._clock.monotonic_s() + _CLAIM_OUTLIVES_S
+        while not await self._memory.claim(key, life_s):
+            order.accepted(order.deadline_s)
+            await pause(self._clock, _LOOK_AGAIN_S)
 
     def _ended(self, key: str, task: asyncio.Task[Inspection]) -> None:
         self._running.pop(key, None)

@@ -139,7 +139,18 @@ class LocalQueue(JobQueue, Protocol):
 
 
 class AnswerMemory(Protocol):
-    """Answers kept under idempotency keys, for a set time."""
+    """Answers kept under idempotency keys, for a set time, and who is about to give one."""
+
+    async def claim(self, key: str, life_s: float) -> bool:
+        """Whether the answer is ours to give now; False while another process works on it.
+
+        Ends by itself after `life_s`, so that nobody waits for one who died.
+        """
+        ...
+
+    async def release(self, key: str) -> None:
+        """Our claim has ended; harmless when it had already."""
+        ...
 
     async def find(self, key: str) -> KeptAnswer | None:
         """The answer kept under that key, if there is one."""

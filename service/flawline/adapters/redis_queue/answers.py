@@ -23,6 +23,25 @@ class RedisAnswers:
         self._server = server
         self._keys = keys
         self._life_ms = round(life_s * 1000)
+        self._name = uuid.uuid4().hex
+
+    async def claim(self, key: str, life_s: float) -> bool:
+        """Whether the answer is ours to give now; while the server is away it is."""
+        try:
+            claimed = await self._server.commands.set(
+                self._keys.claim(key), self._name, px=max(1, round(life_s * 1000)), nx=True
+            )
+        except RedisError as error:
+            logger.warning("answer_not_claimed error=%s", error)
+            return True
+        return bool(claimed)
+
+    async def release(self, key: str) -> None:
+        """End our claim, and never that of another, who may have it once ours ran out."""
+        try:
+            await self._server.run("release_claim", self._keys.claim(key), self._name)
+        except RedisError as error:
+            logger.warning("answer_not_released error=%s", error)
 
     async def find(self, key: str) -> KeptAnswer | None:
         """The answer kept under that key, if there is one."""

@@ -12,6 +12,7 @@
     <ns>:memory           string    names what is kept under `answer`; gone when Redis has lost its data
     <ns>:inspections      stream    finished inspections for whoever watches, the last so many
     <ns>:ticket:<sha256>  string    how an inspection stands whose caller comes back; as long as that is set
+    <ns>:claim:<sha256>   string    which api works on that answer; lives a little beyond its deadline
     <ns>:replies:<api>    stream    outcomes for one api process; deleted once read, gone with disuse
     <ns>:resolved         list      moments of the last outcomes, for the drain rate
     <ns>:workers          zset      what the workers serve, by the moment at which that is stale
@@ -83,6 +84,10 @@ class Keys:
     def ticket(self, key: str) -> str:
         """An inspection that a caller comes back for."""
         return f"{self.namespace}:ticket:{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def claim(self, key: str) -> str:
+        """Who gives the answer under an idempotency key."""
+        return f"{self.namespace}:claim:{hashlib.sha256(key.encode()).hexdigest()}"
 
     def replies(self, api: str) -> str:
         """The outcomes for one api process."""
