@@ -1,4 +1,4 @@
-"""Command line of the science: train, export, evaluate, report, calibrate, crossval, info, split."""
+"""Command line of the science: train, export, evaluate, report, calibrate, crossval, ablate, info, split."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from flawspec.errors import FlawspecError
 from mobilemamba.annotations import DatasetError
 from mobilemamba.calibrate import CalibrationError
 from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.commands.ablating import ablate
 from mobilemamba.commands.data import split
 from mobilemamba.commands.measuring import evaluate, info, report
 from mobilemamba.commands.thresholds import calibrate, crossval
@@ -35,7 +36,7 @@ def commands() -> None:
     """Train, measure and export MobileMamba detectors."""
 
 
-for command in (train, export, evaluate, report, calibrate, crossval, info, split):
+for command in (train, export, evaluate, report, calibrate, crossval, ablate, info, split):
     commands.add_command(command)
 
 

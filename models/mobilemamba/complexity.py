@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from mobilemamba.detector import Detector
+from mobilemamba.evaluate import Predict
 from mobilemamba.export import artifact_predictor, textured_pictures, to_onnx
 from mobilemamba.wrapper import ArtifactNetwork
 
@@ -43,7 +47,13 @@ def onnx_times_ms(
         predictors.append(
             artifact_predictor(to_onnx(network, height_px, width_px).SerializeToString(), threads=1)
         )
-    picture = textured_pictures(1, height_px, width_px, seed=0)
+    return times_ms(predictors, textured_pictures(1, height_px, width_px, seed=0), rounds)
+
+
+def times_ms(
+    predictors: Sequence[Predict], picture: NDArray[np.uint8], rounds: int = 30
+) -> list[float]:
+    """Median time of each for one picture, taken in turns, so that what else the machine does meets all of them."""
     times: list[list[float]] = [[] for _ in predictors]
     for _ in range(rounds + 3):
         for own, predict in zip(times, predictors, strict=True):

@@ -192,3 +192,18 @@ def test_mixed_precision_computes_in_bfloat16_and_learns_in_float32(
     assert kinds == {torch.bfloat16}
     assert {p.dtype for p in mixed.network.parameters()} == {torch.float32}
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_one_class_alone_is_learned_with_both_contrasts(config_file, tmp_path: Path) -> None:
+    config = config_file("[contrast]\nbackground_weight = 0.5\nprediction_weight = 0.5\n", count=4)
+    path = tmp_path / "run-data" / "annotations.json"
+    content = json.loads(path.read_text())
+    content["categories"] = content["categories"][:1]
+    for entry in content["annotations"]:
+        entry["category_id"] = 0
+    path.write_text(json.dumps(content))
+    recorder = Recorder(epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        trainer(config, tmp_path / "run").run(recorder.observer())
+    assert set(recorder.reports[0].losses) >= {"background", "predictions"}
+    assert all(0 <= value < 1000 for value in recorder.reports[0].losses.values())

@@ -1,0 +1,174 @@
+"""The same run with one part changed at a time, over several seeds: what each part is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mobilemamba.config import RunConfig
+from mobilemamba.sets import load_sets
+from mobilemamba.train import LAST, METRICS, Observer, Trainer
+
+RUN, RESULT, TABLE = "run.json", "ablation.json", "ablation.md"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What all runs of an ablation share; a smaller one than a release's is fine if the table says so.
+
+    Attributes:
+        seeds: of the runs of each variant.
+        epochs: of each run; None for the configuration's.
+        contrast_weight: of each contrast where it is on.
+    """
+
+    seeds: tuple[int, ...]
+    epochs: int | None = None
+    contrast_weight: float = 0.25
+
+
+def variants(config: RunConfig, weight: float) -> dict[str, RunConfig]:
+    """By name; all but the last two have both branches of the global part."""
+
+    def contrast(background: float, prediction: float) -> RunConfig:
+        changed = dataclasses.replace(
+            config.contrast, background_weight=background, prediction_weight=prediction
+        )
+        return dataclasses.replace(config, contrast=changed)
+
+    plain = contrast(0.0, 0.0)
+    return {
+        "no contrast": plain,
+        "contrast 1 (background)": contrast(weight, 0.0),
+        "contrast 2 (wrong predictions)": contrast(0.0, weight),
+        "both contrasts": contrast(weight, weight),
+        "no contrast, scan replaced by 7x7 depthwise": dataclasses.replace(
+            plain, model=dataclasses.replace(config.model, scan=False)
+        ),
+        "no contrast, wavelet branch off": dataclasses.replace(
+            plain, model=dataclasses.replace(config.model, wavelet=False)
+        ),
+    }
+
+
+def ablate(
+    config: RunConfig,
+    protocol: Protocol,
+    names: Sequence[str],
+    folder: Path,
+    device: torch.device,
+    observer: Callable[[str, int], Observer],
+) -> Path:
+    """Run what is not yet done, seed by seed, and write JSON and a table; returns the table's path.
+
+    The table is written after every run, of what is there. Each run leaves ``run.json`` with everything it
+    depends on, its metrics and its last checkpoint, from which it goes on when it was cut.
+
+    Args:
+        config: of every run, but for what is varied.
+        protocol: seeds and epochs.
+        names: of the variants, see `variants`.
+        folder: one sub-folder a run.
+        device: to compute on.
+        observer: who watches the run of a variant with a seed.
+
+    Raises:
+        TrainingError, CheckpointError, DatasetError: see `Trainer`.
+    """
+    sets = load_sets(config)
+    known = variants(config, protocol.contrast_weight)
+    runs: list[dict[str, Any]] = []
+    for seed in protocol.seeds:
+        for name in names:
+            run = _with_protocol(known[name], protocol, seed)
+            place = folder / f"{_slug(name)}-seed-{seed}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / RUN).write_text(json.dumps(dataclasses.asdict(run), indent=1), "utf-8")
+            trainer = Trainer(run, place, device, sets=sets)
+            if (place / LAST).exists():
+                trainer.resume(place / LAST)
+            trainer.run(observer(name, seed))
+            runs.append({"variant": name, "seed": seed, **_best(place / METRICS)})
+            _write(folder, config, protocol, names, runs)
+    return folder / TABLE
+
+
+def _with_protocol(config: RunConfig, protocol: Protocol, seed: int) -> RunConfig:
+    """The run of one seed; its digest is of everything in it, so that no checkpoint of another is taken for its own."""
+    epochs = protocol.epochs or config.training.epochs
+    training = dataclasses.replace(config.training, epochs=epochs)
+    run = dataclasses.replace(config, seed=seed, training=training)
+    text = json.dumps(dataclasses.asdict(run), sort_keys=True)
+    return dataclasses.replace(run, sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def _best(path: Path) -> dict[str, Any]:
+    """The metrics of the epoch that a release would take, and its number."""
+    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    measured = [line for line in lines if line["metrics"]]
+    best = max(measured, key=lambda line: line["metrics"]["map50"])
+    return {"epoch": best["epoch"], "metrics": best["metrics"]}
+
+
+def _write(
+    folder: Path,
+    config: RunConfig,
+    protocol: Protocol,
+    names: Sequence[str],
+    runs: list[dict[str, Any]],
+) -> None:
+    document = {
+        "config_sha256": config.sha256,
+        "validation": f"{config.val.name} {config.val.split}",
+        "input_px": [config.input.width_px, config.input.height_px],
+        "epochs": protocol.epochs or config.training.epochs,
+        "contrast_weight": protocol.contrast_weight,
+        "seeds": list(protocol.seeds),
+        "runs": runs,
+    }
+    (folder / RESULT).write_text(json.dumps(document, indent=1), "utf-8")
+    (folder / TABLE).write_text(table(document, names), "utf-8")
+
+
+def table(document: dict[str, Any], names: Sequence[str]) -> str:
+    """Markdown: mean and standard deviation over seeds of each variant that has runs."""
+    width, height = document["input_px"]
+    lines = [
+        f"{document['validation']}, {width}x{height} px, {document['epochs']} epochs, seeds "
+        f"{', '.join(map(str, document['seeds']))}, contrast weight {document['contrast_weight']:g}; mean ± standard "
+        "deviation of the best epoch's averaged weights.",
+        "",
+        "| variant | runs | mAP50 | mAP50-95 | mAP50 small | medium | large |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in names:
+        own = [run["metrics"] for run in document["runs"] if run["variant"] == name]
+        if own:
+            figures = (
+                spread([m[key] for m in own])
+                for key in ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
+            )
+            lines.append(f"| {name} | {len(own)} | {' | '.join(figures)} |")
+    return "\n".join(lines) + "\n"
+
+
+def spread(values: Sequence[float]) -> str:
+    """``0.671 ± 0.004``; the mean alone of one value, a dash where there is none."""
+    there = [v for v in values if v is not None and not math.isnan(v)]
+    if not there:
+        return "–"
+    mean = f"{statistics.fmean(there):.3f}"
+    return f"{mean} ± {statistics.stdev(there):.3f}" if len(there) > 1 else mean
+
+
+def _slug(name: str) -> str:
+    return "-".join("".join(c if c.isalnum() else " " for c in name).split())
