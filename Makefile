@@ -26,7 +26,7 @@ generate = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_ou
 	  rm $(1)/$(OPEN_INFERENCE)_pb2.py.made
 
 .DEFAULT_GOAL := help
-.PHONY: run test check train proto clean help python
+.PHONY: run test check train proto images-test clean help python
 
 run: $(VENV)/serving ## serve on loopback and inspect a sample frame; ARGS=--once ends after the answer
 	@$(BIN)/flawline demo $(ARGS)
@@ -50,12 +50,16 @@ train: $(VENV)/training ## train CONFIG=models/configs/nano-neu.toml into OUT=ru
 proto: $(VENV)/testing ## make the gRPC code anew from proto/
 	@$(call generate,service)
 
+# Some minutes, some gigabytes under /var/tmp; as root where no Docker engine runs. Each is a script that can be run by itself.
+images-test: $(VENV)/testing ## build the images, run them, compose and the manifests for real
+	@set -e; for proof in lint serving sbom compose kube upgrade arm64 cuda; do docker/prove/$$proof; done; k8s/prove; docker/prove/off
+
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) .cache build dist inspected
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 python:
 	@command -v $(PYTHON) >/dev/null || { \

@@ -23,45 +23,63 @@ need() { # debian packages, where they are missing
   fi
 }
 
-# An engine of our own, without networks: what runs in it uses the host's, on loopback.
+netns=flawline-prove
+
+# engine [isolated]: an engine of our own. Without networks (what runs in it uses the host's, on loopback), or with them, inside a
+# network namespace that is thrown away afterwards with every bridge and rule that the engine made in it.
 engine() {
-  if docker info >/dev/null 2>&1; then return; fi
-  need docker.io
+  local wanted=${1:-host}
+  if docker info >/dev/null 2>&1 && [[ ! -f $work/docker.pid ]]; then return; fi
+  need docker.io iptables
   mkdir -p "$work"
   export DOCKER_HOST=unix://$work/docker.sock DOCKER_BUILDKIT=1
   PATH=/usr/bin:/usr/sbin:$PATH # Debian's client is the one that belongs to Debian's engine
-  if ! docker info >/dev/null 2>&1; then
-    dockerd --data-root "$work/data" --exec-root "$work/exec" -H "$DOCKER_HOST" -p "$work/docker.pid" --bridge=none \
-      --iptables=false --ip6tables=false --ip-forward=false --storage-driver overlay2 >"$work/dockerd.log" 2>&1 &
-    until docker info >/dev/null 2>&1; do
-      kill -0 $! 2>/dev/null || fail "the Docker engine did not start: $(tail -3 "$work/dockerd.log")"
-      sleep 0.2
-    done
+  if [[ $(cat "$work/network" 2>/dev/null) != "$wanted" ]]; then engine_off; fi
+  if docker info >/dev/null 2>&1; then return; fi
+  echo "$wanted" >"$work/network"
+  local options=(--data-root "$work/data" --exec-root "$work/exec" -H "$DOCKER_HOST" -p "$work/docker.pid" --storage-driver overlay2)
+  if [[ $wanted == isolated ]]; then
+    ip netns list | grep -q "^$netns" || ip netns add "$netns"
+    inside ip link set lo up
+    inside dockerd "${options[@]}" >"$work/dockerd.log" 2>&1 &
+  else
+    dockerd "${options[@]}" --bridge=none --iptables=false --ip6tables=false --ip-forward=false >"$work/dockerd.log" 2>&1 &
   fi
+  until docker info >/dev/null 2>&1; do
+    kill -0 $! 2>/dev/null || fail "the Docker engine did not start: $(tail -3 "$work/dockerd.log")"
+    sleep 0.2
+  done
 }
 
-engine_off() { # only the one that we started
+inside() { nsenter --net="/run/netns/$netns" "$@"; } # run where an isolated engine's published ports are
+
+engine_off() { # only one that we started
   [[ -f $work/docker.pid ]] || return 0
   kill "$(<"$work/docker.pid")" 2>/dev/null || true
   while [[ -f $work/docker.pid ]]; do sleep 0.2; done
   umount "$work/exec/netns/default" 2>/dev/null || true
+  ip netns del "$netns" 2>/dev/null || true
 }
 
 mirror() { awk '/^URIs/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources; }
 
-# rootfs NAME PACKAGES: a Debian file system with this machine's certificates, packed as an image
+# standin NAME PACKAGES [ENTRYPOINT]: a Debian file system with this machine's certificates, as an image of that name
 standin() {
-  local name=$1 packages=$2 root
+  local name=$1 packages=$2 entrypoint=${3:-} root packed
   if docker image inspect "$name" >/dev/null 2>&1; then return; fi
-  need debootstrap
-  root=$(mktemp -d -p "$work")
-  debootstrap --variant=minbase --include="$packages" bookworm "$root" "$(mirror)" >"$work/debootstrap.log" 2>&1 ||
-    fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
-  cp /etc/ssl/certs/ca-certificates.crt "$root/etc/machine-ca.crt"
-  printf '[global]\ncert=/etc/machine-ca.crt\n' >"$root/etc/pip.conf"
-  rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/doc/* "$root"/usr/share/locale/*
-  tar -C "$root" -c . | docker import --change 'CMD ["/bin/sh"]' - "$name" >/dev/null
-  rm -rf "$root"
+  packed=$work/$(tr ',/:' '---' <<<"$packages").tar
+  if [[ ! -f $packed ]]; then
+    need debootstrap
+    root=$(mktemp -d -p "$work")
+    debootstrap --variant=minbase --include="$packages" bookworm "$root" "$(mirror)" >"$work/debootstrap.log" 2>&1 ||
+      fail "debootstrap: $(tail -3 "$work/debootstrap.log")"
+    cp /etc/ssl/certs/ca-certificates.crt "$root/etc/machine-ca.crt"
+    printf '[global]\ncert=/etc/machine-ca.crt\n' >"$root/etc/pip.conf"
+    rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,locale}/*
+    tar -C "$root" -cf "$packed.partial" . && mv "$packed.partial" "$packed"
+    rm -rf "$root"
+  fi
+  docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' --change "${entrypoint:-CMD [\"/bin/sh\"]}" "$packed" "$name" >/dev/null
 }
 
 # The base of our images: BASE from the environment, the real one where it can be pulled, else a stand-in.

@@ -1,0 +1,60 @@
+"""What the pages on images, Kubernetes and boards say, held against the files that they speak of."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROOFS = ROOT / "docker" / "prove"
+
+
+@pytest.mark.parametrize("script", ["docs/make_edge_sheet.py", "k8s/make_rules.py"])
+def test_what_is_made_from_the_repository_is_up_to_date(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_dockerfile_has_the_targets_that_the_page_lists() -> None:
+    page = (ROOT / "docs" / "containers.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE))
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text("utf-8")
+    assert listed == {"serving", "cuda", "edge", "train"}
+    assert listed <= set(re.findall(r"^FROM \S+ AS ([a-z]+)$", dockerfile, re.MULTILINE))
+
+
+def test_the_pages_list_the_components_and_overlays_that_there_are() -> None:
+    page = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    for folder in ("components", "overlays"):
+        there = {path.name for path in (ROOT / "k8s" / folder).iterdir() if path.is_dir()}
+        assert there <= set(re.findall(r"`([a-z-]+)`", page))
+
+
+def test_streams_and_group_of_the_scaler_are_those_of_the_queue() -> None:
+    from flawline.adapters.redis_queue.keys import GROUP, Keys
+    from flawline.core.priority import Priority
+
+    scaler = yaml.safe_load(
+        (ROOT / "k8s" / "components" / "keda" / "scaled-object.yaml").read_text("utf-8")
+    )
+    triggers = [trigger["metadata"] for trigger in scaler["spec"]["triggers"]]
+    streams = {Keys("flawline").jobs(priority) for priority in Priority}
+    assert {trigger["stream"] for trigger in triggers} == streams
+    assert {trigger["consumerGroup"] for trigger in triggers} == {GROUP}
+    kinds = [{"lagCount", "pendingEntriesCount"} & set(trigger) for trigger in triggers]
+    assert all(len(kind) == 1 for kind in kinds)
+
+
+def test_every_proof_is_run_by_make_or_ci() -> None:
+    proofs = {p.name for p in PROOFS.iterdir() if not p.suffix and p.stat().st_mode & 0o100}
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (listed,) = re.findall(r"for proof in ([a-z0-9 ]+);", makefile)
+    elsewhere = {"off", "oldest", "version"}  # `off` ends; the others are called by lint and by CI
+    assert proofs - elsewhere == set(listed.split())
