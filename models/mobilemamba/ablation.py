@@ -19,6 +19,8 @@ from mobilemamba.sets import load_sets
 from mobilemamba.train import LAST, METRICS, Observer, Trainer
 
 RUN, RESULT, TABLE = "run.json", "ablation.json", "ablation.md"
+FIGURES = ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
+COLUMNS = ("variant", "runs", "mAP50", "mAP50-95", "mAP50 small", "medium", "large")
 
 
 @dataclass(frozen=True)
@@ -141,24 +143,33 @@ def _write(
 
 def table(document: dict[str, Any], names: Sequence[str]) -> str:
     """Markdown: mean and standard deviation over seeds of each variant that has runs."""
+    lines = [protocol_line(document), "", _line(COLUMNS), _line(["---"] * len(COLUMNS))]
+    return "\n".join([*lines, *map(_line, rows(document, names))]) + "\n"
+
+
+def protocol_line(document: dict[str, Any]) -> str:
+    """How the figures of `rows` came about."""
     width, height = document["input_px"]
-    lines = [
+    return (
         f"{document['validation']}, {width}x{height} px, {document['epochs']} epochs, seeds "
         f"{', '.join(map(str, document['seeds']))}, contrast weight {document['contrast_weight']:g}; mean ± standard "
-        "deviation of the best epoch's averaged weights.",
-        "",
-        "| variant | runs | mAP50 | mAP50-95 | mAP50 small | medium | large |",
-        "|---|---|---|---|---|---|---|",
-    ]
+        "deviation of the best epoch's averaged weights."
+    )
+
+
+def rows(document: dict[str, Any], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Cells under `COLUMNS`, one row for each variant that has runs."""
+    found = []
     for name in names:
         own = [run["metrics"] for run in document["runs"] if run["variant"] == name]
         if own:
-            figures = (
-                spread([m[key] for m in own])
-                for key in ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
-            )
-            lines.append(f"| {name} | {len(own)} | {' | '.join(figures)} |")
-    return "\n".join(lines) + "\n"
+            figures = (spread([m[key] for m in own]) for key in FIGURES)
+            found.append((name, str(len(own)), *figures))
+    return found
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def spread(values: Sequence[float]) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mobilemamba.evaluate import Metrics
 from mobilemamba.operating_point import ClassMatches, OperatingPoint
 
 DASHES = ("-", "--", "-.", ":")  # colour is not the only sign
@@ -30,6 +33,43 @@ def precision_recall_figure(
     axes.legend(title="class (boxes)", fontsize=8)
     axes.set_title("Precision and recall at IoU 0.5; dots: the released thresholds")
     return figure
+
+
+def precision_figure(metrics: Metrics) -> Figure:
+    """AP at IoU 0.5 of each class, and by the size of the true boxes."""
+    sizes = {
+        "small (< 32² px)": metrics.map50_small,
+        "medium (< 96² px)": metrics.map50_medium,
+        "large": metrics.map50_large,
+    }
+    figure = Figure(figsize=(8, 1.2 + 0.3 * len(metrics.ap50)), layout="constrained")
+    for place, (title, values) in enumerate((("by class", metrics.ap50), ("by size", sizes))):
+        axes = figure.add_subplot(
+            1, 2, place + 1, title=title, xlim=(0, 1.12), xlabel="AP at IoU 0.5"
+        )
+        heights = [0.0 if math.isnan(v) else v for v in values.values()]
+        bars = axes.barh(list(values), heights, color=f"C{place}")
+        axes.bar_label(bars, [_shown(v) for v in values.values()], padding=3, fontsize=8)
+        axes.invert_yaxis()
+    return figure
+
+
+def curves_figure(curves: dict[str, list[tuple[int, float]]]) -> Figure:
+    """mAP50 on validation over epochs, a line for each name."""
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="epoch", ylabel="mAP50 on validation")
+    for i, (name, points) in enumerate(curves.items()):
+        epochs, values = zip(*points, strict=True)
+        axes.plot(epochs, values, DASHES[i % len(DASHES)], marker=".", color=f"C{i}", label=name)
+    axes.set_ylim(0, 1)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    axes.set_title("Learning curves")
+    return figure
+
+
+def _shown(value: float) -> str:
+    return "none" if math.isnan(value) else f"{value:.3f}"
 
 
 def confusion_figure(names: tuple[str, ...], table: NDArray[np.int64]) -> Figure:

@@ -1,12 +1,13 @@
-"""A page about an artifact on a data set: figures, and pictures of its worst mistakes. HTML with PNG files beside it.
+"""A page about an artifact on a data set: figures, tables, and pictures of its worst mistakes. HTML and PNG files.
 
-The page shows pictures of the data set, so it goes where those may go.
+Where the data set's pictures may not go, the page can be made of figures and tables alone.
 """
 
 from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,16 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from flawspec.manifest import ArtifactManifest
-from mobilemamba.confusion import Mistake, find_mistakes
+from mobilemamba.comparison import Table, ablation_table, curves, peer_table
+from mobilemamba.confusion import Mistake, Mistakes, find_mistakes
 from mobilemamba.dataset import Dataset
-from mobilemamba.evaluate import Metrics
-from mobilemamba.figures import confusion_figure, precision_recall_figure, score_figure
+from mobilemamba.figures import (
+    confusion_figure,
+    curves_figure,
+    precision_figure,
+    precision_recall_figure,
+    score_figure,
+)
 from mobilemamba.operating_point import at_threshold, match
 from mobilemamba.release import ArtifactReport
 
@@ -32,40 +39,103 @@ STYLE = (
 )
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a page holds beside the artifact's own figures.
+
+    Attributes:
+        mistakes: the worst mistakes, as pictures of the data set.
+        ablation: ``ablation.json`` of `mobilemamba ablate`.
+        peers: ``result.json`` files of `benchmarks/detectors`.
+        curves: ``metrics.jsonl`` files of runs, ours or peers'.
+    """
+
+    mistakes: bool = True
+    ablation: Path | None = None
+    peers: tuple[Path, ...] = ()
+    curves: tuple[Path, ...] = ()
+
+
 def write_report(
-    folder: Path, manifest: ArtifactManifest, dataset: Dataset, report: ArtifactReport, title: str
+    folder: Path,
+    manifest: ArtifactManifest,
+    dataset: Dataset,
+    report: ArtifactReport,
+    title: str,
+    contents: Contents = Contents(),
 ) -> Path:
-    """Write ``report.html`` and its pictures into `folder`; returns the page's path."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write ``report.html`` and its pictures into `folder`; returns the page's path.
+
+    Raises:
+        DatasetError: a file that `contents` names is something else.
+    """
     names = manifest.labels.names
+    name = f"{manifest.model_name} {manifest.model_version}"
+    tables = [_classes(manifest, dataset, report)]
+    if contents.peers:
+        tables.append(peer_table(name, report.metrics, contents.peers))
+    if contents.ablation is not None:
+        tables.append(ablation_table(contents.ablation))
     matches = match(dataset, report.detections)
     points = tuple(
         at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)
     )
     mistakes = find_mistakes(dataset, report.detections, manifest.score_thresholds)
-    figures: dict[str, Callable[[], Figure]] = {
-        "precision-recall.png": lambda: precision_recall_figure(names, matches, points),
-        "confusion.png": lambda: confusion_figure(names, mistakes.table),
-        "scores.png": lambda: score_figure(names, matches, points),
+    lines = curves(contents.curves)
+    figures: dict[str, tuple[str, Callable[[], Figure]]] = {
+        "precision.png": ("Average precision", lambda: precision_figure(report.metrics)),
+        "precision-recall.png": (
+            "Precision and recall",
+            lambda: precision_recall_figure(names, matches, points),
+        ),
+        "confusion.png": ("Confusion", lambda: confusion_figure(names, mistakes.table)),
+        "scores.png": ("Scores", lambda: score_figure(names, matches, points)),
     }
-    for name, draw in figures.items():
-        draw().savefig(folder / name, dpi=110)
+    if lines:
+        figures["curves.png"] = ("Learning curves", lambda: curves_figure(lines))
+    folder.mkdir(parents=True, exist_ok=True)
+    for file_name, (_, draw) in figures.items():
+        draw().savefig(folder / file_name, dpi=110)
+    sections = [_picture(heading, file_name) for file_name, (heading, _) in figures.items()]
+    if contents.mistakes:
+        sections += _mistakes(folder, names, mistakes)
+    sections[1:1] = [_html_table(table) for table in tables]
+    path = folder / "report.html"
+    path.write_text(_page(name, title, report, sections), "utf-8")
+    return path
+
+
+def _classes(manifest: ArtifactManifest, dataset: Dataset, report: ArtifactReport) -> Table:
+    found = zip(
+        manifest.labels.names,
+        match(dataset, report.detections),
+        manifest.score_thresholds,
+        strict=True,
+    )
+    rows = []
+    for name, matches, threshold in found:
+        p = at_threshold(matches, threshold)
+        values = (report.metrics.ap50[name], p.threshold, p.precision, p.recall)
+        rows.append((name, str(matches.boxes), *(f"{v:.3f}" for v in values)))
+    columns = ("class", "boxes", "AP50", "threshold", "precision", "recall")
+    return Table("Classes", "At the released thresholds, IoU 0.5.", columns, tuple(rows))
+
+
+def _mistakes(folder: Path, names: tuple[str, ...], mistakes: Mistakes) -> list[str]:
     sheet(mistakes.misses[:WORST], names, TRUE).save(folder / "misses.png")
     sheet(mistakes.false_alarms[:WORST], names, REPORTED).save(folder / "false-alarms.png")
-    rows = [
-        (
-            name,
-            str(m.boxes),
-            *(f"{v:.3f}" for v in (report.metrics.ap50[name], p.threshold, p.precision, p.recall)),
-        )
-        for name, m, p in zip(names, matches, points, strict=True)
+    return [
+        _picture(
+            f"Worst misses ({len(mistakes.misses)} in all)",
+            "misses.png",
+            "Thick green: the flaw that was missed. The figure is the best score that overlapped it.",
+        ),
+        _picture(
+            f"Worst false alarms ({len(mistakes.false_alarms)} in all)",
+            "false-alarms.png",
+            "Thick red: what was reported. Thin green: the true boxes.",
+        ),
     ]
-    text = _page(
-        manifest, title, report.metrics, rows, (len(mistakes.misses), len(mistakes.false_alarms))
-    )
-    path = folder / "report.html"
-    path.write_text(text, "utf-8")
-    return path
 
 
 def sheet(mistakes: tuple[Mistake, ...], names: tuple[str, ...], colour: str) -> Image.Image:
@@ -94,35 +164,29 @@ def _tile(mistake: Mistake, colour: str) -> Image.Image:
     return tile
 
 
-def _page(
-    manifest: ArtifactManifest,
-    title: str,
-    metrics: Metrics,
-    rows: list[tuple[str, ...]],
-    mistakes: tuple[int, int],
-) -> str:
-    head = "".join(
-        f"<th>{h}</th>" for h in ("class", "boxes", "AP50", "threshold", "precision", "recall")
-    )
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th>{html.escape(c)}</th>" for c in table.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in r) + "</tr>" for r in rows
+        "<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in table.rows
     )
-    name = html.escape(f"{manifest.model_name} {manifest.model_version}")
-    by_size = f"small {metrics.map50_small:.3f}, medium {metrics.map50_medium:.3f}, large {metrics.map50_large:.3f}"
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>
-<h1>{name}</h1>
-<p>On {html.escape(title)}: mAP50 <b>{metrics.map50:.3f}</b>, mAP50-95 {metrics.map50_95:.3f};
-mAP50 by box area: {by_size}.</p>
-<table><tr>{head}</tr>{body}</table>
-<h2>Precision and recall</h2><img src="precision-recall.png" alt="Precision over recall for each class">
-<h2>Confusion</h2><img src="confusion.png" alt="True class by reported class">
-<h2>Scores</h2><img src="scores.png" alt="Histograms of scores of hits and false alarms">
-<h2>Worst misses ({mistakes[0]} in all)</h2>
-<p>Thick green: the flaw that was missed. The figure is the best score that overlapped it.</p>
-<img src="misses.png" alt="Pictures of missed flaws">
-<h2>Worst false alarms ({mistakes[1]} in all)</h2>
-<p>Thick red: what was reported. Thin green: the true boxes.</p>
-<img src="false-alarms.png" alt="Pictures of false alarms">
-</html>
-"""
+    return (
+        f"<h2>{html.escape(table.heading)}</h2><p>{html.escape(table.note)}</p>\n"
+        f"<table><tr>{head}</tr>{body}</table>"
+    )
+
+
+def _picture(heading: str, file_name: str, note: str = "") -> str:
+    title = html.escape(heading)
+    words = f"<p>{html.escape(note)}</p>" if note else ""
+    return f'<h2>{title}</h2>{words}\n<img src="{file_name}" alt="{title}">'
+
+
+def _page(name: str, title: str, report: ArtifactReport, sections: list[str]) -> str:
+    m = report.metrics
+    shown = html.escape(name)
+    by_size = f"small {m.map50_small:.3f}, medium {m.map50_medium:.3f}, large {m.map50_large:.3f}"
+    return (
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{shown}</title><style>{STYLE}</style>\n'
+        f"<h1>{shown}</h1>\n<p>On {html.escape(title)}: mAP50 <b>{m.map50:.3f}</b>, mAP50-95 {m.map50_95:.3f};\n"
+        f"mAP50 by box area: {by_size}.</p>\n" + "\n".join(sections) + "\n</html>\n"
+    )

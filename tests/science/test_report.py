@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from flawspec.labels import LabelSet
+from mobilemamba.annotations import DatasetError
 from mobilemamba.confusion import find_mistakes
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, measure
 from mobilemamba.release import ArtifactReport
-from mobilemamba.report import sheet, write_report
+from mobilemamba.report import Contents, sheet, write_report
 
 PIT, SCRATCH = 0, 1
 LEFT, RIGHT, LOW = [10.0, 10, 40, 40], [60.0, 10, 90, 40], [20.0, 60, 80, 90]
@@ -71,7 +74,7 @@ def test_the_page_and_its_pictures(tmp_path: Path) -> None:
     assert "val &amp; more" in text
     assert "Worst misses (2 in all)" in text
     pictures = {p.name for p in page.parent.glob("*.png")}
-    assert len(pictures) == 5
+    assert len(pictures) == 6
     assert all(f'src="{name}"' in text for name in pictures)
     for name in pictures:
         with Image.open(page.parent / name) as picture:
@@ -80,3 +83,53 @@ def test_the_page_and_its_pictures(tmp_path: Path) -> None:
 
 def test_a_sheet_without_mistakes_is_an_empty_page() -> None:
     assert np.asarray(sheet((), ("pit",), "#ff0000")).min() == 255
+
+
+def test_a_page_to_be_published_holds_tables_and_no_picture_of_the_data_set(tmp_path: Path) -> None:
+    dataset, detections = example()
+    report = ArtifactReport(measure(dataset, detections), detections)
+    metrics = {"map50": 0.61, "map50_95": 0.3, "ap50": {}}
+    metrics |= {"map50_small": float("nan"), "map50_medium": 0.5, "map50_large": 0.7}
+    ablation = {
+        "validation": "made up val", "input_px": [128, 64], "epochs": 2, "seeds": [1, 2],
+        "contrast_weight": 0.25,
+        "runs": [{"variant": "no contrast", "seed": s, "metrics": metrics} for s in (1, 2)],
+    }  # fmt: skip
+    peer = {
+        "peer": "other", "trainer": "its own", "checkpoint": "best of all", "metrics": metrics,
+        "settings": {"seed": 7, "epochs": 3},
+    }  # fmt: skip
+    curve = tmp_path / "run-a" / "metrics.jsonl"
+    curve.parent.mkdir()
+    lines = [{"epoch": 1, "metrics": None}, {"epoch": 2, "metrics": metrics}]
+    curve.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for name, content in (("ablation", ablation), ("peer", peer)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    contents = Contents(False, tmp_path / "ablation.json", (tmp_path / "peer.json",), (curve,))
+    page = write_report(tmp_path / "page", Manifest, dataset, report, "val", contents)
+    text = page.read_text()
+    names = {p.name for p in page.parent.glob("*.png")}
+    assert names == {
+        "precision.png", "precision-recall.png", "confusion.png", "scores.png", "curves.png"
+    }  # fmt: skip
+    assert "Worst" not in text
+    assert "<td>no contrast</td><td>2</td><td>0.610 ± 0.000</td>" in text
+    assert "<td>other, seed 7, 3 epochs</td><td>0.610</td>" in text
+    assert "made up val, 128x64 px, 2 epochs, seeds 1, 2" in text
+
+    (tmp_path / "peer.json").write_text("{}")
+    with pytest.raises(DatasetError, match="is not what the peers' benchmark writes"):
+        write_report(tmp_path / "page", Manifest, dataset, report, "val", contents)
+    (tmp_path / "ablation.json").write_text("[]")
+    with pytest.raises(DatasetError, match="is not a JSON object"):
+        write_report(
+            tmp_path / "p",
+            Manifest,
+            dataset,
+            report,
+            "v",
+            Contents(ablation=tmp_path / "ablation.json"),
+        )
+    curve.write_text("no")
+    with pytest.raises(DatasetError, match="holds no learning curve"):
+        write_report(tmp_path / "p", Manifest, dataset, report, "v", Contents(curves=(curve,)))

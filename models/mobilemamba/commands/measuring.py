@@ -74,17 +74,34 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
 @click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for report.html and its pictures.")
-def report(artifact: Path, coco: Path, images: Path, out: Path) -> None:
-    """A page about ARTIFACT on a data set: curves, confusion, scores, and its worst mistakes as pictures."""
-    from mobilemamba.report import (
-        write_report,
-    )  # draws with matplotlib, which takes a second to import
+@click.option(
+    "--figures-only",
+    is_flag=True,
+    help="No pictures of the data set: a page that may be published.",
+)
+@click.option("--ablation", type=EXISTING_FILE, help="ablation.json of `ablate`.")
+@click.option("--peer", "peers", type=EXISTING_FILE, multiple=True, help="A peer's result.json.")
+@click.option("--curve", "curves", type=EXISTING_FILE, multiple=True, help="A run's metrics.jsonl.")
+def report(
+    artifact: Path,
+    coco: Path,
+    images: Path,
+    out: Path,
+    figures_only: bool,
+    ablation: Path | None,
+    peers: tuple[Path, ...],
+    curves: tuple[Path, ...],
+) -> None:
+    """A page about ARTIFACT on a data set: curves, confusion, scores, tables, and its worst mistakes as pictures."""
+    # draws with matplotlib, which takes a second to import
+    from mobilemamba.report import Contents, write_report
 
     verify(artifact, None)
     manifest = read_manifest(artifact)
     dataset = load_dataset(coco, images, labels=manifest.labels)
     found = evaluate_artifact(artifact, manifest, dataset)
-    click.echo(write_report(out, manifest, dataset, found, coco.name))
+    contents = Contents(not figures_only, ablation, peers, curves)
+    click.echo(write_report(out, manifest, dataset, found, coco.name, contents))
 
 
 @click.command()
