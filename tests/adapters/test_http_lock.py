@@ -86,3 +86,79 @@ async def test_without_a_lock_nobody_has_a_name(inspector: ScriptedInspector) ->
         answer = await client.post("/v1/inspections", content=b"jpeg", headers=WITH_TOKEN)
     assert answer.status_code == 200
     assert inspector.requests[0].caller == ""
+
+
+FOREIGN = [
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},  # another port of this machine is another origin
+    {"sec-fetch-site": "cross-site", "origin": "http://flawline"},
+    {"sec-fetch-site": "", "origin": "http://flawline"},
+    {"origin": "https://example.org"},
+    {"origin": "http://flawline:3000"},
+    {"origin": "http://flawline.example.org"},
+    {"origin": "null"},
+]
+CHANGES = [
+    ("POST", "/v2/repository/models/tiny/load"),  # bodiless: a browser would ask nobody before
+    ("POST", "/v2/repository/models/tiny/unload"),
+    ("POST", "/v1/inspections"),
+    ("POST", "/v2/models/tiny/infer"),
+    ("PUT", "/v1/aliases/stable"),
+    ("DELETE", "/v1/models/tiny/1.2.3"),
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+@pytest.mark.parametrize("token", [None, TOKEN])
+async def test_a_page_of_another_site_changes_nothing(
+    inspector: ScriptedInspector, token: str | None, headers: dict[str, str]
+) -> None:
+    async with client_of(inspector, Lock(token)) as client:
+        for method, path in CHANGES:
+            answer = await client.request(method, path, headers={**headers, **WITH_TOKEN})
+            assert answer.status_code == 403, path
+            assert answer.headers["content-type"] == "application/problem+json"
+            problem = answer.json()
+            assert (problem["status"], problem["code"]) == (403, "foreign_page")
+            assert problem.get("error") == (problem["detail"] if path.startswith("/v2") else None)
+    assert inspector.requests == []
+    assert inspector.refusals == ["foreign_page"] * len(CHANGES)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},  # a program
+        {"sec-fetch-site": "same-origin", "origin": "http://behind-a-proxy"},
+        {"sec-fetch-site": "none"},
+        {"origin": "http://flawline"},
+    ],
+)
+async def test_programs_and_our_own_pages_may(
+    inspector: ScriptedInspector, headers: dict[str, str]
+) -> None:
+    async with client_of(inspector, Lock(None)) as client:
+        answer = await client.post("/v1/inspections", content=b"jpeg", headers=headers)
+    assert answer.status_code == 200
+    assert len(inspector.requests) == 1
+
+
+async def test_what_changes_nothing_may_be_asked_from_anywhere(
+    inspector: ScriptedInspector,
+) -> None:
+    async with client_of(inspector, Lock(None)) as client:
+        answer = await client.get("/healthz/ready", headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 200
+
+
+async def test_a_page_without_the_token_hears_of_the_token_alone(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/inspections", headers={"sec-fetch-site": "cross-site"})
+    assert answer.status_code == 401
+
+
+async def test_the_document_says_so_of_everything_that_changes(client: httpx.AsyncClient) -> None:
+    for path, operations in (await client.get("/openapi.json")).json()["paths"].items():
+        for method, operation in operations.items():
+            answer = operation["responses"].get("403")
+            assert (answer is None) is (method == "get"), path
+            assert answer is None or "another site" in answer["description"]

@@ -12,7 +12,11 @@ from prometheus_client import CollectorRegistry
 
 import flawline
 from flawline.adapters.rest.body import BodyLimits, BodyReader
-from flawline.adapters.rest.documentation import DESCRIPTION, UNAUTHENTICATED_ANSWER
+from flawline.adapters.rest.documentation import (
+    DESCRIPTION,
+    FOREIGN_PAGE_ANSWER,
+    UNAUTHENTICATED_ANSWER,
+)
 from flawline.adapters.rest.inspections import INSPECTIONS_PATH, InspectionRoutes
 from flawline.adapters.rest.models import ModelRoutes
 from flawline.adapters.rest.operations import OperationRoutes
@@ -66,7 +70,7 @@ def create_app(
 
 
 def _complete_document(app: FastAPI, unlocked_paths: Collection[str] | None) -> None:
-    """Add what FastAPI does not see: schemas beside JSON answers, and the lock."""
+    """Add what FastAPI does not see: schemas beside JSON answers, and what is refused before it."""
 
     def openapi() -> dict[str, Any]:
         if not app.openapi_schema:
@@ -81,12 +85,25 @@ def _complete_document(app: FastAPI, unlocked_paths: Collection[str] | None) -> 
             for model in (Problem, InspectionBody):
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas |= schema.pop("$defs", {}) | {model.__name__: schema}
+            _document_foreign_pages(document)
             if unlocked_paths is not None:
                 _document_lock(document, unlocked_paths)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents for extending it
+
+
+def _document_foreign_pages(document: dict[str, Any]) -> None:
+    """What stands before this application refuses them, whichever route they would have reached."""
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            if method == "get":
+                continue
+            known = operation["responses"].get("403", {"description": "", "content": {}})
+            says = f"{known['description']} {FOREIGN_PAGE_ANSWER['description']}".lstrip()
+            content = FOREIGN_PAGE_ANSWER["content"] | known["content"]
+            operation["responses"]["403"] = {"description": says, "content": content}
 
 
 def _document_lock(document: dict[str, Any], unlocked_paths: Collection[str]) -> None:

@@ -281,6 +281,11 @@ UNAUTHENTICATED_ANSWER = {
     "headers": {"WWW-Authenticate": _text_header("The challenge.", 'Bearer realm="flawline"')},
 }
 
+FOREIGN_PAGE_ANSWER = problem_answer(
+    "A page of another site had a browser send this.",
+    make_problem(403, "foreign_page", "A page of another site had this browser send the request."),
+)
+
 METRICS_RESPONSES: Responses = {
     200: {
         "description": "All metrics.",
