@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mobilemamba.scan import scan_forward, scan_matrix, scan_sequential
-from mobilemamba.scan_kernel import find_kernel, scan_by_kernel, scan_for
+from mobilemamba.scan_kernel import CHUNK, find_kernel, scan_by_kernel, scan_for
 
 HEADS, WIDTH, STATES = 2, 3, 4
 
@@ -61,14 +61,15 @@ def test_on_the_cpu_the_matrix_is_chosen() -> None:
     assert scan_for(torch.zeros(1)) is scan_matrix
 
 
-def test_against_the_reference_of_mamba_ssm(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("length", [CHUNK, 2 * CHUNK])  # its reference takes whole chunks
+def test_against_the_reference_of_mamba_ssm(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="triton is not installed (extra `cuda`)")
     # its package imports its CUDA extension; the references do not call it
     monkeypatch.setitem(sys.modules, "selective_scan_cuda", types.ModuleType("selective_scan_cuda"))
     ssd = pytest.importorskip(
         "mamba_ssm.ops.triton.ssd_combined", reason="mamba-ssm is not installed (extra `cuda`)"
     )
-    given = inputs(48, seed=3, dtype=torch.float32)
+    given = inputs(length, seed=3, dtype=torch.float32)
     found = scan_by_kernel(ssd.ssd_chunk_scan_combined_ref, *given)
     assert torch.allclose(found, scan_sequential(*given), atol=1e-4)
 
