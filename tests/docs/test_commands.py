@@ -122,6 +122,19 @@ def test_inspecting_without_a_server(tmp_path: Path) -> None:
     assert len(outputs[1].splitlines()) == 12
 
 
+@pytest.mark.timeout(180)
+def test_playing_lines_through(tmp_path: Path) -> None:
+    everything, one = commands("Base lines and alarms", "docs/watching.md")
+    played = run(everything, tmp_path)
+    steady, fading, rising = played.split(": 10000 frames in 02:46:40\n")[1:]
+    assert steady.startswith("  no alarm")
+    assert "camera raised" in fading
+    assert "defect_rate" not in fading
+    assert "defect_rate raised" in rising
+    assert "camera" not in rising
+    assert "camera raised" in run(one, tmp_path)
+
+
 @needs_redis
 @pytest.mark.timeout(120)
 def test_scaling_out(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -22,7 +23,7 @@ Fields = MutableMapping[str, Any]
 _OURS = "flawline"
 _NOTE = ": "
 _CONVERSION = re.compile(r"%(?!%)[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]")
-_BARE = re.compile(r"%[srdg]")
+_BARE = ("%s", "%r", "%d", "%g")
 _SECRET = re.compile(r"authorization|password|secret|token", re.IGNORECASE)
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 _HIDDEN = "***"
@@ -76,35 +77,47 @@ def _name_fields(_: object, __: str, fields: Fields) -> Fields:
     arguments = fields.pop("positional_args", None) or ()
     if record.name.partition(".")[0] != _OURS or not isinstance(arguments, tuple):
         return fields
-    head, colon, note = str(record.msg).partition(_NOTE)
-    values = iter(arguments)
-    words = head.split(" ")
-    named = [word for word in words if "=" in word]
-    event = " ".join(word for word in words if "=" not in word)
-    fields["event"] = _filled(event, values)
-    for word in named:
-        name, _equals, text = word.partition("=")
-        fields[name] = next(values) if _BARE.fullmatch(text) else _filled(text, values)
-    if colon:
-        fields["note"] = _filled(note, values)
+    taken = 0
+    for name, text, values in _parts_of(str(record.msg)):
+        share = arguments[taken : taken + values]
+        taken += values
+        if values == 1 and text in _BARE:
+            fields[name] = share[0]
+        else:
+            fields[name] = text % share if values else text
+    if not isinstance(fields["event"], str):
+        fields["event"] = str(fields["event"])
     return fields
 
 
-def _filled(text: str, values: Iterator[Any]) -> str:
-    """The text with its own share of the values."""
-    conversions = _CONVERSION.findall(text)
-    return text % tuple(next(values) for _ in conversions) if conversions else text
+@lru_cache(maxsize=1024)  # messages are constants of the code
+def _parts_of(message: str) -> tuple[tuple[str, str, int], ...]:
+    """Field, its text, and how many values that takes; in the order in which the values come."""
+    head, colon, note = message.partition(_NOTE)
+    words = head.split(" ")
+    parts = [("event", " ".join(word for word in words if "=" not in word))]
+    parts += [(name, text) for name, equals, text in (w.partition("=") for w in words) if equals]
+    if colon:
+        parts.append(("note", note))
+    return tuple((name, text, len(_CONVERSION.findall(text))) for name, text in parts)
 
 
 def _hide(_: object, __: str, fields: Fields) -> Fields:
     """No secret, and no picture, whoever logged it."""
     for name, value in fields.items():
-        if _SECRET.search(name) and name not in ("event", "note"):
+        if isinstance(value, int | float) or value is None:
+            continue
+        if _is_secret(name):
             fields[name] = _HIDDEN
         elif isinstance(value, bytes | bytearray | memoryview):
             fields[name] = f"{len(value)} bytes"
-        elif isinstance(value, str):
-            fields[name] = _CREDENTIALS_IN_URL.sub(_HIDDEN, value)
         elif isinstance(value, BaseException):
             fields[name] = _CREDENTIALS_IN_URL.sub(_HIDDEN, f"{type(value).__name__}: {value}")
+        elif isinstance(value, str) and "://" in value:
+            fields[name] = _CREDENTIALS_IN_URL.sub(_HIDDEN, value)
     return fields
+
+
+@lru_cache(maxsize=1024)
+def _is_secret(name: str) -> bool:
+    return _SECRET.search(name) is not None
