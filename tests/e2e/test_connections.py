@@ -111,6 +111,42 @@ def test_who_comes_on_top_is_told_to_come_again_and_others_are_served(artifact: 
     assert "Traceback" not in server.log
 
 
+ENDLESS = {
+    "a header": b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 1000,
+    "headers": b"GET /healthz/live HTTP/1.1\r\n" + b"X: x\r\n" * 100,
+    "a path": b"GET /" + b"x" * 1000,
+    "trailers": b"POST /v1/inspections HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"1\r\nx\r\n0\r\nX: x",
+}
+
+
+@pytest.mark.parametrize("begin", ENDLESS.values(), ids=ENDLESS)
+def test_who_never_comes_to_a_body_is_cut_off(server: ServerProcess, begin: bytes) -> None:
+    more = b"X: x\r\n" if begin.endswith(b"\n") else b"x"
+    with connected(server) as connection:
+        connection.sendall(begin)
+        # Far more than the sockets in between hold: whoever sent all of it was listened to.
+        with pytest.raises(ConnectionError):
+            connection.sendall(more * (64_000_000 // len(more)))
+    with connected(server) as another:
+        assert live_on(another).startswith(OK)
+
+
+def test_a_head_that_is_too_large_is_told_so(server: ServerProcess) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /healthz/live HTTP/1.1\r\nHost: x\r\nX: ")
+        answer = b""
+        while not answer:  # a little at a time, so that nothing is under way when it is cut off
+            connection.sendall(b"x" * 1000)
+            connection.settimeout(0.01)
+            with suppress(TimeoutError):
+                answer = connection.recv(10_000)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431")
+    assert b"connection: close" in head.lower()
+    assert json.loads(body)["code"] == "head_too_large"
+
+
 def asking_first(server: ServerProcess, *headers: str, query: str = "") -> socket.socket:
     """A connection on which a request waits for leave to send its body."""
     lines = [

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import uvicorn
@@ -15,6 +16,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 # Clients on a line send a picture every few seconds; a new connection for each would be waste.
 _KEEP_ALIVE_S = 75
+# What stands before a body, and how long it may take to arrive. Neither the parser nor uvicorn bounds them.
+_MAX_HEAD_BYTES = 64 * 1024
+_HEAD_TIMEOUT_S = 30
 
 
 class HttpServer:
@@ -36,7 +40,7 @@ class HttpServer:
         cert_path, key_path = tls_cert_and_key or (None, None)
         config = uvicorn.Config(
             _ExpectationsMet(app),
-            http=_bounded_protocol(max_connections),
+            http=_protocol_of_at_most(max_connections),
             ssl_certfile=cert_path,
             ssl_keyfile=key_path,
             lifespan="off",
@@ -100,13 +104,61 @@ class _ExpectationsMet:
         await self._app(scope, noting_receive, closing_send)
 
 
-def _bounded_protocol(max_connections: int) -> type[asyncio.Protocol]:
-    """Uvicorn's protocol, but not on more connections than that.
+class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
+    """Uvicorn's protocol with bounds on what comes before a body, in bytes and in time.
 
-    Its own limit would answer 503 to all, those who have long been there and probes included.
+    The callbacks `on_...` are those of httptools' parser. (h11, where there is no httptools, bounds heads itself.)
     """
 
-    class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
+    _bytes_outside_bodies = 0
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        super().connection_made(transport)
+        # Uvicorn waits for the next request so long, and for the first one for ever.
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def data_received(self, data: bytes) -> None:
+        self._bytes_outside_bodies += len(data)
+        super().data_received(data)
+        if self._bytes_outside_bodies > _MAX_HEAD_BYTES:
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_ended()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._bytes_outside_bodies = 0
+        self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, self.transport.close)
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_ended()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes_outside_bodies = 0
+        super().on_body(body)
+
+    def _head_ended(self) -> None:
+        self._bytes_outside_bodies = 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def _protocol_of_at_most(max_connections: int) -> type[asyncio.Protocol]:
+    """The protocol, but not on more connections than that.
+
+    Uvicorn's own limit would answer 503 to all, those who have long been there and probes included.
+    """
+
+    class FewProtocol(_BoundedProtocol):
         _refused = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
@@ -125,28 +177,42 @@ def _bounded_protocol(max_connections: int) -> type[asyncio.Protocol]:
             if not self._refused:
                 super().connection_lost(exc)
 
-    return BoundedProtocol
+    return FewProtocol
 
 
-def _too_many_connections() -> bytes:
-    problem = {
+def _refusal(status: HTTPStatus, code: str, detail: str, *, retry: bool = False) -> bytes:
+    """A whole answer, for where there is no application yet to give it."""
+    problem: dict[str, str | int] = {
         "type": "about:blank",
-        "title": "Service Unavailable",
-        "status": 503,
-        "detail": "Too many connections are open; close those that are not used, and try again.",
-        "code": "too_many_connections",
-        "verdict": "Undefined",
-        "reason": "too_many_connections",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "code": code,
     }
+    if retry:
+        problem |= {"verdict": "Undefined", "reason": code}
     body = json.dumps(problem).encode()
-    head = (
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\nRetry-After: 1\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+    head = [
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        *(["Retry-After: 1"] if retry else []),
+        "Connection: close",
+    ]
+    return "\r\n".join((*head, "", "")).encode() + body
 
 
-_TOO_MANY_CONNECTIONS = _too_many_connections()
+_TOO_MANY_CONNECTIONS = _refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    "too_many_connections",
+    "Too many connections are open; close those that are not used, and try again.",
+    retry=True,
+)
+_HEAD_TOO_LARGE = _refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "head_too_large",
+    f"What stands before the body, or behind it, is larger than the {_MAX_HEAD_BYTES} bytes allowed here.",
+)
 
 
 class _QuietServer(uvicorn.Server):

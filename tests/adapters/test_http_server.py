@@ -1,0 +1,70 @@
+"""The HTTP server's own bounds, on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from flawline.adapters import http_server
+from flawline.adapters.http_server import HttpServer
+
+ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+WAIT_S = 30.0
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("here")(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("limit", "sent"),
+    [
+        ("_KEEP_ALIVE_S", b""),
+        ("_KEEP_ALIVE_S", ASK),
+        ("_HEAD_TIMEOUT_S", b"GET / HTTP/1.1\r\nHost"),
+        ("_HEAD_TIMEOUT_S", ASK + b"GET / HTTP/1.1\r\nHost"),
+    ],
+)
+async def test_nobody_holds_a_connection_by_silence(
+    monkeypatch: pytest.MonkeyPatch, limit: str, sent: bytes
+) -> None:
+    monkeypatch.setattr(http_server, limit, 0.1)
+    server = HttpServer(app, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    answers = await asyncio.wait_for(reader.read(), WAIT_S)  # until the server has closed it
+    assert answers.count(b"HTTP/1.1 200") == sent.count(ASK)
+    writer.close()
+    await server.stop()
+
+
+async def test_a_head_in_time_is_not_held_against_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The head's clock stops with the head; a body of many chunks is larger than any head may be."""
+    monkeypatch.setattr(http_server, "_HEAD_TIMEOUT_S", 0.2)
+    sizes: list[int] = []
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            sizes.append(len(message["body"]))
+            more = message["more_body"]
+        await PlainTextResponse("here")(scope, receive, send)
+
+    server = HttpServer(counting, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(4):
+        writer.write(b"1\r\nx\r\n" * 10_000)
+        await writer.drain()
+        await asyncio.sleep(0.1)
+    writer.write(b"0\r\n\r\n")
+    assert (await asyncio.wait_for(reader.readline(), WAIT_S)).startswith(b"HTTP/1.1 200")
+    assert sum(sizes) == 40_000
+    writer.close()
+    await server.stop()
