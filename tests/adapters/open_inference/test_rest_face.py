@@ -475,6 +475,13 @@ async def test_a_bare_tensor_of_the_wrong_length_is_refused(
     assert "images" in fault(response, 400)
 
 
+@pytest.mark.parametrize("length", ["-1", "1.5", "", "\u00b2", "0" * 19, "1" * 5000])
+async def test_a_json_length_that_is_none_is_named(client: httpx.AsyncClient, length: str) -> None:
+    headers = {LENGTH: length.encode("latin-1")}
+    response = await client.post(INFER, content=b"{}", headers=headers)
+    assert LENGTH in fault(response, 400)
+
+
 async def test_bodies_are_bounded(client: httpx.AsyncClient, inspector: ScriptedInspector) -> None:
     async def too_much() -> AsyncIterator[bytes]:
         for _ in range(MAX_REQUEST_BYTES // (1 << 20) + 1):

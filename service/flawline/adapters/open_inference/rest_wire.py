@@ -24,6 +24,7 @@ from flawline.adapters.open_inference.tensors import (
 )
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
+_MOST_DIGITS = 18  # of a number of bytes; Python refuses to read thousands of them
 _NOT_SERVED = ("shared_memory_region", "classification")
 
 
@@ -40,7 +41,8 @@ def split(body: bytes, json_length: str | None) -> tuple[memoryview, memoryview]
     view = memoryview(body)
     if json_length is None:
         return view, view[len(body) :]
-    if not (json_length.isascii() and json_length.isdecimal()):
+    digits = len(json_length) <= _MOST_DIGITS and json_length.isascii() and json_length.isdecimal()
+    if not digits:
         raise invalid(f"{JSON_LENGTH_HEADER} must be a number of bytes, not {shown(json_length)}.")
     length = int(json_length)
     if length > len(body):
