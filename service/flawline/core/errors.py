@@ -1,17 +1,15 @@
 """What can be wrong with a request, without any protocol's status.
 
-    InspectionError          .code: stable machine word; str(error): a sentence that is safe to show
-    the caller
+    InspectionError          .code: stable machine word; str(error): a sentence that is safe to show the caller
     ├── InvalidRequest       .field: the parameter at fault
     │   └── KeyReused        an idempotency key that stands for another request
     ├── UnknownRecipe        .name, .known
-    ├── BadPicture           .code as in flawspec (too_many_bytes, unsupported_picture,
-    corrupt_picture, ...), .field
+    ├── BadPicture           .code as in flawspec (too_many_bytes, corrupt_picture, ...), .field
     ├── QueueFull            .retry_after_s
     │   └── LineFull         .line
     ├── Unauthenticated      .token_given
-    └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck |
-    engine_failing | worker_failed | queue_unavailable | queue_out_of_memory
+    └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck | engine_failing |
+                             worker_failed | queue_unavailable | queue_out_of_memory
 
 Each adapter holds one table from these to its own statuses.
 """

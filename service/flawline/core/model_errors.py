@@ -2,19 +2,17 @@
 
 InspectionError
 ├── UnknownModel         .name, .version: neither loaded nor (for a change) among the artifacts
-├── UnusableArtifact     .reason: missing_artifact | not_an_artifact | unknown_contract |
-│                        invalid_manifest | hash_mismatch | ambiguous_artifact |
-│                        graph_mismatch | device_unavailable | self_test_failed |
-    │                        load_timeout | load_failed |
-│                        engine_stuck | worker_failed
+├── UnusableArtifact     .reason: missing_artifact | not_an_artifact | unknown_contract | invalid_manifest |
+│                        hash_mismatch | ambiguous_artifact | graph_mismatch | device_unavailable |
+│                        self_test_failed | load_timeout | load_failed | engine_stuck | worker_failed
 ├── ModelControlOff      models may not be changed here
 └── ModelConflict        the change does not fit what runs now
-├── ModelsRolledOut      scaled out: models change with the workers
-├── ChangeInProgress     .retry_after_s
-├── TooManyModels        .loaded: one has to go first
-├── ModelIsStable        the model that callers get by default stays loaded
-├── StableChanged        .stable: another one is, by now
-└── NoEarlierModel       nothing to go back to
+    ├── ModelsRolledOut      scaled out: models change with the workers
+    ├── ChangeInProgress     .retry_after_s
+    ├── TooManyModels        .loaded: one has to go first
+    ├── ModelIsStable        the model that callers get by default stays loaded
+    ├── StableChanged        .stable: another one is, by now
+    └── NoEarlierModel       nothing to go back to
 """
 
 # ruff: noqa: N818 - the names say what is wrong, as those in `core.errors` do
