@@ -15,6 +15,6 @@ with grpc.insecure_channel("127.0.0.1:18081") as channel:
         metadata=[("authorization", f"Bearer {token}")],
         timeout=30,
     )
-verdict = pb.Verdict.Name(answer.verdict)
+verdict = pb.Verdict.Name(answer.inspection.verdict)
 print("over gRPC:", verdict)
 assert verdict in ("VERDICT_OK", "VERDICT_NOT_OK"), verdict
