@@ -495,7 +495,12 @@ async def test_bodies_are_bounded(client: httpx.AsyncClient, inspector: Scripted
     assert "larger" in fault(await client.post(INFER, content=too_much()), 413)
     packed_body = {"content": b"x", "headers": {"content-encoding": "gzip"}}
     assert "compressed" in fault(await client.post(INFER, **packed_body), 415)
-    assert "did not arrive" in fault(await client.post(INFER, content=too_slow()), 408)
+    late = await client.post(INFER, content=too_slow())
+    assert "did not arrive" in fault(late, 408)
+    assert late.json()["code"] == "body_too_slow"
+    assert inspector.refusals == [
+        *("too_many_bytes", "too_many_bytes", "unsupported_media_type", "body_too_slow")
+    ]
     inspector.ready = Readiness(ready=False, reason="starting")
     assert "starting" in fault(await client.post(INFER, content=too_slow()), 503)
 
@@ -592,6 +597,7 @@ async def test_paths_that_are_not_there(client: httpx.AsyncClient) -> None:
     assert "GET" in (await client.post("/v2")).headers["allow"]
     response = await client.get(INFER)
     fault(response, 405)
+    assert response.json()["code"] == "method_not_allowed"
     assert response.headers["allow"] == "POST"
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -49,7 +50,7 @@ class AnsweringRoute(APIRoute):
             except InspectionError as error:
                 return error_response(translated(error))
             except HTTPException as error:
-                return _error(error.status_code, {"error": str(error.detail)}, error.headers)
+                return _framework_error(error)
             except Exception:
                 error_id = new_error_id()
                 logger.exception("request_failed path=%s error_id=%s", request.url.path, error_id)
@@ -74,6 +75,12 @@ def error_response(error: OpenInferenceError) -> Response:
         wait_s = _RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
     return _error(status, body, headers)
+
+
+def _framework_error(error: HTTPException) -> Response:
+    """What routing and the reader of bodies say; paths and methods have the status as their code."""
+    code = getattr(error, "code", HTTPStatus(error.status_code).name.lower())
+    return _error(error.status_code, {"error": str(error.detail), "code": code}, error.headers)
 
 
 def _error(status: int, body: Mapping[str, str], headers: Mapping[str, str] | None) -> Response:

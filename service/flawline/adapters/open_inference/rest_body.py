@@ -14,6 +14,14 @@ from flawline.application.request_room import RequestRoom
 from flawline.core.errors import QueueFull
 
 
+class RefusedBodyError(HTTPException):
+    """A body that is not read to its end; `code` is the word that `/v1` has for the same."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(status, detail)
+        self.code = code
+
+
 class BodyReader:
     """Reads bodies that may each take `timeout_s` to arrive; `room` is shared with other protocols."""
 
@@ -26,18 +34,19 @@ class BodyReader:
     async def read(self, request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         """The body, whole, with room for it until the block ends.
 
-        Raises HTTPException (400 when the caller went away, 408, 413, 415), QueueFull when there is
-        no room, and NotReady when the service is told to stop before the body has arrived.
+        Raises RefusedBodyError (400 when the caller went away, 408, 413, 415), QueueFull when there
+        is no room, and NotReady when the service is told to stop before the body has arrived.
         """
-        _refuse_encoded(request.headers)
-        wanted = _declared_length(request.headers, max_bytes)
         with ExitStack() as held:
             try:
+                _refuse_encoded(request.headers)
+                wanted = _declared_length(request.headers, max_bytes)
                 held.enter_context(self._room.reserved(wanted))
-            except QueueFull as error:
+                body = await self._read(request, max_bytes)
+            except (RefusedBodyError, QueueFull) as error:
                 self._inspector.refused(error.code)
                 raise
-            yield await self._read(request, max_bytes)
+            yield body
 
     async def _read(self, request: Request, max_bytes: int) -> bytes:
         reading = asyncio.create_task(_whole(request, max_bytes))
@@ -49,9 +58,13 @@ class BodyReader:
             if reading.done():
                 return reading.result()
             self._inspector.check_ready()
-            raise HTTPException(408, f"The body did not arrive within {self._timeout_s:g} s.")
+            raise RefusedBodyError(
+                408, "body_too_slow", f"The body did not arrive within {self._timeout_s:g} s."
+            )
         except ClientDisconnect:  # nobody reads this answer, but it is no fault of ours
-            raise HTTPException(400, "The connection was closed within the body.") from None
+            raise RefusedBodyError(
+                400, "client_gone", "The connection was closed within the body."
+            ) from None
         finally:
             closing.cancel()
             reading.cancel()
@@ -80,11 +93,13 @@ def _declared_length(headers: Mapping[str, str], max_bytes: int) -> int:
     return int(declared)
 
 
-def _too_large(max_bytes: int) -> HTTPException:
-    return HTTPException(413, f"The body is larger than the {max_bytes} bytes allowed here.")
+def _too_large(max_bytes: int) -> RefusedBodyError:
+    detail = f"The body is larger than the {max_bytes} bytes allowed here."
+    return RefusedBodyError(413, "too_many_bytes", detail)
 
 
 def _refuse_encoded(headers: Mapping[str, str]) -> None:
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise HTTPException(415, "The body must not be compressed; send it as it is.")
+        detail = "The body must not be compressed; send it as it is."
+        raise RefusedBodyError(415, "unsupported_media_type", detail)

@@ -71,9 +71,17 @@ UNEXPECTED = error(
     "internal_error",
     undefined=True,
 )
-TOO_SLOW = error("The body came too slowly.", "The body did not arrive within 30 s.", None)
-TOO_LARGE = error("Too many bytes.", "The body is larger than the bytes allowed here.", None)
-ENCODED = error("A body in another encoding.", "The body is said to be encoded as 'gzip'.", None)
+TOO_SLOW = error(
+    "The body came too slowly.", "The body did not arrive within 30 s.", "body_too_slow"
+)
+TOO_LARGE = error(
+    "Too many bytes.", "The body is larger than the bytes allowed here.", "too_many_bytes"
+)
+ENCODED = error(
+    "A body in another encoding.",
+    "The body must not be compressed; send it as it is.",
+    "unsupported_media_type",
+)
 BUSY = error(
     "The queue is full.",
     "The queue is full; try again in 1.5 s.",
