@@ -40,16 +40,14 @@ RETRY_AFTER = {
         "schema": {"type": "integer", "minimum": 1},
     }
 }
-ERROR = object_of({"error": TEXT}, {"code": TEXT, "verdict": {"enum": ["Undefined"]}})
+ERROR = object_of({"error": TEXT, "code": TEXT}, {"verdict": {"enum": ["Undefined"]}})
 
 
 def error(
-    description: str, text: str, code: str | None, *, undefined: bool = False, retry: bool = False
+    description: str, text: str, code: str, *, undefined: bool = False, retry: bool = False
 ) -> dict[str, Any]:
     """An error with its text; undefined: the picture may well be good."""
-    example = {"error": text}
-    if code is not None:
-        example["code"] = code
+    example = {"error": text, "code": code}
     if undefined:
         example["verdict"] = "Undefined"
     return answer(description, ERROR, example) | ({"headers": RETRY_AFTER} if retry else {})
