@@ -76,8 +76,9 @@ class ChosenThresholds:
             content = json.loads(path.read_bytes())
             by_class = {str(k): float(v) for k, v in content["thresholds"].items()}
             kind = "escape_rate" if "escape_rate" in content else "false_reject_rate"
+            named = "an escape rate" if kind == "escape_rate" else "a false reject rate"
             origin = (
-                f"chosen by `mobilemamba calibrate` for a {kind.replace('_', ' ')} of at most {content[kind]:g} "
+                f"chosen by `mobilemamba calibrate` for {named} of at most {content[kind]:g} "
                 f"with {content['confidence']:g} confidence, on {content['defective']} pictures with flaws and "
                 f"{content['clean']} without, none of these"
             )
