@@ -452,7 +452,7 @@ async def test_openapi_document_is_complete(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
     inspect = document["paths"][URL]["post"]
     assert set(inspect["responses"]) == {
-        *("200", "202", "400", "404", "408", "413", "415", "422", "429", "500", "503", "504")
+        *("200", "202", "400", "403", "404", "408", "413", "415", "422", "429", "500", "503", "504")
     }
     fetch = document["paths"][f"{URL}/{{inspection_id}}"]["get"]
     assert set(fetch["responses"]) == {

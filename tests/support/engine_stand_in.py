@@ -1,8 +1,9 @@
 """Runs flawline with an engine that is slow, or that does something bad on a white picture.
 
-engine_stand_in.py slow=S|poison|stuck=S|failing=S ARGUMENTS...
+engine_stand_in.py slow=S|poison|stuck=S|failing=S|fails_while=FILE ARGUMENTS...
 
 poison kills its process. stuck hangs for so many seconds. failing fails, and goes on to for so many seconds.
+fails_while fails on anything but an empty frame while there is such a file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +25,9 @@ from flawline.core.values import RawOutput
 
 class Behaviour:
     def __init__(self, words: str) -> None:
-        self._kind, _, seconds = words.partition("=")
-        self._seconds = float(seconds or 0)
+        self._kind, _, value = words.partition("=")
+        self._file = Path(value)
+        self._seconds = 0.0 if self._kind == "fails_while" else float(value or 0)
         self._fails_until_s = 0.0
 
     async def act(self, images: NDArray[np.uint8]) -> None:
@@ -38,6 +41,8 @@ class Behaviour:
                 self._fails_until_s = time.monotonic() + self._seconds
             if time.monotonic() < self._fails_until_s:
                 raise RuntimeError("the engine fails")
+        elif self._kind == "fails_while" and self._file.exists() and images.any():
+            raise RuntimeError("the engine fails")
 
 
 def install(words: str) -> None:
