@@ -16,6 +16,7 @@ import torch
 
 from mobilemamba.config import RunConfig
 from mobilemamba.sets import load_sets
+from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, METRICS, Observer, Trainer
 
 RUN, RESULT, TABLE = "run.json", "ablation.json", "ablation.md"
@@ -137,7 +138,7 @@ def _write(
         "seeds": list(protocol.seeds),
         "runs": runs,
     }
-    (folder / RESULT).write_text(json.dumps(document, indent=1), "utf-8")
+    (folder / RESULT).write_text(to_json(document, indent=1), "utf-8")
     (folder / TABLE).write_text(table(document, names), "utf-8")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,7 +83,7 @@ def curves(paths: tuple[Path, ...]) -> dict[str, list[tuple[int, float]]]:
 
 def _figures(metrics: dict[str, Any]) -> tuple[str, ...]:
     keys = ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
-    return tuple("–" if math.isnan(metrics[key]) else f"{metrics[key]:.3f}" for key in keys)
+    return tuple("–" if metrics[key] is None else f"{metrics[key]:.3f}" for key in keys)
 
 
 def _read(path: Path) -> dict[str, Any]:

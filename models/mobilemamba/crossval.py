@@ -7,7 +7,6 @@ validation set.
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from mobilemamba.evaluate import Detections, Metrics, measure
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.sets import load_sets
 from mobilemamba.split import find_groups, share_out
+from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
@@ -130,5 +130,5 @@ def _numbered(labels: LabelSet, samples: list[Sample]) -> Dataset:
 def _write(path: Path, content: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1), "utf-8")
+    partial.write_text(to_json(content, indent=1), "utf-8")
     partial.replace(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from mobilemamba.objective import Objective
 from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
 from mobilemamba.start import start_from
+from mobilemamba.strict_json import to_json
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
@@ -119,8 +119,15 @@ class Trainer:
             CheckpointError: a checkpoint cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.progress.epoch == 0:  # who stops the first epoch shall be able to go on as well
+            save_checkpoint(self.folder / LAST, self.progress, self.state)
         for epoch in range(self.progress.epoch, self.config.training.epochs):
-            report = self._train_epoch(epoch, observer)
+            try:
+                report = self._train_epoch(epoch, observer)
+            except TrainingError:
+                if epoch == 0:  # nothing learned that would stand in the way of another attempt
+                    (self.folder / LAST).unlink(missing_ok=True)
+                raise
             every = self.config.training.evaluate_every
             if (epoch + 1) % every == 0 or epoch + 1 == self.config.training.epochs:
                 report = replace(report, metrics=self.evaluate())
@@ -162,7 +169,7 @@ class Trainer:
             observer.on_step(epoch, step + 1, steps, losses["total"])
         seconds = self._clock() - started
         means = {name: value / steps for name, value in sums.items()}
-        speed = steps * settings.batch_size / seconds if seconds > 0 else math.inf
+        speed = steps * settings.batch_size / seconds if seconds > 0 else math.nan
         return EpochReport(epoch + 1, settings.epochs, means, rate, speed, None)
 
     def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> dict[str, float]:
@@ -205,7 +212,7 @@ class Trainer:
             save_checkpoint(self.folder / BEST, self.progress, self.state)
         save_checkpoint(self.folder / LAST, self.progress, self.state)
         with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(report)) + "\n")
+            file.write(to_json(asdict(report)) + "\n")
 
 
 def _start(network: Detector, config: RunConfig, device: torch.device) -> RunState:

@@ -89,7 +89,7 @@ def test_a_page_to_be_published_holds_tables_and_no_picture_of_the_data_set(tmp_
     dataset, detections = example()
     report = ArtifactReport(measure(dataset, detections), detections)
     metrics = {"map50": 0.61, "map50_95": 0.3, "ap50": {}}
-    metrics |= {"map50_small": float("nan"), "map50_medium": 0.5, "map50_large": 0.7}
+    metrics |= {"map50_small": None, "map50_medium": 0.5, "map50_large": 0.7}
     ablation = {
         "validation": "made up val", "input_px": [128, 64], "epochs": 2, "seeds": [1, 2],
         "contrast_weight": 0.25,

@@ -72,6 +72,23 @@ def test_a_resumed_run_equals_an_unbroken_one(config_file, same_checkpoint, tmp_
     assert (tmp_path / "broken" / BEST).exists()
 
 
+def test_a_run_stopped_in_its_first_epoch_goes_on_from_its_start(
+    config_file, same_checkpoint, tmp_path: Path
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config = config_file()
+    trainer(config, tmp_path / "whole").run(Recorder().observer())
+    with pytest.raises(KeyboardInterrupt):
+        trainer(config, tmp_path / "broken").run(Observer(stop, Recorder().observer().on_epoch))
+    assert read_progress(tmp_path / "broken" / LAST).epoch == 0
+    again = trainer(config, tmp_path / "broken")
+    again.resume(tmp_path / "broken" / LAST)
+    again.run(Recorder().observer())
+    assert same_checkpoint(tmp_path / "whole" / LAST, tmp_path / "broken" / LAST)
+
+
 def test_a_loss_that_is_not_finite_names_step_and_pictures(config_file, tmp_path: Path) -> None:
     run = trainer(config_file(), tmp_path / "run")
     with torch.no_grad():

@@ -18,6 +18,7 @@ from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
 from mobilemamba.operating_point import ClassMatches, at_threshold, false_alarm_pictures, match
 from mobilemamba.release import ArtifactReport, evaluate_artifact, evaluate_samples
+from mobilemamba.strict_json import to_json
 
 PLAIN_SCORE = 0.25  # what detectors are commonly shown at
 
@@ -58,7 +59,7 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
             },
             "overall": overall,
         }
-        click.echo(json.dumps(_without_nan(document)))
+        click.echo(to_json(document))
         return
     _print_report(
         report,
@@ -155,10 +156,3 @@ def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -
         f"mAP50 {m.map50:.4f}   mAP50-95 {m.map50_95:.4f}   mAP50 small {m.map50_small:.3f}, "
         f"medium {m.map50_medium:.3f}, large {m.map50_large:.3f}"
     )
-
-
-def _without_nan(value: object) -> object:
-    """JSON has no NaN: a figure that does not exist is null."""
-    if isinstance(value, dict):
-        return {k: _without_nan(v) for k, v in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
