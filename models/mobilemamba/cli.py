@@ -1,4 +1,4 @@
-"""Command line of the science: train, export, evaluate, report, calibrate, crossval, ablate, info, split."""
+"""Command line of the science: train, export, evaluate, report, calibrate, crossval, ablate, quantise, info, split."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.commands.ablating import ablate
 from mobilemamba.commands.data import split
 from mobilemamba.commands.measuring import evaluate, info, report
+from mobilemamba.commands.quantising import quantise
 from mobilemamba.commands.thresholds import calibrate, crossval
 from mobilemamba.commands.training import export, train
 from mobilemamba.config import ConfigError
@@ -36,14 +37,26 @@ def commands() -> None:
     """Train, measure and export MobileMamba detectors."""
 
 
-for command in (train, export, evaluate, report, calibrate, crossval, ablate, info, split):
+for command in (
+    train,
+    export,
+    evaluate,
+    report,
+    calibrate,
+    crossval,
+    ablate,
+    quantise,
+    info,
+    split,
+):
     commands.add_command(command)
 
 
 def main() -> None:
     """Entry point: expected errors are one sentence on standard error and exit code 2, Ctrl-C is 130."""
     try:
-        commands(standalone_mode=False)
+        status = commands(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

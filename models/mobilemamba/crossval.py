@@ -94,13 +94,8 @@ def cross_validate(
 
 def spread_of(metrics: list[Metrics]) -> dict[str, Spread]:
     """Of each figure over `metrics`."""
-    flat = [_figures(m) for m in metrics]
+    flat = [m.figures() for m in metrics]
     return {name: _spread([figures[name] for figures in flat]) for name in flat[0]}
-
-
-def _figures(metrics: Metrics) -> dict[str, float]:
-    values = {k: v for k, v in dataclasses.asdict(metrics).items() if isinstance(v, float)}
-    return values | {f"ap50/{name}": value for name, value in metrics.ap50.items()}
 
 
 def _spread(values: list[float]) -> Spread:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -66,6 +66,13 @@ class Metrics:
     map50_medium: float
     map50_large: float
     ap50: dict[str, float]
+
+    def figures(self) -> dict[str, float]:
+        """Every figure by name, those of classes as ``ap50/<class>``."""
+        means = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name != "ap50"
+        }
+        return means | {f"ap50/{name}": value for name, value in self.ap50.items()}
 
 
 def network_predictor(network: nn.Module, device: torch.device) -> Predict:

@@ -181,15 +181,28 @@ def evaluate_samples(
 
 
 def rewrite(path: Path, manifest: ArtifactManifest, folder: Path) -> tuple[Path, str]:
-    """The graph of the artifact at `path` under another manifest; returns the new file and its sha256.
+    """The graph of the artifact at `path` under another manifest; see `write_graph`."""
+    return write_graph(onnx.load(path), manifest, folder, path)
+
+
+def write_graph(
+    graph: onnx.ModelProto, manifest: ArtifactManifest, folder: Path, source: Path
+) -> tuple[Path, str]:
+    """Write an artifact made from the one at `source`; returns the new file and its sha256.
 
     Raises:
         ExportError: the file would overwrite the one it is made from.
     """
     target = folder / f"{manifest.model_name}-{manifest.model_version}.onnx"
-    if target.resolve() == path.resolve():
+    if target.resolve() == source.resolve():
         raise ExportError(f"{target} exists and is the source; give another version")
-    return target, _write(target, with_manifest(onnx.load(path), manifest))
+    return target, _write(target, with_manifest(graph, manifest))
+
+
+def released_figures(metrics: Metrics) -> dict[str, float]:
+    """As a manifest holds them: four digits, those that exist."""
+    found = metrics.figures().items()
+    return {name: round(value, 4) for name, value in found if math.isfinite(value)}
 
 
 def _geometry(config: RunConfig) -> InputGeometry:
@@ -216,8 +229,6 @@ def _manifest(
     points: tuple[OperatingPoint, ...],
     now: datetime,
 ) -> ArtifactManifest:
-    figures = {k: v for k, v in dataclasses.asdict(metrics).items() if isinstance(v, float)}
-    figures |= {f"ap50/{name}": value for name, value in metrics.ap50.items()}
     return ArtifactManifest(
         contract_version=CONTRACT_VERSION,
         model_name=config.model.name,
@@ -237,7 +248,7 @@ def _manifest(
             TrainingData(entry.name, entry.split, len(dataset.samples), dataset.sha256)
             for entry, dataset in zip(config.train, training, strict=True)
         ),
-        metrics={name: round(value, 4) for name, value in figures.items() if math.isfinite(value)},
+        metrics=released_figures(metrics),
         metrics_split=f"{config.val.name} {config.val.split}",
         license_note=config.model.license_note,
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
