@@ -26,7 +26,7 @@ generate = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_ou
 	  rm $(1)/$(OPEN_INFERENCE)_pb2.py.made
 
 .DEFAULT_GOAL := help
-.PHONY: run test check train proto images-test clean help python
+.PHONY: run test check train bench proto images-test clean help python
 
 run: $(VENV)/serving ## serve on loopback and inspect a sample frame; ARGS=--once ends after the answer
 	@$(BIN)/flawline demo $(ARGS)
@@ -46,6 +46,10 @@ check: $(VENV)/testing ## lint, format, types, import rules, generated code
 
 train: $(VENV)/training ## train CONFIG=models/configs/nano-neu.toml into OUT=runs/...; ARGS=--resume goes on
 	@$(BIN)/mobilemamba train $(CONFIG) --out $(OUT) $(ARGS)
+
+# Some hours; ARGS=--quick takes some minutes. docs/performance.md says what is measured, and how to read it.
+bench: $(VENV)/benching ## measure Flawline beside a bare loop and other servers; ARGS="--help" tells what can be chosen
+	@PYTHONPATH=benchmarks:service:models $(BIN)/python -m serving $(ARGS)
 
 proto: $(VENV)/testing ## make the gRPC code anew from proto/
 	@$(call generate,service)
@@ -87,6 +91,10 @@ $(VENV)/torch: | python
 $(VENV)/training: pyproject.toml $(VENV)/torch
 	@$(PIP) --editable '.[train]'
 	@touch $@ $(VENV)/serving
+
+$(VENV)/benching: benchmarks/serving/requirements.txt $(VENV)/serving
+	@$(PIP) -r $<
+	@touch $@
 
 # Triton's client, for tests, in an environment of its own: it wants an older protobuf than we do.
 $(VENV)/tritonclient/ready: | python

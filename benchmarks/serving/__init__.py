@@ -1,0 +1,1 @@
+"""How fast Flawline serves, beside a bare loop and beside other servers; docs/performance.md explains the figures."""

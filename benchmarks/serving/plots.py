@@ -1,0 +1,74 @@
+"""The results as pictures: throughput over clients, latency at a camera's cadence, CPU time a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from serving.aggregate import Result
+
+
+def draw_plots(results: Sequence[Result], folder: Path) -> list[Path]:
+    """One SVG a kind of pictures."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    # The same results give the same file.
+    mpl.rcParams["svg.hashsalt"] = "flawline"
+    kinds = list(dict.fromkeys(result.kind for result in results))
+    return [_draw(kind, [r for r in results if r.kind == kind], folder) for kind in kinds]
+
+
+def _draw(kind: str, results: list[Result], folder: Path) -> Path:
+    from matplotlib import pyplot as plt
+
+    names = list(dict.fromkeys(r.contender for r in results))
+    figure, (rate, latency, cost) = plt.subplots(3, 1, figsize=(9, 15), layout="constrained")
+    for number, name in enumerate(names):
+        own = [r for r in results if r.contender == name]
+        style = {"label": name, "color": f"C{number % 10}", "linestyle": _line(name, number)}
+        closed = sorted((r for r in own if r.clients), key=lambda r: r.clients)
+        camera = sorted((r for r in own if r.rate_fps), key=lambda r: r.rate_fps)
+        _curve(rate, closed, "frames_per_s", [r.clients for r in closed], style)
+        _curve(latency, camera, "p99_ms", [r.rate_fps for r in camera], style)
+        _curve(cost, closed, "cpu_ms_a_frame", [r.clients for r in closed], style)
+    rate.set(title=f"{kind}: frames/s in the closed loop", ylabel="share of the bare loop's")
+    latency.set(
+        title="p99 at a camera's cadence", ylabel="times the bare loop's p50 for one picture"
+    )
+    latency.set_yscale("log")
+    cost.set(title="CPU time a frame", ylabel="times the bare loop's")
+    for axes, words in ((rate, "clients"), (latency, "frames/s"), (cost, "clients")):
+        axes.set_xlabel(words)
+        axes.grid(alpha=0.3)
+        if words == "clients":
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter("{x:.0f}")
+    rate.axhline(1, color="grey", linewidth=0.8)
+    figure.legend(*rate.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    path = folder / f"{kind}.svg"
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    return path
+
+
+def _line(name: str, number: int) -> str:
+    if name.startswith("limit"):
+        return ":"
+    return "-" if name.startswith("flawline") else ("--", "-.")[number // 10 % 2]
+
+
+def _curve(
+    axes: object, results: list[Result], ratio: str, places: list[float], style: dict[str, str]
+) -> None:
+    """The medians as a line, with the spread behind."""
+    there = [
+        (x, r.ratios[ratio]) for x, r in zip(places, results, strict=True) if ratio in r.ratios
+    ]
+    if not there:
+        return
+    xs = [x for x, _ in there]
+    axes.plot(xs, [s.median for _, s in there], marker="o", markersize=3, **style)  # type: ignore[attr-defined]
+    axes.fill_between(  # type: ignore[attr-defined]
+        xs, [s.low for _, s in there], [s.high for _, s in there], color=style["color"], alpha=0.12
+    )
