@@ -54,6 +54,7 @@ def test_the_wheel_holds_the_packages_and_one_artifact(tmp_path: Path) -> None:
     for name in (
         "flawline/py.typed",
         "flawline/artifacts/SHA256SUMS",
+        "flawline/release.json",
         "flawline/rpc/v1/inspection_pb2.py",
         "flawspec/py.typed",
         "mobilemamba/detector.py",

@@ -22,6 +22,7 @@ def test_check_marks_each_check(artifact: Path) -> None:
     settings, loaded, self_test = result.stdout.splitlines()
     assert settings.startswith("\N{CHECK MARK} settings: REST 127.0.0.1:8080")
     assert loaded.startswith("\N{CHECK MARK} artifact: tiny 1.2.3")
+    assert "not of release" in loaded
     assert "scratch, pit" in loaded
     assert self_test.startswith("\N{CHECK MARK} self test: a generated frame was inspected")
 

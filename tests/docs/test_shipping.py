@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 PROOFS = ROOT / "docker" / "prove"
 
 
-@pytest.mark.parametrize("script", ["docs/make_edge_sheet.py", "k8s/make_rules.py"])
+@pytest.mark.parametrize(
+    "script", ["docs/make_edge_sheet.py", "k8s/make_rules.py", "docker/make_release.py"]
+)
 def test_what_is_made_from_the_repository_is_up_to_date(script: str) -> None:
     done = subprocess.run(
         [sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False

@@ -14,7 +14,7 @@ import flawline
 
 _COMMANDS = (
     *("check", "dead-letters", "demo", "health", "inspect", "models", "sample", "serve"),
-    *("simulate", "worker"),
+    *("simulate", "version", "worker"),
 )
 _UNEXPECTED_EXIT_CODE = 2
 

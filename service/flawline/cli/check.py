@@ -12,6 +12,7 @@ from PIL import Image
 
 from flawline.adapters.artifact_file import ArtifactFile
 from flawline.adapters.logs import set_up_logs
+from flawline.adapters.release_file import Release
 from flawline.application.inspector import InspectionRequest
 from flawline.bootstrap import Door, StartupError, build_service
 from flawline.cli.loop import run
@@ -75,12 +76,13 @@ def _check_artifact(settings: FlawlineSettings) -> None:
     except ArtifactError as error:
         _print_mark(False, "artifact", str(error))
         raise _FailedCheckError from error
-    manifest = artifact.manifest
+    manifest, release = artifact.manifest, Release.of_this_installation()
+    belongs = "of" if release.holds(artifact.sha256) else "not of"
     _print_mark(
         True,
         "artifact",
-        f"{manifest.model_name} {manifest.model_version}, sha256 {artifact.sha256[:16]}...; "
-        f"classes {', '.join(manifest.labels.names)}",
+        f"{manifest.model_name} {manifest.model_version}, sha256 {artifact.sha256[:16]}..., "
+        f"{belongs} release {release.version}; classes {', '.join(manifest.labels.names)}",
     )
 
 
