@@ -20,14 +20,19 @@ from flawspec.manifest import ArtifactManifest
 
 
 def engine_of(
-    path: Path, *, sha256: str | None = None, manifest: ArtifactManifest | None = None
+    path: Path,
+    *,
+    sha256: str | None = None,
+    manifest: ArtifactManifest | None = None,
+    parallel: int = 1,
 ) -> OnnxEngine:
     return OnnxEngine(
         path,
         sha256 or hashlib.sha256(path.read_bytes()).hexdigest(),
         manifest or tiny_manifest(),
         max_batch=4,
-        threads=1,
+        threads=parallel,
+        parallel=parallel,
     )
 
 
@@ -66,6 +71,26 @@ async def test_calls_that_overlap_are_run_one_after_the_other(engine: OnnxEngine
     outputs = await asyncio.gather(*(engine.infer(images) for images in batches))
     for images, output in zip(batches, outputs, strict=True):
         np.testing.assert_allclose(output.scores, boxes_and_scores(images).scores, atol=1e-5)
+
+
+async def test_so_many_calls_run_side_by_side(tmp_path: Path) -> None:
+    engine = engine_of(write_tiny_artifact(tmp_path), parallel=2)
+    await engine.start()
+    together = threading.Barrier(2)
+
+    class Spy:
+        def run(self, *_: object) -> tuple[None, None]:
+            together.wait(30)  # breaks unless two are inside
+            return None, None
+
+    session, engine._session = engine._session, Spy()
+    await asyncio.gather(*(engine.infer(random_pictures(1)) for _ in range(4)))
+    engine._session = session
+    batches = [random_pictures(1 + n % 4, seed=n) for n in range(16)]
+    outputs = await asyncio.gather(*(engine.infer(images) for images in batches))
+    for images, output in zip(batches, outputs, strict=True):
+        np.testing.assert_allclose(output.scores, boxes_and_scores(images).scores, atol=1e-5)
+    engine.close()
 
 
 async def test_the_event_loop_stays_free(engine: OnnxEngine) -> None:

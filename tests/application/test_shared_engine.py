@@ -67,3 +67,29 @@ async def test_who_gives_up_inside_leaves_the_engine_to_end() -> None:
     await waiting
     assert engine.sizes == [2, 1]
     assert ran == [(2, 0.5), (1, 0.0)]
+
+
+async def test_as_many_are_inside_as_the_engine_takes() -> None:
+    engine = FakeEngine()
+    shared = SharedEngine(engine, ManualClock(), parallel=2)
+    engine.hold()
+    calls = [asyncio.create_task(shared.infer(images(count))) for count in (3, 1, 2, 4)]
+    await settle()
+    assert engine.sizes == [3, 1]
+    calls[2].cancel()
+    engine.release()
+    await asyncio.gather(calls[0], calls[1], calls[3])
+    assert engine.sizes == [3, 1, 4]
+
+
+async def test_a_turn_that_is_given_to_who_just_gave_up_goes_to_the_next() -> None:
+    engine = FakeEngine()
+    shared = SharedEngine(engine, ManualClock())
+    engine.hold()
+    first, second, third = (asyncio.create_task(shared.infer(images(n))) for n in (1, 2, 3))
+    await settle()
+    engine.release()
+    first.add_done_callback(lambda _: second.cancel())
+    await asyncio.gather(first, third)
+    assert second.cancelled() or len(second.result().scores) == 2
+    await asyncio.wait_for(shared.infer(images(4)), 5)

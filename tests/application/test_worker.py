@@ -47,6 +47,62 @@ async def test_a_batch_is_what_piled_up_while_the_engine_was_busy(rig: Rig) -> N
         assert found == pytest.approx(expected_score(number), abs=1e-4)
 
 
+async def test_batches_run_side_by_side_and_each_picture_gets_its_own_answer() -> None:
+    async with Rig(parallel=2) as rig:
+        rig.engine.hold()
+        asking = [rig.ask(numbered(n)) for n in range(2)]
+        await settle()
+        assert rig.engine.sizes == [1, 1]
+        asking += [rig.ask(numbered(n)) for n in range(2, 12)]
+        await settle()
+        assert rig.engine.sizes == [1, 1]  # no third one
+        rig.engine.release()
+        answers = await asyncio.gather(*asking)
+        assert rig.engine.sizes[2:4] == [4, 2]
+        for number, inspection in enumerate(answers):
+            found = inspection.detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+
+
+async def test_one_stuck_batch_shows_though_others_run_beside_it() -> None:
+    async with Rig(parallel=2) as rig:
+        rig.engine.hold()
+        stuck = rig.ask(numbered(0), deadline_ms=60_000)
+        await rig.engine.started.get()
+        rig.clock.advance(STALL_LIMIT_S - 1)
+        beside = rig.ask(numbered(1), deadline_ms=60_000)
+        await rig.engine.started.get()
+        assert rig.worker.fault() is None
+        rig.clock.advance(1.1)
+        assert rig.worker.fault() == "engine_stuck"
+        rig.engine.release()
+        await asyncio.gather(stuck, beside)
+        assert rig.worker.fault() is None
+
+
+async def test_batches_side_by_side_find_an_engine_failing_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with Rig(parallel=2) as rig:
+        rig.engine.hold()
+        asking = [rig.ask(numbered(n), deadline_ms=5000) for n in range(6)]
+        await settle()
+        rig.engine.fails_on = lambda image: True
+        rig.engine.release()
+        await settle()
+        assert rig.worker.fault() == "engine_failing"
+        assert rig.queue.depth == 6
+        rig.engine.fails_on = lambda image: False
+        rig.clock.advance(1.0)
+        answers = await asyncio.gather(*asking)
+        for number, inspection in enumerate(answers):
+            found = inspection.detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+        assert rig.worker.fault() is None
+        assert caplog.text.count("engine_failing") == 1
+        assert caplog.text.count("engine_works") == 1
+
+
 async def test_the_next_batch_is_prepared_while_the_engine_runs(rig: Rig) -> None:
     rig.engine.hold()
     asking = [rig.ask(numbered(0))]
@@ -413,8 +469,14 @@ async def test_waiting_for_the_engine_counts_as_queueing(rig: Rig) -> None:
     assert times.inference_ms == pytest.approx(0)
 
 
-async def test_whatever_callers_do_nothing_is_left_behind(rig: Rig) -> None:
+@pytest.mark.parametrize("parallel", [1, 3])
+async def test_whatever_callers_do_nothing_is_left_behind(parallel: int) -> None:
     """Cancellations, deadlines, damaged and poisonous pictures in any order: all is given back."""
+    async with Rig(parallel=parallel) as rig:
+        await torment(rig)
+
+
+async def torment(rig: Rig) -> None:
     random = np.random.default_rng(11)
     rig.engine.fails_on = poisonous
     asking: list[tuple[int, asyncio.Task[Inspection]]] = []

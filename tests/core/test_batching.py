@@ -25,6 +25,24 @@ def test_cut(deadlines_s: list[float], cut: Cut) -> None:
     assert BatchPolicy(max_batch=3).cut(deadlines_s, now_s=5.0) == cut
 
 
+@pytest.mark.parametrize(
+    ("prepared", "runs", "because"),
+    [
+        (1, 1, "idle"),
+        (2, 1, "idle"),
+        (5, 2, "idle"),
+        (6, 2, "idle"),
+        (7, 3, "full"),
+        (20, 3, "full"),
+    ],
+)
+def test_batches_side_by_side_share_out_what_is_prepared(
+    prepared: int, runs: int, because: str
+) -> None:
+    cut = BatchPolicy(max_batch=8, parallel=3).cut([9.0] * prepared, now_s=5.0)
+    assert cut == Cut(tuple(range(runs)), (), because)
+
+
 @pytest.mark.parametrize("size", [2, 3, 7, 8])
 def test_halves_cover_the_batch_and_none_is_empty(size: int) -> None:
     first, second = halves(range(3, 3 + size))
@@ -58,3 +76,13 @@ def test_a_batch_is_not_disturbed_by_preparing_the_next() -> None:
     batch = rows.gather([number])
     rows.row(rows.take())[:] = 9
     assert np.all(batch == 7)
+
+
+def test_batches_side_by_side_do_not_disturb_each_other() -> None:
+    rows = FrameRows(2, 2, 2, batches=2)
+    batches = []
+    for value in (3, 5):
+        number = rows.take()
+        rows.row(number)[:] = value
+        batches.append(rows.gather([number], batch_number=len(batches)))
+    assert [int(batch.max()) for batch in batches] == [3, 5]

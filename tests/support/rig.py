@@ -73,6 +73,7 @@ class RefusingQueue(MemoryQueue):
 @dataclass
 class Rig:
     max_batch: int = 8
+    parallel: int = 1
     capacity: int = 256
     large_picture_bytes: int = 1 << 20
     extend_every_s: float | None = None
@@ -107,7 +108,7 @@ class Rig:
             clock=self.clock,
             telemetry=self.telemetry,
             threads=WorkerThreads(self.prepare, self.finish),
-            policy=BatchPolicy(self.max_batch),
+            policy=BatchPolicy(self.max_batch, self.parallel),
             stall_limit_s=STALL_LIMIT_S,
             extend_every_s=self.extend_every_s,
             traces=self.traces,

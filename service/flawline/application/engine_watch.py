@@ -1,6 +1,8 @@
-"""The engine as a worker uses it: one call at a time, and known to be well, stuck or failing."""
+"""The engine as a worker uses it: known to be well, stuck or failing."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +35,14 @@ class EngineWatch:
         self._clock = clock
         self._telemetry = telemetry
         self._stall_limit_s = stall_limit_s
-        self._busy_since_s: float | None = None
+        self._calls = itertools.count()
+        self._open_since_s: dict[int, float] = {}  # by call, the oldest first
         self._failing = False
 
     @property
     def busy_s(self) -> float:
-        """How long the open call has lasted; 0 while it is idle."""
-        since_s = self._busy_since_s
+        """How long the oldest open call has lasted; 0 while it is idle."""
+        since_s = next(iter(self._open_since_s.values()), None)
         return 0.0 if since_s is None else self._clock.monotonic_s() - since_s
 
     @property
@@ -54,8 +57,8 @@ class EngineWatch:
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
         """As InferenceEngine. Raises what the engine raises, or UnusableOutput."""
-        self._busy_since_s = started_s = self._clock.monotonic_s()
-        failed = False
+        call, failed = next(self._calls), False
+        self._open_since_s[call] = started_s = self._clock.monotonic_s()
         try:
             output = await self._engine.infer(images)
             require_rows(output, len(images))
@@ -63,7 +66,7 @@ class EngineWatch:
             failed = True
             raise
         finally:
-            self._busy_since_s = None
+            del self._open_since_s[call]
             self._telemetry.engine_called(self._clock.monotonic_s() - started_s, failed)
         return output
 

@@ -44,7 +44,7 @@ class Clock(Protocol):
 
 
 class InferenceEngine(Protocol):
-    """Runs one network. Only one call is open at a time."""
+    """Runs one network. No more calls are open at a time than it was made to run side by side."""
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
         """Run a batch; row i of the output belongs to image i.

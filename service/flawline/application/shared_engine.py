@@ -1,8 +1,9 @@
-"""One engine for several users: each call has its turn, none meets another inside."""
+"""One engine for several users: each call has its turn, and no more are inside than the engine takes."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -13,16 +14,16 @@ from flawline.core.values import RawOutput
 
 
 class SharedEngine:
-    """Hands the engine to one call at a time, in the order of asking.
+    """Hands the engine to `parallel` calls at a time, in the order of asking.
 
     A caller that gives up waits no longer, but what it began keeps its turn until it has ended: an
     engine cannot be interrupted.
     """
 
-    def __init__(self, engine: StartableEngine, clock: Clock) -> None:
+    def __init__(self, engine: StartableEngine, clock: Clock, parallel: int = 1) -> None:
         self._engine = engine
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._turns = _Turns(parallel)
 
     @property
     def fell_back(self) -> bool:
@@ -48,9 +49,9 @@ class SharedEngine:
 
         ran: told from when to when, in monotonic seconds.
         """
-        await self._turn.acquire()
+        await self._turns.take()
         call = asyncio.create_task(self._run(images, ran))
-        call.add_done_callback(lambda _: self._turn.release())
+        call.add_done_callback(lambda _: self._turns.give_back())
         return await asyncio.shield(call)
 
     async def _run(
@@ -61,6 +62,35 @@ class SharedEngine:
         if ran is not None:
             ran(begun_s, self._clock.monotonic_s())
         return output
+
+
+class _Turns:
+    """So many at a time, first come, first served (asyncio.Semaphore lets newcomers pass, before 3.11)."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(given)
+        try:
+            await given
+        except asyncio.CancelledError:
+            if not given.cancelled():  # it was given just then
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        while self._waiting:
+            given = self._waiting.popleft()
+            if not given.done():
+                given.set_result(None)
+                return
+        self._free += 1
 
 
 class _Counted:

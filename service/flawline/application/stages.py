@@ -51,9 +51,9 @@ class Stages:
         self._clock = clock
         self._frame_limits = frame_limits
 
-    def rows(self, count: int) -> FrameRows:
-        """Memory for that many pictures."""
-        return self._pipeline.rows(count)
+    def rows(self, count: int, batches: int = 1) -> FrameRows:
+        """Memory for that many pictures, and for batches of them."""
+        return self._pipeline.rows(count, batches)
 
     def trail(self) -> Trail:
         """For one picture, to be handed in with it."""

@@ -17,13 +17,8 @@ from flawline.application.engine_watch import EngineWatch
 from flawline.application.failures import failure_of
 from flawline.application.in_hand import InHand
 from flawline.application.job import Expired, JobOutcome, Lease, PictureRefused
-from flawline.application.ports import (
-    Clock,
-    InferenceEngine,
-    JobSource,
-    Traces,
-    WorkerTelemetry,
-)
+from flawline.application.ports import Clock, InferenceEngine, JobSource, Traces, WorkerTelemetry
+from flawline.application.prepared_frames import PreparedFrames
 from flawline.application.stages import Prepared, Stages, TooLate
 from flawline.application.traces import NoTraces
 from flawline.core.batching import BatchPolicy, halves
@@ -44,8 +39,9 @@ class WorkerThreads:
 class BatchWorker:
     """Feeds one engine.
 
-    Two loops run side by side. One leases jobs and prepares each picture in a row of its own, at
-    most a batch ahead. The other, whenever the engine is idle, runs what is prepared. Every lease
+    Loops run side by side. One leases jobs and prepares each picture in a row of its own, at most
+    `max_batch` ahead. The others, as many as batches may run in parallel, run what is prepared
+    whenever they are idle. Every lease
     is resolved with the picture's own outcome: a picture that cannot be decoded never gets into a
     batch, and a batch that fails is halved until the culprit is alone. When it is the engine that
     fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
@@ -77,12 +73,9 @@ class BatchWorker:
         self._clock = clock
         self._telemetry = telemetry
         self._threads = threads
-        self._policy = policy
+        self._parallel = policy.parallel
         self._extend_every_s = extend_every_s
-        self._rows = stages.rows(policy.max_batch)
-        self._row_freed = asyncio.Event()
-        self._prepared: list[Prepared] = []
-        self._something_prepared = asyncio.Event()
+        self._rows = PreparedFrames(stages.rows(policy.max_batch, policy.parallel), policy)
         self._engine_works = asyncio.Event()
         self._engine_works.set()
         self._in_hand = InHand(queue, telemetry, traces or NoTraces())
@@ -94,7 +87,10 @@ class BatchWorker:
         """Begin to take jobs."""
         self._loops = (
             asyncio.create_task(self._prepare_ahead(), name="flawline prepare"),
-            asyncio.create_task(self._run_batches(), name="flawline run"),
+            *(
+                asyncio.create_task(self._run_batches(number), name=f"flawline run {number}")
+                for number in range(self._parallel)
+            ),
             asyncio.create_task(self._extend(), name="flawline extend"),
         )
 
@@ -145,7 +141,7 @@ class BatchWorker:
         return self._engine.busy_s
 
     async def _prepare_ahead(self) -> None:
-        while leases := await self._queue.lease(await self._free_rows()):
+        while leases := await self._queue.lease(await self._rows.until_free()):
             for lease in leases:
                 await self._take_up(lease)
             await self._engine_works.wait()
@@ -159,22 +155,16 @@ class BatchWorker:
         if self._engine.failing:
             await self._in_hand.hand_back(lease)
             return
-        self._spawn(self._prepare(lease, self._rows.take()))
+        self._spawn(self._prepare(lease, *self._rows.take_row()))
         if suspect:
             await self._in_hand.until_idle()
 
-    async def _free_rows(self) -> int:
-        while not self._rows.free:
-            self._row_freed.clear()
-            await self._row_freed.wait()
-        return self._rows.free
-
-    async def _prepare(self, lease: Lease, row: int) -> None:
+    async def _prepare(self, lease: Lease, row: int, pixels: NDArray[np.uint8]) -> None:
         outcome: JobOutcome
         trail = self._stages.trail()
         try:
             prepared = await asyncio.get_running_loop().run_in_executor(
-                self._threads.prepare, self._stages.prepare, lease, row, self._rows.row(row), trail
+                self._threads.prepare, self._stages.prepare, lease, row, pixels, trail
             )
         except TooLate:
             outcome = Expired()
@@ -187,44 +177,27 @@ class BatchWorker:
                 await self._put(prepared)
                 return
             outcome = prepared
-        self._give_back([row])
+        self._rows.give_back([row])
         await self._in_hand.resolve(lease, outcome, trail)
 
     async def _put(self, prepared: Prepared) -> None:
         if self._engine.failing:
-            self._give_back([prepared.row])
+            self._rows.give_back([prepared.row])
             await self._in_hand.hand_back(prepared.lease)
             return
-        self._prepared.append(prepared)
-        self._something_prepared.set()
+        self._rows.put(prepared)
 
-    async def _run_batches(self) -> None:
+    async def _run_batches(self, number: int) -> None:
         while True:
-            await self._something_prepared.wait()
-            batch, cut_because = await self._cut()
+            await self._rows.until_some()
+            batch, expired, cut_because = self._rows.cut(self._clock.monotonic_s())
+            # Before anything is waited for: what is not gathered could be handed back meanwhile.
+            images = self._rows.gather(batch, number)
+            for picture in expired:
+                await self._in_hand.resolve(picture.lease, Expired(), picture.trail)
             if batch:
-                images = self._rows.gather([picture.row for picture in batch])
-                self._row_freed.set()
                 self._telemetry.batch_ran(len(batch), cut_because)
                 await self._run(batch, images)
-            if not self._prepared:
-                self._something_prepared.clear()
-
-    async def _cut(self) -> tuple[list[Prepared], str]:
-        """Take from what is prepared the pictures to run, and why no more.
-
-        Those too late are resolved as such.
-        """
-        prepared = self._prepared
-        cut = self._policy.cut(
-            [picture.lease.job.deadline_s for picture in prepared], self._clock.monotonic_s()
-        )
-        gone = {*cut.run, *cut.expired}
-        self._prepared = [picture for i, picture in enumerate(prepared) if i not in gone]
-        for i in cut.expired:
-            self._give_back([prepared[i].row])
-            await self._in_hand.resolve(prepared[i].lease, Expired(), prepared[i].trail)
-        return [prepared[i] for i in cut.run], cut.because
 
     async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
         """Run a batch, or the parts of it that do run; images: uint8 [N, 1, height, width]."""
@@ -253,12 +226,16 @@ class BatchWorker:
 
     async def _stand_by(self, pictures: Sequence[Prepared], image: NDArray[np.uint8]) -> None:
         """Hand back what is in hand, which another worker may do, until the engine works again."""
-        logger.error("engine_failing: it fails on an empty frame too")
-        self._engine_works.clear()
-        prepared, self._prepared = self._prepared, []
-        self._give_back([picture.row for picture in prepared])
+        found_first = self._engine_works.is_set()
+        if found_first:
+            logger.error("engine_failing: it fails on an empty frame too")
+            self._engine_works.clear()
+        prepared = self._rows.take_all()
         for picture in reversed([*pictures, *prepared]):  # each is put in front of the others
             await self._in_hand.hand_back(picture.lease)
+        if not found_first:
+            await self._engine_works.wait()
+            return
         await self._engine.until_it_works(image)
         logger.warning("engine_works")
         self._engine_works.set()
@@ -283,11 +260,6 @@ class BatchWorker:
             if held and not self._engine.stuck:
                 await self._queue.extend(held)
         await asyncio.Event().wait()
-
-    def _give_back(self, rows: Sequence[int]) -> None:
-        for row in rows:
-            self._rows.give_back(row)
-        self._row_freed.set()
 
     def _spawn(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(errand)

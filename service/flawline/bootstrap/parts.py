@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from flawline.application.stages import Stages
 from flawline.application.statistics import Statistics
 from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.bootstrap.cores import usable_cores
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook, default_recipe
@@ -58,7 +58,7 @@ class Pools:
     @classmethod
     def of(cls, decode_threads: int) -> Pools:
         """decode_threads: 0 for one a core, at most four."""
-        many = decode_threads or min(os.cpu_count() or 1, _MOST_DECODE_THREADS)
+        many = decode_threads or min(usable_cores(), _MOST_DECODE_THREADS)
         return cls(_pool(many, "prepare"), _pool(1, "finish"), _pool(1, "intake"))
 
     def close(self) -> None:
@@ -108,6 +108,19 @@ class Base:
             pools=Pools.of(settings.decode_threads),
         )
 
+    @property
+    def engine_threads(self) -> int:
+        """How many an engine computes with."""
+        return self.settings.engine_threads or usable_cores()
+
+    @property
+    def engine_parallel(self) -> int:
+        """How many batches an engine runs side by side; on a CPU none without a thread, or a picture, of its own."""
+        settings, threads = self.settings, self.engine_threads
+        if settings.engine_device != "cpu":
+            return settings.engine_parallel or 1
+        return min(settings.engine_parallel or threads, threads, settings.max_batch)
+
     def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
         """One more engine, for the artifact started with or another one."""
         settings, artifact = self.settings, artifact or self.artifact
@@ -116,7 +129,8 @@ class Base:
             artifact.sha256,
             artifact.manifest,
             max_batch=settings.max_batch,
-            threads=settings.engine_threads,
+            threads=self.engine_threads,
+            parallel=self.engine_parallel,
             devices=Devices(
                 settings.engine_device,
                 may_fall_back=settings.engine_fallback == "cpu",
@@ -167,7 +181,7 @@ class Base:
             telemetry=metrics,
             traces=self.traces,
             threads=WorkerThreads(self.pools.prepare, self.pools.finish),
-            policy=BatchPolicy(self.settings.max_batch),
+            policy=BatchPolicy(self.settings.max_batch, self.engine_parallel),
             stall_limit_s=self.settings.engine_stall_s,
             extend_every_s=None if lease_s is None else lease_s / _EXTENSIONS_PER_LEASE,
         )

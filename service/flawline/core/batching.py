@@ -28,9 +28,13 @@ class BatchPolicy:
 
     There is no window to wait in: a lone picture runs alone, and a batch is what piled up while the
     engine was busy.
+
+    max_batch: most pictures that run at once. parallel: how many batches run side by side. What is prepared
+    is shared out among them: one that took all would leave the others without work.
     """
 
     max_batch: int
+    parallel: int = 1
 
     def cut(self, deadlines_s: Sequence[float], now_s: float) -> Cut:
         """What an idle engine does with the prepared pictures, the earliest deadline first.
@@ -41,8 +45,13 @@ class BatchPolicy:
         expired = tuple(i for i, deadline_s in enumerate(deadlines_s) if deadline_s <= now_s)
         alive = [i for i, deadline_s in enumerate(deadlines_s) if deadline_s > now_s]
         alive.sort(key=lambda i: deadlines_s[i])
-        because = "full" if len(alive) >= self.max_batch else "idle"
-        return Cut(tuple(alive[: self.max_batch]), expired, because)
+        largest = _shared_out(self.max_batch, self.parallel)
+        size = min(largest, _shared_out(len(alive), self.parallel))
+        return Cut(tuple(alive[:size]), expired, "full" if size == largest else "idle")
+
+
+def _shared_out(pictures: int, batches: int) -> int:
+    return -(-pictures // batches)
 
 
 def halves(part: range) -> tuple[range, range]:
@@ -56,13 +65,15 @@ class FrameRows:
 
     Pictures are prepared in any order, each in a row of its own; a batch is gathered from those
     that are done. The copy is some 10 µs a picture, and lets preparing go on while the engine reads
-    the batch. Rows are uint8 [1, height, width].
+    the batch. Rows are uint8 [1, height, width]. batches: how many are in use at a time.
     """
 
-    def __init__(self, rows: int, input_height_px: int, input_width_px: int) -> None:
+    def __init__(
+        self, rows: int, input_height_px: int, input_width_px: int, batches: int = 1
+    ) -> None:
         shape = (rows, 1, input_height_px, input_width_px)
         self._rows = np.empty(shape, dtype=np.uint8)
-        self._batch = np.empty(shape, dtype=np.uint8)
+        self._batches = np.empty((batches, *shape), dtype=np.uint8)
         self._free = list(range(rows))
 
     @property
@@ -83,12 +94,12 @@ class FrameRows:
         """The row may be taken again."""
         self._free.append(number)
 
-    def gather(self, numbers: Sequence[int]) -> NDArray[np.uint8]:
-        """Copy rows into the batch, and give them back.
+    def gather(self, numbers: Sequence[int], batch_number: int = 0) -> NDArray[np.uint8]:
+        """Copy rows into that batch, and give them back.
 
-        The batch, uint8 [N, 1, height, width], is valid until the next call.
+        The batch, uint8 [N, 1, height, width], is valid until the next call for the same one.
         """
-        batch: NDArray[np.uint8] = self._batch[: len(numbers)]
+        batch: NDArray[np.uint8] = self._batches[batch_number, : len(numbers)]
         # Any mode but the default one writes to `out` directly.
         np.take(self._rows, numbers, axis=0, out=batch, mode="clip")
         self._free.extend(numbers)

@@ -22,9 +22,10 @@ class InspectionPipeline:
         self._manifest = manifest
         self._limits = limits
 
-    def rows(self, count: int) -> FrameRows:
-        """Memory for that many pictures of this artifact's input size."""
-        return FrameRows(count, self._manifest.input_height_px, self._manifest.input_width_px)
+    def rows(self, count: int, batches: int = 1) -> FrameRows:
+        """Memory for that many pictures of this artifact's input size, and for batches of them."""
+        manifest = self._manifest
+        return FrameRows(count, manifest.input_height_px, manifest.input_width_px, batches)
 
     def decode(self, picture: bytes) -> NDArray[np.uint8]:
         """Grey values, uint8 [H, W], of an encoded picture. Raises flawspec's PictureError."""

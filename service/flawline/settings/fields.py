@@ -10,6 +10,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
+from flawline.settings.engine import EngineSettings
 from flawline.settings.logs import LogSettings
 from flawline.settings.models import ModelSettings
 from flawline.settings.open_inference import OpenInferenceSettings
@@ -21,7 +22,7 @@ PREFIX = "FLAWLINE_"
 
 
 class FlawlineSettings(
-    ModelSettings, OpenInferenceSettings, TraceSettings, WatchSettings, LogSettings
+    EngineSettings, ModelSettings, OpenInferenceSettings, TraceSettings, WatchSettings, LogSettings
 ):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 
@@ -177,37 +178,8 @@ class FlawlineSettings(
     async_results: int = Field(
         10_000, ge=1, le=1_000_000, description="How many such answers a process keeps at most."
     )
-    max_batch: int = Field(8, ge=1, le=256, description="Most pictures to run at once.")
-    decode_threads: int = Field(
-        0, ge=0, le=256, description="Threads that decode; 0 for one a core, at most four."
-    )
-    engine_threads: int = Field(
-        0, ge=0, le=256, description="Threads that the engine computes with; 0 for one a core."
-    )
-    engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
-        "cpu",
-        description="What the engine computes on; `auto` takes the best there is. Other devices than the CPU need "
-        "the build of ONNX Runtime for them.",
-    )
-    engine_fallback: Literal["cpu", "refuse"] = Field(
-        "cpu",
-        description="Without the device asked for: `cpu` goes on there with a warning, `refuse` does not start.",
-    )
-    engine_cache_dir: Path | None = Field(
-        None,
-        description="Where TensorRT keeps the engines it compiled; without it, it compiles at each start.",
-    )
-    concurrency: int = Field(
-        1, ge=1, le=64, description="How many engines a worker process runs side by side."
-    )
     metrics_port: int = Field(
         9090, ge=0, le=65535, description="Where a worker shows its metrics; 0 takes a free port."
-    )
-    engine_stall_s: float = Field(
-        5.0,
-        gt=0,
-        le=600,
-        description="A batch that takes longer makes the service not ready until it ends.",
     )
     drain_timeout_s: float = Field(
         10.0, ge=0, le=600, description="How long stopping waits for accepted inspections."

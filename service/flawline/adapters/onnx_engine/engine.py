@@ -1,10 +1,11 @@
-"""One artifact in a session of ONNX Runtime, behind a thread of its own."""
+"""One artifact in a session of ONNX Runtime, behind threads of its own."""
 
 from __future__ import annotations
 
 import hashlib
 import queue
 import threading
+import time
 from asyncio import wrap_future
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -36,9 +37,10 @@ class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
 
 
 class OnnxEngine:
-    """One artifact, run in one thread of its own.
+    """One artifact, run in threads of its own.
 
-    threads: how many ONNX Runtime computes with, 0 for all cores. devices: where it computes.
+    threads: how many ONNX Runtime computes with, 0 for all cores. parallel: how many calls run side by side; each
+    has one of the threads to itself, and what is left of them is shared. devices: where it computes.
     """
 
     def __init__(
@@ -49,32 +51,34 @@ class OnnxEngine:
         *,
         max_batch: int,
         threads: int = 0,
+        parallel: int = 1,
         devices: Devices | None = None,
     ) -> None:
         self._path = path
         self._sha256 = sha256
         self._manifest = manifest
         self._max_batch = max_batch
-        self._threads = threads
+        # Those that call compute as well; ONNX Runtime counts one of them among its own.
+        self._threads = max(1, threads - parallel + 1) if threads else 0
         self._devices = devices or Devices()
         self._fell_back = False
         self._session: onnxruntime.InferenceSession | None = None
-        self._thread = _EngineThread()
+        self._callers = _EngineThreads(parallel)
 
     async def start(self) -> None:
         """Load the graph and run every batch size once, so that no caller pays for first-time work.
 
         Raises MissingArtifact, HashMismatch, NotAnArtifact, GraphMismatch or DeviceUnavailable.
         """
-        self._thread.start()
-        self._session = await self._thread.run(self._loaded)
+        self._callers.start()
+        self._session = await self._callers.run(self._loaded)
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
         """Run a batch, uint8 [N, 1, height, width]."""
         session = self._session
         if session is None:
             raise RuntimeError("the engine was not started")
-        return await self._thread.run(lambda: _run(session, images))
+        return await self._callers.run(lambda: _run(session, images))
 
     @property
     def fell_back(self) -> bool:
@@ -82,9 +86,9 @@ class OnnxEngine:
         return self._fell_back
 
     def close(self, limit_s: float = 1.0) -> None:
-        """End the thread and free the network; a stuck thread is left after `limit_s` seconds."""
+        """End the threads and free the network; a stuck thread is left after `limit_s` seconds."""
         self._session = None
-        self._thread.close(limit_s)
+        self._callers.close(limit_s)
 
     def _loaded(self) -> onnxruntime.InferenceSession:
         # Read once: what is hashed is what is run, whatever happens to the file meanwhile.
@@ -189,20 +193,24 @@ def _output_differences(output: RawOutput, pictures: int, classes: int) -> list[
     return [f"a batch of {pictures} gives boxes {list(boxes)} and scores {list(scores)}"]
 
 
-class _EngineThread:
-    """Runs one call after the other.
+class _EngineThreads:
+    """Each runs one call after the other, in the order of asking.
 
-    It is a daemon: a call that never returns must not keep the process alive.
+    They are daemons: a call that never returns must not keep the process alive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: int) -> None:
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
             queue.SimpleQueue()
         )
-        self._thread = threading.Thread(target=self._work, name="flawline-engine", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name="flawline-engine", daemon=True)
+            for _ in range(count)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, call: Callable[[], T]) -> T:
         future: Future[T] = Future()
@@ -210,9 +218,12 @@ class _EngineThread:
         return await wrap_future(future)
 
     def close(self, limit_s: float) -> None:
-        self._calls.put(None)
-        if self._thread.is_alive():
-            self._thread.join(limit_s)
+        ends_s = time.monotonic() + limit_s
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, ends_s - time.monotonic()))
 
     def _work(self) -> None:
         while (task := self._calls.get()) is not None:

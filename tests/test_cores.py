@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_artifact import write_tiny_artifact
+
+from flawline.bootstrap.cores import usable_cores
+from flawline.bootstrap.parts import Base
+from flawline.settings import FlawlineSettings
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [
+        pytest.param("200000 100000", 2, id="two"),
+        pytest.param("50000 100000", 1, id="half a core is one thread's"),
+        pytest.param("350000 100000", 4, id="three and a half"),
+        pytest.param("1600000 100000", 8, id="more than there are"),
+        pytest.param("max 100000", 8, id="no quota"),
+        pytest.param(None, 8, id="no such file"),
+    ],
+)
+def test_a_container_uses_what_it_is_given(
+    quota: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    file = tmp_path / "cpu.max"
+    if quota is not None:
+        file.write_text(quota + "\n")
+    assert usable_cores(file) == cores
+
+
+@pytest.mark.parametrize(
+    ("settings", "parallel"),
+    [
+        pytest.param({"engine_threads": 3}, 3, id="one a thread"),
+        pytest.param({"engine_threads": 3, "engine_parallel": 1}, 1, id="all threads for one"),
+        pytest.param({"engine_threads": 2, "engine_parallel": 6}, 2, id="none without a thread"),
+        pytest.param({"engine_threads": 4, "max_batch": 2}, 2, id="none without a picture"),
+        pytest.param({"engine_threads": 4, "engine_device": "cuda"}, 1, id="a GPU has one queue"),
+        pytest.param(
+            {"engine_threads": 1, "engine_device": "auto", "engine_parallel": 2}, 2, id="as told"
+        ),
+    ],
+)
+def test_how_many_batches_run_side_by_side(
+    settings: dict[str, Any], parallel: int, tmp_path: Path
+) -> None:
+    base = Base.of(FlawlineSettings(artifact=write_tiny_artifact(tmp_path), **settings))
+    assert base.engine_parallel == parallel
+    base.pools.close()
