@@ -13,8 +13,8 @@ import click
 import flawline
 
 _COMMANDS = (
-    *("check", "dead-letters", "demo", "health", "inspect", "models", "sample", "serve"),
-    *("simulate", "version", "worker"),
+    *("bench", "check", "dead-letters", "demo", "health", "inspect", "models", "sample", "serve"),
+    *("simulate", "tune", "version", "worker"),
 )
 _UNEXPECTED_EXIT_CODE = 2
 
