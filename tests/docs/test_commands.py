@@ -135,6 +135,35 @@ def test_playing_lines_through(tmp_path: Path) -> None:
     assert "camera raised" in run(one, tmp_path)
 
 
+@pytest.mark.timeout(300)
+def test_measuring_a_server_and_tuning_a_machine(
+    server: ServerProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on the page, but for how long it takes and how fast a machine must be."""
+    run(commands("Ask it")[0], tmp_path)
+    closed, cadence, streams = (
+        run(
+            line.replace("localhost:8080", server.rest_target)
+            .replace("localhost:8081", server.grpc_target)
+            .replace("--rate 50 --duration 30 --max-p99-ms 50 --max-misses 0", "--rate 5")
+            + " --duration 1",
+            tmp_path,
+        )
+        for line in commands("How a running server answers", "docs/tuning.md")
+    )
+    assert "closed loop of 8 callers, 16 drawn frames" in closed
+    assert "open loop at 5 frames/s, 12 pictures in frames/images" in cadence
+    document = json.loads(streams)
+    assert (document["rate_per_s"], document["callers"]) == (50, 2)
+    monkeypatch.setenv("FLAWLINE_DEADLINE_MS", "60000")
+    tune, use = commands("Settings for this machine", "docs/tuning.md")
+    tuned = run(
+        tune.replace("--p99-ms 50 --rate 25", "--p99-ms 60000 --rate 1") + " --seconds 10", tmp_path
+    )
+    assert "flawline.env was made" in tuned
+    assert "artifact" in run(use, tmp_path)
+
+
 @needs_redis
 @pytest.mark.timeout(120)
 def test_scaling_out(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedC
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.load import Load, LoadPlan
 from flawline.application.tuning import CannotServeError, Tuner, TuningPlan
+from flawline.bootstrap.cores import usable_cores
 from flawline.cli.fault import Fault
 from flawline.cli.load.connection import Asking, way_to
 from flawline.cli.load.frames import Frames, draw_frames, read_frames, size_px
@@ -112,7 +113,7 @@ def command(
     objective = Objective(p99_ms, None if rate is None else rate * lines)
     budget_s = seconds or (_QUICK_SECONDS if quick else _SECONDS)
     rounds, last_rounds = (1, 2) if quick else (2, 3)
-    plan = TuningPlan(objective, axes(), budget_s, rounds, last_rounds)
+    plan = TuningPlan(objective, axes(usable_cores()), budget_s, rounds, last_rounds)
     overrides = {} if artifact is None else {"artifact": str(artifact.resolve())}
     bench = _Bench(frames, objective, settings.deadline_ms, overrides)
     click.echo(f"About {budget_s:.0f} s, with {frames.source}.", err=True)

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import os
-
 from flawline.application.tuning import Axis
 from flawline.core.tuning import Candidate
 from flawline.settings import FlawlineSettings
 
-TUNED = ("engine_threads", "max_batch", "decode_threads")
+TUNED = ("engine_threads", "engine_parallel", "max_batch", "decode_threads")
 """The settings, in the order of candidates; each is an int in FlawlineSettings."""
 
 _BATCHES = (1, 2, 4, 8, 16)
 _MOST_DECODE_THREADS = 4
+# Threads: as many as there are cores. Parallel: one batch a thread.
+_ALL = 0
 
 
-def axes(cores: int | None = None) -> tuple[Axis, ...]:
+def axes(cores: int) -> tuple[Axis, ...]:
     """For a machine with so many cores. What matters most comes first: time may run out.
 
-    Settings that only make sense together are one change, as `{"engine_threads": 1, "decode_threads": 2}`.
+    Settings that only make sense together are one change.
     """
-    cores = cores or os.cpu_count() or 1
+    below = _powers_below(cores)
+    threads = [{"engine_threads": n, "engine_parallel": _ALL} for n in (_ALL, *below)]
+    parallel = [{"engine_threads": _ALL, "engine_parallel": n} for n in below]
+    decoding = (_ALL, *_powers_below(min(cores, _MOST_DECODE_THREADS)))
     return (
-        Axis("engine_threads", tuple({"engine_threads": n} for n in _powers(cores))),
-        Axis("max_batch", tuple({"max_batch": n} for n in _BATCHES)),
-        Axis(
-            "decode_threads",
-            tuple({"decode_threads": n} for n in _powers(min(cores, _MOST_DECODE_THREADS))),
-        ),
+        Axis("engine threads", (*threads, *parallel)),
+        Axis("largest batch", tuple({"max_batch": n} for n in _BATCHES)),
+        Axis("decode threads", tuple({"decode_threads": n} for n in decoding)),
     )
 
 
@@ -36,6 +36,6 @@ def as_set(settings: FlawlineSettings) -> Candidate:
     return Candidate(tuple((name, int(getattr(settings, name))) for name in TUNED))
 
 
-def _powers(most: int) -> list[int]:
-    """1, 2, 4, ... and the most itself."""
-    return sorted({most, *(2**n for n in range(most.bit_length()) if 2**n <= most)})
+def _powers_below(most: int) -> list[int]:
+    """1, 2, 4, ... below it."""
+    return [2**n for n in range(most.bit_length()) if 2**n < most]
