@@ -398,6 +398,31 @@ async def test_a_server_out_of_memory_refuses_and_still_finishes(start_redis: Re
         server.kill()
 
 
+async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
+    start_redis: RedisStarter, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As with a full disk: Redis answers, and refuses to write (MISCONF)."""
+    server = start_redis(save="3600 1000000", dbfilename="occupied")
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    client = Redis.from_url(server.url)
+    try:
+        await queue.start()
+        await until(lambda: queue.reachable)
+        (tmp_path / "occupied" / "by").mkdir(parents=True)  # no snapshot can take its place
+        await client.bgsave()
+        await until(lambda: not queue.reachable)
+        with pytest.raises(NotReady, match="queue_unavailable"):
+            await queue.submit(job("a"))
+        assert caplog.text.count("redis_unreachable error=MISCONF") == 1
+        await client.config_set("stop-writes-on-bgsave-error", "no")
+        await until(lambda: queue.reachable)
+        await queue.submit(job("b"))
+    finally:
+        await client.aclose()
+        await queue.close()
+        server.kill()
+
+
 async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter) -> None:
     server = start_redis(appendonly="yes")
     options = RedisQueueOptions(server.url, capacity=8, line_capacity=8)

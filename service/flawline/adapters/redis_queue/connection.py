@@ -16,6 +16,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,  # noqa: A004 - redis-py's own, which is not the builtin
     OutOfMemoryError,
+    ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,  # noqa: A004 - as above
@@ -33,11 +34,13 @@ _BLOCK_MARGIN_S = 3.0
 _COMMAND_CONNECTIONS = 16
 _HEALTH_CHECK_S = 15
 _CANCEL_AGAIN_S = 0.1
+# It answers, and can keep nothing: its disk is full, for one.
+_CANNOT_WRITE = "MISCONF"
 _OUT_OF_MEMORY_FLAG = "#!lua flags=allow-oom\n"
 
 
 class Link:
-    """Whether the server answered last time; a change is logged once."""
+    """Whether the server answered last time, and could write; a change is logged once."""
 
     def __init__(self) -> None:
         self._up: bool | None = None
@@ -54,7 +57,7 @@ class Link:
         self._up = True
 
     def failed(self, error: Exception) -> None:
-        """No answer came."""
+        """No answer came, or one that it cannot write."""
         if self._up is not False:
             logger.warning("redis_unreachable error=%s", error)
         self._up = False
@@ -108,6 +111,9 @@ class Server:
         try:
             reply = await self._run(name, arguments)
         except ResponseError as error:
+            if str(error).startswith(_CANNOT_WRITE) or isinstance(error, ReadOnlyError):
+                self.link.failed(error)
+                raise
             if "NOGROUP" not in str(error) and "no such key" not in str(error):
                 raise
             await self._run("setup", ())
