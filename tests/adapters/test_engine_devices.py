@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import resource
 from pathlib import Path
 
 import onnxruntime
@@ -14,6 +15,7 @@ from flawline.adapters.onnx_engine import Device, Devices, DeviceUnavailable, On
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 INPUT_CHW = (1, 128, 448)
+GRAPH_BYTES = 5000
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def full_build(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def names(devices: Devices) -> list[str]:
-    providers = devices.providers(INPUT_CHW, 4)
+    providers = devices.providers(INPUT_CHW, 4, GRAPH_BYTES)
     return [provider if isinstance(provider, str) else provider[0] for provider in providers]
 
 
@@ -50,7 +52,7 @@ def test_a_build_for_cpus_is_not_asked_for_more(wanted: Device) -> None:
 @pytest.mark.usefixtures("full_build")
 def test_tensorrt_compiles_one_engine_for_all_batches_and_keeps_it(tmp_path: Path) -> None:
     cache_dir = tmp_path / "engines"
-    (_, options), *_ = Devices("tensorrt", cache_dir=cache_dir).providers(INPUT_CHW, 4)
+    (_, options), *_ = Devices("tensorrt", cache_dir=cache_dir).providers(INPUT_CHW, 4, GRAPH_BYTES)
     assert options == {
         "trt_profile_min_shapes": "images:1x1x128x448",
         "trt_profile_opt_shapes": "images:1x1x128x448",
@@ -67,9 +69,26 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 ) -> None:
     occupied = tmp_path / "engines"
     occupied.write_text("a file where a folder should be")
-    (_, options), *_ = Devices("tensorrt", cache_dir=occupied).providers(INPUT_CHW, 4)
+    (_, options), *_ = Devices("tensorrt", cache_dir=occupied).providers(INPUT_CHW, 4, GRAPH_BYTES)
     assert "trt_engine_cache_path" not in options
     assert f"engine_cache_unusable folder={occupied}" in caplog.text
+
+
+@pytest.mark.usefixtures("full_build")
+def test_a_cache_without_room_for_an_engine_is_done_without_and_left_empty(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (GRAPH_BYTES - 1, hard))  # as a disk with less room
+    try:
+        (_, options), *_ = Devices("tensorrt", cache_dir=tmp_path).providers(
+            INPUT_CHW, 4, GRAPH_BYTES
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "trt_engine_cache_path" not in options
+    assert f"engine_cache_unusable folder={tmp_path}: File too large" in caplog.text
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

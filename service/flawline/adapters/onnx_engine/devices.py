@@ -58,15 +58,22 @@ class Devices:
     may_fall_back: bool = True
     cache_dir: Path | None = None
 
-    def providers(self, input_chw: tuple[int, int, int], max_batch: int) -> list[Provider]:
-        """What to ask ONNX Runtime for, best first; names that it does not know are left out."""
+    def providers(
+        self, input_chw: tuple[int, int, int], max_batch: int, graph_bytes: int
+    ) -> list[Provider]:
+        """What to ask ONNX Runtime for, best first; names that it does not know are left out.
+
+        graph_bytes: size of the ONNX file. A compiled engine holds its weights: without that much room none is kept.
+        """
         offered = onnxruntime.get_available_providers()
         if _CUDA in offered and self.wanted != "cpu":
             # finds CUDA and cuDNN where they were installed as wheels
             onnxruntime.preload_dlls()
         names = [name for name in _WANTED[self.wanted] if name in offered]
         return [
-            (name, self._tensorrt_options(input_chw, max_batch)) if name == _TENSORRT else name
+            (name, self._tensorrt_options(input_chw, max_batch, graph_bytes))
+            if name == _TENSORRT
+            else name
             for name in names
         ]
 
@@ -88,7 +95,9 @@ class Devices:
         )
         return True
 
-    def _tensorrt_options(self, input_chw: tuple[int, int, int], max_batch: int) -> dict[str, Any]:
+    def _tensorrt_options(
+        self, input_chw: tuple[int, int, int], max_batch: int, graph_bytes: int
+    ) -> dict[str, Any]:
         """One engine for all batch sizes, kept on disk: to compile it takes minutes on a small board."""
         shape = "x".join(map(str, input_chw))
         options: dict[str, Any] = {
@@ -96,7 +105,7 @@ class Devices:
             "trt_profile_opt_shapes": f"{INPUT_NAME}:1x{shape}",
             "trt_profile_max_shapes": f"{INPUT_NAME}:{max_batch}x{shape}",
         }
-        if self.cache_dir is not None and _is_writable(self.cache_dir):
+        if self.cache_dir is not None and _has_room(self.cache_dir, graph_bytes):
             options |= {
                 "trt_engine_cache_enable": True,
                 "trt_engine_cache_path": str(self.cache_dir),
@@ -104,12 +113,16 @@ class Devices:
         return options
 
 
-def _is_writable(folder: Path) -> bool:
-    """Whether files can be made there; without, the engine is compiled anew at each start."""
+def _has_room(folder: Path, least_bytes: int) -> bool:
+    """Whether a file of that size can be made there; without, the engine is compiled anew at each start.
+
+    Tried rather than asked: quotas, reserves and read-only mounts show in no figure. Half an engine, left by a full
+    disk, would lie there for every start to come.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0")
+            file.write(bytes(least_bytes))
     except OSError as error:
         logger.warning(
             "engine_cache_unusable folder=%s: %s; compiled engines are not kept",

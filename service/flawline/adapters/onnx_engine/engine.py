@@ -98,7 +98,7 @@ class OnnxEngine:
             raise MissingArtifact(f"The artifact {self._path} cannot be read.") from error
         if hashlib.sha256(content).hexdigest() != self._sha256:
             raise HashMismatch(f"{self._path} was changed while the service was starting.")
-        providers = self._devices.providers(self._input_chw, self._max_batch)
+        providers = self._devices.providers(self._input_chw, self._max_batch, len(content))
         try:
             session = onnxruntime.InferenceSession(
                 content, self._session_options(), providers=providers
