@@ -18,6 +18,7 @@ from certificates import make_certificate, needs_openssl
 from click.testing import Result
 from command_line import run
 from pictures import numbered, truncated
+from PIL import Image
 from redis_process import free_port
 from server_process import ServerProcess, flawline_environment
 from tiny_artifact import write_tiny_artifact
@@ -151,6 +152,16 @@ def test_refusals_and_deadlines_are_told_apart(artifact: Path) -> None:
         assert server.exit_code() == 0
 
 
+def test_a_plot_has_a_dot_for_each_frame(server: ServerProcess, tmp_path: Path) -> None:
+    file = tmp_path / "latency.png"
+    figures(server.url, "--rate", "10", *SHORT, "--plot", file)
+    with Image.open(file) as image:
+        colours = {colour: count for count, colour in image.getcolors(100_000)}
+    assert colours[(0x3B, 0x6E, 0xA5)] > 5  # five frames, some pixels each
+    assert "ends in .png" in refused(server.url, "--plot", tmp_path / "latency.svg")
+    assert "There is no folder" in refused(server.url, "--plot", tmp_path / "nowhere" / "a.png")
+
+
 def test_objectives_decide_the_exit_code(server: ServerProcess) -> None:
     kept = figures(server.url, "--rate", "5", "--max-p99-ms", "30000", "--max-misses", "0", *SHORT)
     assert kept["unmet"] == []
@@ -257,7 +268,9 @@ def test_where_somebody_hangs_up(scheme: str) -> None:
 
 def test_the_other_port(server: ServerProcess) -> None:
     assert "grpc://" in refused(f"http://{server.grpc_target}", "--size", "64x64")
-    assert "No Flawline answers" in refused(f"grpc://{server.rest_target}", "--size", "64x64")
+    assert f"http://{server.rest_target}" in refused(
+        f"grpc://{server.rest_target}", "--size", "64x64"
+    )
 
 
 def test_no_pictures(tmp_path: Path) -> None:

@@ -155,6 +155,7 @@ def test_measuring_a_server_and_tuning_a_machine(
     assert "open loop at 5 frames/s, 12 pictures in frames/images" in cadence
     document = json.loads(streams)
     assert (document["rate_per_s"], document["callers"]) == (50, 2)
+    assert (tmp_path / "latency.png").exists()
     monkeypatch.setenv("FLAWLINE_DEADLINE_MS", "60000")
     tune, use = commands("Settings for this machine", "docs/tuning.md")
     tuned = run(

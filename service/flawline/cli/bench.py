@@ -15,11 +15,12 @@ from flawline.cli.load.address import Address
 from flawline.cli.load.connection import Asking, way_to
 from flawline.cli.load.frames import Frames, draw_frames, read_frames, size_px
 from flawline.cli.load.interrupt import INTERRUPTED, ctrl_c
+from flawline.cli.load.plot import check_plot_path, draw_latencies
 from flawline.cli.load.progress import shown
 from flawline.cli.load.report import LoadResult, LoadTest, json_document, text_lines
 from flawline.cli.loop import run
 from flawline.cli.startup import settings_from
-from flawline.core.load import LoadObjectives, doubts
+from flawline.core.load import LoadObjectives, LoadRecord, doubts
 
 _CALLERS = 8
 
@@ -84,6 +85,12 @@ _CALLERS = 8
     help="Exit with 1 when more frames have no verdict in time.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON document.")
+@click.option(
+    "--plot",
+    metavar="FILE.png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the latency of each frame over time.",
+)
 def command(
     url: str,
     paths: tuple[Path, ...],
@@ -100,6 +107,7 @@ def command(
     max_p99_ms: float | None,
     max_misses: int | None,
     as_json: bool,
+    plot: Path | None,
 ) -> None:
     """Send pictures to the server at URL and measure how it answers.
 
@@ -110,6 +118,8 @@ def command(
     Exit codes: 0 done; 1 an objective was not kept; 2 wrong usage, or nobody is there; 130 Ctrl-C, with the figures
     so far. What is sent is inspected like any frame, and counts in the server's metrics.
     """
+    if plot is not None:
+        check_plot_path(plot)
     settings = settings_from()
     address = Address.of(url, token_file or settings.token_file, ca_file or settings.tls_cert_file)
     callers = _callers(address, stream, rate, clients)
@@ -127,8 +137,12 @@ def command(
     )
     plan = LoadPlan(rate, callers, duration, warm_up, deadline_ms)
     asking = Asking(line, deadline_ms, stream, callers)
-    result = run(_measure(address, asking, frames, plan, LoadObjectives(max_p99_ms, max_misses)))
+    objectives = LoadObjectives(max_p99_ms, max_misses)
+    result, record = run(_measure(address, asking, frames, plan, objectives))
     click.echo(json_document(test, result) if as_json else "\n".join(text_lines(test, result)))
+    if plot is not None:
+        draw_latencies(plot, text_lines(test, result)[0], record.due_s, record.latencies_s)
+        click.echo(f"Drawn: {plot}", err=True)
     for sentence in (*result.doubts, *result.unmet):
         click.echo(sentence, err=True)
     if result.interrupted:
@@ -150,7 +164,7 @@ def _callers(address: Address, stream: bool, rate: float | None, clients: int | 
 
 async def _measure(
     address: Address, asking: Asking, frames: Frames, plan: LoadPlan, objectives: LoadObjectives
-) -> LoadResult:
+) -> tuple[LoadResult, LoadRecord]:
     async with way_to(address, asking, frames.pictures[0]) as way:
         load = Load(way, frames.pictures, plan, SystemClock())
         with ctrl_c(load.stop) as told:
@@ -158,13 +172,14 @@ async def _measure(
             async with shown(plan.warm_up_s + plan.duration_s, lambda: _state(load, plan)):
                 figures = await load.run()
             cpu_share = (time.process_time() - began_cpu_s) / (time.monotonic() - began_s)
-    return LoadResult(
+    result = LoadResult(
         figures=figures,
         cpu_share=cpu_share,
         doubts=doubts(figures, cpu_share),
         unmet=objectives.unmet(figures),
         interrupted=told.is_set(),
     )
+    return result, load.record
 
 
 def _state(load: Load, plan: LoadPlan) -> tuple[float, str]:

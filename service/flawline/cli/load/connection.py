@@ -128,5 +128,7 @@ def _what_grpc_says(error: grpc.aio.AioRpcError, address: Address) -> str:
         return f"What answers at {address} is no Flawline: it has no flawline.v1.InspectionService."
     if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
         return f"Nothing answered at {address} within some seconds."
+    if "HTTP/2" in details:
+        return f"What listens at {address} does not speak gRPC; for REST write http://{address.target}."
     why = details.rpartition("last error: ")[2].rstrip(".")
     return f"No Flawline answers over gRPC at {address}: {why}."
