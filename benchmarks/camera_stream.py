@@ -14,12 +14,10 @@ import hashlib
 import io
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from flawline.client import AwayError, Frame, Inspection, Verdict
 from flawline.client.camera import AsyncCamera
 from flawline.client.grpc import AsyncGrpcClient
 from flawline.samples.generator import generate_frame
+from serving.processes import free_port, says_ok
 
 PICTURES = 100
 STARTS_WITHIN_S = 60.0
@@ -71,7 +70,7 @@ class Server:
         """Until it takes pictures; ends the program if it never does."""
         url = f"http://127.0.0.1:{self.port}/healthz/ready"
         ends_s = time.monotonic() + STARTS_WITHIN_S
-        while not await asyncio.to_thread(is_ready, url):
+        while not await asyncio.to_thread(says_ok, url):
             if time.monotonic() > ends_s:
                 sys.exit(f"the server did not get ready: {self._log.read_text()}")
             await asyncio.sleep(0.05)
@@ -165,25 +164,11 @@ async def watch(target: str, seen: Counter[str]) -> None:
             await asyncio.sleep(0.05)
 
 
-def is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own server
-            return True
-    except OSError:
-        return False
-
-
 def picture(number: int) -> bytes:
     """A drawn frame as a camera would send it."""
     stream = io.BytesIO()
     Image.fromarray(generate_frame(number).grey).save(stream, "JPEG")
     return stream.getvalue()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

@@ -14,17 +14,22 @@ from typing import Any
 
 from flawspec.artifact import sha256_file
 from serving.detector import Detector
+from serving.growth import measure_growth
+from serving.page import write_page
 from serving.peers.catalogue import peer_servers
 from serving.pictures import DRAWN_KINDS, Kind, TooFewPictures, collect, draw
 from serving.plan import LIMITS, Plan, chosen, split
+from serving.proof import prove
 from serving.report import write_report
 from serving.rounds import Rounds
 from serving.servers import ROOT, Server, Setting, flawline_servers
+from serving.starting import measure_starts
 from serving.store import OtherRun, Store
 
-PARTS = ("load",)
+PARTS = ("proof", "load", "start", "rss")
 CACHE = ROOT / ".cache" / "bench"
 FULL: dict[str, Any] = {
+    "only": list(PARTS),
     "contenders": ["all"],
     "kinds": list(DRAWN_KINDS),
     "data": [],
@@ -36,6 +41,7 @@ FULL: dict[str, Any] = {
     "out": CACHE / "full",
 }
 QUICK: dict[str, Any] = {
+    "only": ["load"],
     "contenders": ["limit", "flawline/rest", "flawline/grpc", "flawline/stream", "fastapi"],
     "kinds": ["200x200"],
     "data": [],
@@ -72,7 +78,17 @@ def main() -> None:
         kinds = _kinds(options, setting)
     except (OtherRun, TooFewPictures) as error:
         sys.exit(str(error))
-    plan = Plan(
+    plan = _plan(options, contenders, kinds)
+    wanted = {split(name)[0] for name in contenders}
+    _measure(options, plan, setting, [s for s in servers if s.name in wanted], kinds, store)
+    print(write_report(store, servers, run))
+    print(f"written: {options.out}/table.md, results.json and plots")
+    if options.write_docs:
+        write_page(store, run, options.quiet_cores)
+
+
+def _plan(options: argparse.Namespace, contenders: tuple[str, ...], kinds: dict[str, Kind]) -> Plan:
+    return Plan(
         contenders=contenders,
         kinds=tuple(kinds),
         clients=tuple(options.clients),
@@ -83,18 +99,33 @@ def main() -> None:
         deadline_ms=options.deadline_ms,
         quiet_cores=options.quiet_cores,
     )
-    wanted = {split(name)[0] for name in contenders if name not in LIMITS}
+
+
+def _measure(
+    options: argparse.Namespace,
+    plan: Plan,
+    setting: Setting,
+    servers: list[Server],
+    kinds: dict[str, Kind],
+    store: Store,
+) -> None:
+    """The parts that are wanted, one after the other."""
+    first = next(iter(kinds.values()))
+    if "proof" in options.only:
+        prove(plan, setting, kinds, store)
     if "load" in options.only:
-        Rounds(plan, setting, kinds, store).run([s for s in servers if s.name in wanted])
-    print(write_report(store, servers, run))
-    print(f"written: {options.out}/table.md, results.json and plots")
+        Rounds(plan, setting, kinds, store).run(servers)
+    if "start" in options.only:
+        measure_starts(plan, setting, servers, first, store)
+    if "rss" in options.only:
+        measure_growth(plan, setting, servers, first, store, options.frames_scale)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="few cells, short, one kind of pictures: some minutes")
-    add("--only", nargs="+", choices=[*PARTS, "report"], default=list(PARTS), help="these parts")
+    add("--only", nargs="+", choices=[*PARTS, "report"], help="these parts")
     add("--list", action="store_true", help="name the contenders, and end")
     add("--contenders", nargs="+", metavar="NAME", help=_CONTENDERS_HELP)
     add("--kinds", nargs="*", choices=list(DRAWN_KINDS), help="drawn pictures, by their pixels")
@@ -111,6 +142,8 @@ def _options() -> argparse.Namespace:
     add("--artifact", type=Path, default=_packaged(), help="the .onnx file that all serve")
     add("--out", type=Path, help="the folder of results; by default .cache/bench/full or quick")
     add("--cache", type=Path, default=CACHE, help="where the peers' environments lie")
+    add("--frames-scale", type=float, default=1.0, help="of `rss`: a share of its 60,000 frames")
+    add("--write-docs", action="store_true", help="put the tables into docs/performance.md")
     add("--fresh", action="store_true", help="forget what --out holds, instead of going on with it")
     options = parser.parse_args()
     for name, value in (QUICK if options.quick else FULL).items():
@@ -127,7 +160,8 @@ def _packaged() -> Path:
 def _kinds(options: argparse.Namespace, setting: Setting) -> dict[str, Kind]:
     folder = options.out / "pictures"
     detector = Detector(setting.artifact, setting.threads)
-    found = [draw(name, folder, detector) for name in options.kinds]
+    print(f"pictures: {', '.join(options.kinds)}", flush=True)
+    found = [draw(name, folder, detector, setting.cache) for name in options.kinds]
     found += [collect(data, folder, detector) for data in options.data]
     return {kind.name: kind for kind in found}
 

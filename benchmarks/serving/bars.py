@@ -15,6 +15,7 @@ KIND = "200x200"
 ALONE, EIGHT, CAMERA = Cell(clients=1), Cell(clients=8), Cell(rate_fps=50.0)
 REST, STREAM = "flawline/rest", "flawline/stream"
 _RATE = "frames_per_s"
+LOOP = "limit"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ class _Cells:
         self._peers = peers
 
     def values(self, contender: str, cell: Cell, figure: str) -> dict[int, float]:
-        """By repeat."""
+        """By repeat; of `limit` those of the faster loop."""
+        if contender == LOOP:
+            of_loops = [self.values(name, cell, figure) for name in LIMITS]
+            repeats = {repeat for values in of_loops for repeat in values}
+            return {r: max(values[r] for values in of_loops if r in values) for r in repeats}
         return {
             row["repeat"]: row[figure]
             for row in self._rows
@@ -98,7 +103,6 @@ def load_bars(rows: Sequence[Row], peers: set[str]) -> list[Bar]:
     """Of the part `load`; peers: names of servers that are not ours."""
     cells = _Cells(rows, peers)
     others = cells.peers()
-    loop = cells.best(LIMITS, EIGHT, _RATE, max)
     fastest = cells.best(others, EIGHT, _RATE, max)
     quickest = cells.best(others, ALONE, "p50_ms", min)
     steadiest = cells.best(others, CAMERA, "p99_ms", min)
@@ -113,9 +117,9 @@ def load_bars(rows: Sequence[Row], peers: set[str]) -> list[Bar]:
         return Bar(words, bound, at_least, measured, f"{over} / {under}")
 
     return [
-        bar("throughput, REST, 8 clients, to the bare loop", 0.85, True, REST, loop, EIGHT),
+        bar("throughput, REST, 8 clients, to the bare loop", 0.85, True, REST, LOOP, EIGHT),
         bar(
-            "throughput, gRPC stream, 8 clients, to the bare loop", 0.90, True, STREAM, loop, EIGHT
+            "throughput, gRPC stream, 8 clients, to the bare loop", 0.90, True, STREAM, LOOP, EIGHT
         ),
         bar("p50, REST, 1 client, to one bare picture", 1.3, False, REST, BATCH_1, ALONE),
         bar("throughput, REST, 8 clients, to the best peer", 1.3, True, REST, fastest, EIGHT),

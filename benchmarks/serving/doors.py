@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import struct
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flawline.rpc.open_inference import grpc_service_pb2 as open_inference
 from flawline.rpc.v1 import inspection_pb2 as inspection
@@ -30,8 +32,9 @@ class NotAnAnswer(ValueError):  # noqa: N818 - it says what was found
 class Door:
     """One way to ask a server.
 
-    transport: http, grpc or stream. target: a path for HTTP, a method for gRPC. body: what is sent, one of
-    picture, inspect, infer_picture, infer_images. model: of the Open Inference Protocol.
+    transport: http, grpc or stream. target: a path for HTTP, a method for gRPC. model: the name that the Open
+    Inference Protocol asks for. body: what is sent: picture; form; instances (KServe's V1); inspect (Flawline's gRPC);
+    infer_picture, infer_picture_row (where the first axis is the batch) and infer_images (Open Inference Protocol).
     """
 
     transport: str
@@ -59,6 +62,10 @@ def http_requests(door: Door, pictures: Sequence[bytes], artifact: Path, host: s
             _post(door.target, host, {"Content-Type": "image/jpeg"}, picture)
             for picture in pictures
         ]
+    if door.body == "form":
+        return [_form(door, host, picture) for picture in pictures]
+    if door.body == "instances":
+        return [_instances(door, host, picture) for picture in pictures]
     if door.body == "infer_images":
         detector = Detector(artifact, 1)
         return [_infer_rest(door, host, detector.place(picture)[0]) for picture in pictures]
@@ -70,7 +77,7 @@ def counts(door: Door, pictures: Sequence[bytes], artifact: Path) -> list[Count]
     if door.body == "infer_images":
         detector = Detector(artifact, 1)
         return [_count_raw(door, detector, picture) for picture in pictures]
-    if door.body == "infer_picture":
+    if door.body in ("infer_picture", "infer_picture_row"):
         return [_count_inferred] * len(pictures)
     return [
         {"http": _count_json, "grpc": _count_inspection, "stream": _count_stream}[door.transport]
@@ -109,9 +116,10 @@ def _post(path: str, host: str, headers: dict[str, str], body: bytes) -> bytes:
 
 def _infer(door: Door, picture: bytes, artifact: Path) -> bytes:
     request = open_inference.ModelInferRequest(model_name=door.model)
-    if door.body == "infer_picture":
-        request.inputs.add(name="pictures", datatype="BYTES", shape=[1])
-        request.raw_input_contents.append(struct.pack("<I", len(picture)) + picture)
+    if door.body in ("infer_picture", "infer_picture_row"):
+        shape = [1] if door.body == "infer_picture" else [1, 1]
+        request.inputs.add(name="pictures", datatype="BYTES", shape=shape)
+        request.raw_input_contents.append(_element(picture))
     else:
         row, _ = Detector(artifact, 1).place(picture)
         request.inputs.add(name="images", datatype="UINT8", shape=[1, *row.shape])
@@ -120,7 +128,32 @@ def _infer(door: Door, picture: bytes, artifact: Path) -> bytes:
     return encoded
 
 
-def _infer_rest(door: Door, host: str, row: np.ndarray) -> bytes:
+def _form(door: Door, host: str, picture: bytes) -> bytes:
+    """multipart/form-data with the picture as the one file `pictures`."""
+    mark = "----flawline-bench"
+    head = (
+        f'--{mark}\r\nContent-Disposition: form-data; name="pictures"; filename="picture.jpg"\r\n'
+    )
+    body = (
+        f"{head}Content-Type: image/jpeg\r\n\r\n".encode()
+        + picture
+        + f"\r\n--{mark}--\r\n".encode()
+    )
+    return _post(door.target, host, {"Content-Type": f"multipart/form-data; boundary={mark}"}, body)
+
+
+def _instances(door: Door, host: str, picture: bytes) -> bytes:
+    """What KServe calls its V1 protocol: pictures in JSON, as base64."""
+    body = json.dumps({"instances": [{"b64": base64.b64encode(picture).decode()}]}).encode()
+    return _post(door.target, host, {"Content-Type": "application/json"}, body)
+
+
+def _element(content: bytes) -> bytes:
+    """One element of a BYTES tensor."""
+    return struct.pack("<I", len(content)) + content
+
+
+def _infer_rest(door: Door, host: str, row: NDArray[np.uint8]) -> bytes:
     """With binary tensors both ways."""
     content = row.tobytes()
     head = {
@@ -144,6 +177,10 @@ def _infer_rest(door: Door, host: str, row: np.ndarray) -> bytes:
 
 def _count_json(body: bytes) -> int:
     document = json.loads(body)
+    if "predictions" in document:
+        document = document["predictions"]
+    if isinstance(document, list):  # the answers to a batch of one
+        (document,) = document
     _require_verdict(document["verdict"], len(document["detections"]))
     return len(document["detections"])
 
@@ -180,7 +217,7 @@ def _tensors(response: open_inference.ModelInferResponse) -> dict[str, bytes]:
 
 
 def _packed(elements: Sequence[bytes]) -> list[bytes]:
-    return [struct.pack("<I", len(element)) + element for element in elements]
+    return [_element(element) for element in elements]
 
 
 def _count_inferred(body: bytes) -> int:

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from serving.servers import Server, Setting
+from serving.detector import ARTIFACT_VARIABLE, THREADS_VARIABLE
+from serving.servers import PYTHONPATH, Server, Setting
 
 # The same versions for all, and the very ones that Flawline runs with here, where a peer's own needs allow it.
 SHARED = ("onnxruntime", "simplejpeg", "pillow", "numpy")
@@ -24,6 +25,18 @@ class CannotInstall(Exception):  # noqa: N818 - it says what happened
 def python_of(setting: Setting, name: str) -> Path:
     """The interpreter of a peer's environment."""
     return setting.cache / "environments" / name / "bin" / "python"
+
+
+def environment_of(setting: Setting, split: tuple[int, int]) -> dict[str, str]:
+    """What tells our handlers in a peer what to serve; split: how many processes, each of how many threads."""
+    processes, threads = split
+    return {
+        "PYTHONPATH": PYTHONPATH,
+        "BENCH_PATH": PYTHONPATH,
+        ARTIFACT_VARIABLE: str(setting.artifact),
+        THREADS_VARIABLE: str(threads),
+        "BENCH_PROCESSES": str(processes),
+    }
 
 
 def is_installed(setting: Setting, server: Server) -> bool:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvloop
 
 from serving import processes
 from serving.doors import Door, NotAnAnswer, counts, grpc_requests, http_requests
@@ -167,7 +168,7 @@ class Asking:
             if not again:
                 if self._waiting:
                     self._serve_waiting()
-            elif self._asking and why != "connection closed":
+            elif self._asking and not why.startswith("connection closed"):
                 self._ask(lane, self._picture(), answered_s, again=True)
             if not (self._asking or self._open or self._waiting):
                 self._over.set()
@@ -251,12 +252,7 @@ def main() -> None:
     make = http_requests if load.door.transport == "http" else grpc_requests
     rest = (f"127.0.0.1:{load.port}",) if load.door.transport == "http" else ()
     requests = make(load.door, pictures, Path(load.artifact), *rest)
-    if load.door.transport == "http":
-        import uvloop
-
-        answers, costs = uvloop.run(measure(load, requests))
-    else:
-        answers, costs = asyncio.run(measure(load, requests))
+    answers, costs = uvloop.run(measure(load, requests))
     print(json.dumps(figures(load, answers, costs)))
 
 

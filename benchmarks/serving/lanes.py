@@ -6,19 +6,13 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-import grpc
-
 from serving import doors
+from serving.http2 import Http2
 
 Done = Callable[[bytes | None, str], None]
 """Called with the answer's bytes, or None and why there is none."""
 
 STREAM_WINDOW = 32
-_UNLIMITED = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.use_local_subchannel_pool", 1),  # a connection of its own for each lane
-]
 
 
 class Lane(Protocol):
@@ -116,61 +110,66 @@ class HttpLane(asyncio.Protocol):
             done(body, why)
 
 
-class GrpcLane:
-    """Unary calls over one HTTP/2 connection."""
+class _Call:
+    """One unary call."""
 
-    def __init__(self, port: int, method: str, requests: list[bytes], most: int) -> None:
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_UNLIMITED)
-        self._call = self._channel.unary_unary(method)
+    def __init__(self, lane: GrpcLane, done: Done) -> None:
+        self._lane = lane
+        self._done = done
+        self._answer: bytes | None = None
+
+    def message(self, content: bytes) -> None:
+        """The answer; the call's end follows."""
+        self._answer = content
+
+    def ended(self, why: str) -> None:
+        """With an answer it was OK, however its trailers are written."""
+        self._lane.asked -= 1
+        self._done(self._answer, "" if self._answer is not None else why or "no message")
+
+
+class GrpcLane:
+    """Unary calls over one connection."""
+
+    def __init__(self, connection: Http2, method: str, requests: list[bytes], most: int) -> None:
+        self._connection = connection
+        self._method = method
         self._requests = requests
         self._most = most
-        self._asked: set[asyncio.Task[None]] = set()
+        self.asked = 0
 
     @property
     def room(self) -> int:
         """How many more calls may be open."""
-        return self._most - len(self._asked)
+        return self._most - self.asked
 
     def ask(self, picture: int, done: Done) -> None:
         """Send; the answer comes by `done`."""
-        task = asyncio.get_running_loop().create_task(self._ask(picture, done))
-        self._asked.add(task)
+        self.asked += 1
+        stream = self._connection.open(self._method, _Call(self, done))
+        self._connection.send(stream, self._requests[picture], last=True)
 
     async def close(self) -> None:
         """Hang up."""
-        await self._channel.close()
-
-    async def _ask(self, picture: int, done: Done) -> None:
-        body, why = None, ""
-        try:
-            body = await self._call(self._requests[picture])
-        except grpc.aio.AioRpcError as error:
-            why = f"status {error.code().name}"
-        task = asyncio.current_task()
-        if task is not None:
-            self._asked.discard(task)
-        done(body, why)
+        self._connection.close()
 
 
 class StreamLane:
     """One InspectStream."""
 
-    def __init__(self, port: int, method: str, requests: list[bytes], most: int) -> None:
-        self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_UNLIMITED)
-        self._call = self._channel.stream_stream(method)()
+    def __init__(self, connection: Http2, method: str, requests: list[bytes], most: int) -> None:
+        self._connection = connection
         self._requests = requests
         self._most = most
         self._sequence = 0
         self._waiting: dict[int, Done] = {}
-        self._to_send: asyncio.Queue[bytes] = asyncio.Queue()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stream = connection.open(method, self)
+        connection.send(self._stream, doors.stream_opening(), last=False)
 
-    async def open(self) -> StreamLane:
-        """Until the server says that frames may come."""
-        await self._call.write(doors.stream_opening())
-        await self._call.read()
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._send()), loop.create_task(self._receive())]
+    async def opened(self) -> StreamLane:
+        """Once the server has said that frames may come."""
+        await self._opened
         return self
 
     @property
@@ -182,28 +181,27 @@ class StreamLane:
         """Send; the answer comes by `done`."""
         self._sequence += 1
         self._waiting[self._sequence] = done
-        self._to_send.put_nowait(doors.stream_frame(self._sequence, self._requests[picture]))
+        frame = doors.stream_frame(self._sequence, self._requests[picture])
+        self._connection.send(self._stream, frame, last=False)
 
     async def close(self) -> None:
-        """End the stream."""
-        for task in self._tasks:
-            task.cancel()
-        self._call.cancel()
-        await self._channel.close()
+        """Hang up."""
+        self._connection.close()
 
-    async def _send(self) -> None:
-        while True:
-            await self._call.write(await self._to_send.get())
+    def message(self, content: bytes) -> None:
+        """By the connection: that it is open, then answers."""
+        if not self._opened.done():
+            self._opened.set_result(None)
+        else:
+            self._waiting.pop(_sequence_of(content))(content, "")
 
-    async def _receive(self) -> None:
-        why = "stream ended"
-        try:
-            while (message := await self._call.read()) is not grpc.aio.EOF:
-                self._waiting.pop(_sequence_of(message))(message, "")
-        except grpc.aio.AioRpcError as error:
-            why = f"status {error.code().name}"
-        for done in list(self._waiting.values()):
-            done(None, why)
+    def ended(self, why: str) -> None:
+        """By the connection: nothing more will be answered."""
+        if not self._opened.done():
+            self._opened.set_exception(ConnectionError(why))
+        waiting, self._waiting = self._waiting, {}
+        for done in waiting.values():
+            done(None, why or "stream ended")
 
 
 def _sequence_of(message: bytes) -> int:
@@ -227,6 +225,8 @@ async def open_lane(door: doors.Door, port: int, requests: list[bytes], most: in
     """A connection by that door's transport; `most` questions at a time where it can have several."""
     if door.transport == "http":
         return await HttpLane.open(port, requests)
+    connection = await Http2.connect(port)
     if door.transport == "grpc":
-        return GrpcLane(port, door.target, requests, most)
-    return await StreamLane(port, door.target, requests, min(most, STREAM_WINDOW)).open()
+        return GrpcLane(connection, door.target, requests, most)
+    window = min(most, STREAM_WINDOW)
+    return await StreamLane(connection, door.target, requests, window).opened()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flawline.samples.generator import generate_frame
+from flawline.samples.generator import GENERATOR_VERSION, generate_frame
 from serving.detector import MAX_BATCH, Detector
 
 DRAWN_KINDS = {"200x200": (200, 200), "640x640": (640, 640), "2048x1000": (2048, 1000)}
@@ -46,10 +46,9 @@ class Kind:
         return cls(folder.name, folder, tuple(json.loads((folder / "counts.json").read_text())))
 
 
-def draw(name: str, folder: Path, detector: Detector) -> Kind:
-    """Sample frames of a size, as JPEG."""
-    width_px, height_px = DRAWN_KINDS[name]
-    candidates = (_jpeg(seed, width_px, height_px) for seed in count())
+def draw(name: str, folder: Path, detector: Detector, cache: Path) -> Kind:
+    """Sample frames of a size, as JPEG; cache: a folder where they stay, since drawing large ones takes long."""
+    candidates = (_jpeg(name, seed, cache) for seed in count())
     return _write(name, folder, detector, candidates, limit=40 * A_KIND)
 
 
@@ -100,8 +99,13 @@ def _sure_count(detector: Detector, picture: bytes) -> int | None:
     return found if found == again else None
 
 
-def _jpeg(seed: int, width_px: int, height_px: int) -> bytes:
-    stream = io.BytesIO()
-    frame = generate_frame(seed, width_px=width_px, height_px=height_px)
-    Image.fromarray(frame.grey).save(stream, "JPEG", quality=JPEG_QUALITY)
-    return stream.getvalue()
+def _jpeg(name: str, seed: int, cache: Path) -> bytes:
+    path = cache / "drawn" / f"{name}-{GENERATOR_VERSION}-{JPEG_QUALITY}" / f"{seed}.jpg"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        width_px, height_px = DRAWN_KINDS[name]
+        stream = io.BytesIO()
+        frame = generate_frame(seed, width_px=width_px, height_px=height_px)
+        Image.fromarray(frame.grey).save(stream, "JPEG", quality=JPEG_QUALITY)
+        path.write_bytes(stream.getvalue())
+    return path.read_bytes()

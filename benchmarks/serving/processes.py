@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from types import TracebackType
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 STOPS_WITHIN_S = 15.0
+_PR_SET_PDEATHSIG = 1
 
 
 class DidNotStart(Exception):  # noqa: N818 - it says what happened
@@ -64,6 +66,7 @@ class Processes:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
+                    preexec_fn=_end_with_parent,  # noqa: PLW1509 - we have no other thread
                 )
             )
 
@@ -99,7 +102,7 @@ class Processes:
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """It goes on where it was."""
+        """It goes on where it was; children first, so that a parent finds them well when it looks."""
         self._signal(signal.SIGCONT)
 
     def stop(self) -> None:
@@ -118,9 +121,15 @@ class Processes:
         self._started.clear()
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in tree(self.roots):
+        pids = tree(self.roots)
+        for pid in pids if number == signal.SIGSTOP else reversed(pids):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _end_with_parent() -> None:
+    """In a child: nobody is left behind when the bench itself is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def tree(roots: Iterable[int]) -> list[int]:

@@ -31,7 +31,7 @@ def bench(*words: str) -> subprocess.CompletedProcess[str]:
 def smallest() -> list[str]:
     """The words of the smallest run that docs/performance.md shows."""
     page = (ROOT / "docs" / "performance.md").read_text("utf-8")
-    (arguments,) = re.findall(r'^make bench ARGS="(--contenders [^"]*)"$', page, re.MULTILINE)
+    (arguments,) = re.findall(r'^make bench ARGS="(--only load [^"]*)"$', page, re.MULTILINE)
     return shlex.split(arguments)
 
 
@@ -79,3 +79,36 @@ def test_a_contender_that_there_is_not_is_named(tmp_path: Path) -> None:
 def test_make_runs_what_is_tested_here() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert "PYTHONPATH=benchmarks:service:models $(BIN)/python -m serving $(ARGS)" in makefile
+
+
+@pytest.mark.timeout(240)
+def test_the_generator_asks_by_every_transport_and_large_pictures_wait_for_windows(
+    tmp_path: Path,
+) -> None:
+    """Eight pictures of this kind, and some alone, are larger than the first window of an HTTP/2 connection."""
+    words = ["--only", "proof", "--contenders", "limit", "--kinds", "640x640", "--repeats", "1"]
+    words += ["--seconds", "1", "--warm", "0.2", "--cache", str(tmp_path), "--out", str(tmp_path)]
+    done = bench(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = json.loads((tmp_path / "results.json").read_text("utf-8"))["proof"]
+    by = {row["by"]: row for row in rows if row["by"] != "wrk"}  # wrk is not everywhere
+    assert set(by) == {"rest", "grpc", "stream"}
+    for row in by.values():
+        assert row["answers"] > 0
+        assert row["failures"] == {}
+    sizes = [p.stat().st_size for p in (tmp_path / "pictures" / "640x640").glob("picture-*")]
+    assert max(sizes) > 65_535
+
+
+@pytest.mark.timeout(240)
+def test_start_and_memory_are_measured_by_themselves(tmp_path: Path) -> None:
+    words = ["--only", "start", "rss", "--contenders", "flawline/rest", "--kinds", "200x200"]
+    words += ["--repeats", "1", "--frames-scale", "0.0004", "--out", str(tmp_path)]
+    done = bench(*words, "--flawline-deadline-ms", "20000")
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads((tmp_path / "results.json").read_text("utf-8"))
+    (start,) = results["start"]
+    assert start["server"] == "flawline"
+    assert start["ready_s"] > 0
+    assert [row["frames"] for row in results["rss"]] == list(range(2, 26, 2))
+    assert all(row["rss_mb"] >= row["pss_mb"] > 0 for row in results["rss"])
