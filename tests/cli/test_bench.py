@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -102,6 +103,19 @@ def test_cameras_share_the_cadence(server: ServerProcess) -> None:
     url = f"grpc://{server.grpc_target}"
     said = figures(url, "--stream", "--rate", "20", "--clients", "4", *SHORT)
     assert (said["callers"], said["frames"]["sent"]) == (4, 10)
+
+
+def test_more_callers_than_a_process_usually_has_files(server: ServerProcess) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 1024:
+        pytest.skip("this machine allows no more")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        said = figures(server.url, "--clients", "400", *SHORT, "--warm-up", "0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert said["frames"]["sent"] >= 400
+    assert said["errors"] == {}
 
 
 def test_for_people(server: ServerProcess, tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_no_answer_keeps_no_latency_objective() -> None:
     assert "No frame was answered" in said
 
 
+def test_nothing_measured_keeps_no_objective_and_is_said() -> None:
+    nothing = LoadRecord(1000).figures(1.0)
+    assert len(LoadObjectives(max_p99_ms=10, max_misses=0).unmet(nothing)) == 2
+    (said,) = doubts(nothing, cpu_share=0.0)
+    assert "No frame was sent after the warm-up" in said
+
+
 def test_a_late_generator_is_doubted() -> None:
     assert doubts(steady(100, lag_ms=9), cpu_share=0.1) == ()
     (said,) = doubts(steady(100, lag_ms=11), cpu_share=0.1)

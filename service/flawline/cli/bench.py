@@ -10,9 +10,10 @@ import click
 
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.load import Load, LoadPlan
+from flawline.bootstrap.descriptors import allow_descriptors
 from flawline.cli.fault import Fault
 from flawline.cli.load.address import Address
-from flawline.cli.load.connection import Asking, way_to
+from flawline.cli.load.connection import GRACE_S, Asking, way_to
 from flawline.cli.load.frames import Frames, draw_frames, read_frames, size_px
 from flawline.cli.load.interrupt import INTERRUPTED, ctrl_c
 from flawline.cli.load.plot import check_plot_path, draw_latencies
@@ -23,6 +24,8 @@ from flawline.cli.startup import settings_from
 from flawline.core.load import LoadObjectives, LoadRecord, doubts
 
 _CALLERS = 8
+_MOST_CONNECTIONS = 16_384
+_OTHER_DESCRIPTORS = 256
 
 
 @click.command("bench", short_help="Send pictures to a running server, and measure its answers.")
@@ -165,6 +168,7 @@ def _callers(address: Address, stream: bool, rate: float | None, clients: int | 
 async def _measure(
     address: Address, asking: Asking, frames: Frames, plan: LoadPlan, objectives: LoadObjectives
 ) -> tuple[LoadResult, LoadRecord]:
+    allow_descriptors(_most_connections(plan) + _OTHER_DESCRIPTORS)
     async with way_to(address, asking, frames.pictures[0]) as way:
         load = Load(way, frames.pictures, plan, SystemClock())
         with ctrl_c(load.stop) as told:
@@ -180,6 +184,13 @@ async def _measure(
         interrupted=told.is_set(),
     )
     return result, load.record
+
+
+def _most_connections(plan: LoadPlan) -> int:
+    """Over REST each unanswered frame has one."""
+    if plan.rate is None:
+        return plan.callers
+    return min(_MOST_CONNECTIONS, round(plan.rate * (plan.deadline_ms / 1000 + GRACE_S)))
 
 
 def _state(load: Load, plan: LoadPlan) -> tuple[float, str]:

@@ -139,6 +139,10 @@ class LoadObjectives:
     def unmet(self, figures: LoadFigures) -> tuple[str, ...]:
         """A sentence for each that is not kept."""
         said = []
+        if self.max_misses is not None and not figures.sent:
+            said.append(
+                f"No frame was measured, so there is no telling of {self.max_misses} misses."
+            )
         if self.max_p99_ms is not None and figures.p99_ms is None:
             said.append(f"No frame was answered, so there is no p99 of {self.max_p99_ms:g} ms.")
         elif self.max_p99_ms is not None and (figures.p99_ms or 0.0) > self.max_p99_ms:
@@ -161,6 +165,10 @@ _MOST_BUSY = 0.7
 def doubts(figures: LoadFigures, cpu_share: float) -> tuple[str, ...]:
     """Why the generator itself may be what was measured. cpu_share: of one core that it used."""
     said = []
+    if not figures.sent:
+        said.append(
+            "No frame was sent after the warm-up: answers take longer than all of it; give it more time."
+        )
     lag_ms, p99_ms = figures.lag_p99_ms, figures.p99_ms
     if lag_ms is not None and p99_ms is not None and lag_ms > _MOST_LAG * p99_ms:
         said.append(

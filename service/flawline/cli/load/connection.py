@@ -16,8 +16,8 @@ from flawline.cli.load.address import Address
 from flawline.cli.load.rest import RestAnswer, RestWay
 from flawline.cli.load.rpc import StreamWay, UnaryWay
 
-# Beyond the deadline, so long may the answer that there is none take.
-_GRACE_S = 2.0
+GRACE_S = 2.0
+"""Beyond the deadline, so long may the answer that there is none take."""
 _FIRST_ANSWER_WITHIN_S = 10.0
 _READY_WITHIN_S = 5.0
 _ASK_AGAIN_S = 0.25
@@ -38,7 +38,7 @@ class Asking:
 @asynccontextmanager
 async def way_to(address: Address, asking: Asking, picture: bytes) -> AsyncIterator[Way]:
     """A way that one picture has gone already. Raises Fault."""
-    patience_s = asking.deadline_ms / 1000 + _GRACE_S
+    patience_s = asking.deadline_ms / 1000 + GRACE_S
     first_s = max(_FIRST_ANSWER_WITHIN_S, patience_s)
     kind = UnaryWay if address.over_grpc else RestWay
     single = kind(address, line=asking.line, deadline_ms=asking.deadline_ms, patience_s=first_s)
