@@ -198,8 +198,9 @@ def _processor() -> str:
 
 
 def _list(servers: list[Server]) -> None:
-    for name in LIMITS:
-        print(f"{name}: a bare loop, in batches of that size")
+    for name, bare in LIMITS.items():
+        how = "one a thread" if bare.side_by_side else "with all threads"
+        print(f"{name}: a bare loop, {how}, {bare.batch} picture(s) at a time")
     for server in servers:
         print(f"{server.name} ({', '.join(server.doors)}): {server.about}")
 

@@ -58,7 +58,7 @@ class Result:
     repeats: int
     figures: dict[str, Spread]
     ratios: dict[str, Spread]
-    """To the bare loop: frames_per_s to that of the faster one, p50_ms, p99_ms and cpu_ms_a_frame to batch-1's."""
+    """To the bare loop: frames_per_s to that of the fastest one, p50_ms, p99_ms and cpu_ms_a_frame to batch-1's."""
     miss_share: float
     """Of the frames asked: late, or without a real answer."""
     failures: dict[str, int]

@@ -57,7 +57,7 @@ class _Cells:
         self._peers = peers
 
     def values(self, contender: str, cell: Cell, figure: str) -> dict[int, float]:
-        """By repeat; of `limit` those of the faster loop."""
+        """By repeat; of `limit` those of the fastest loop."""
         if contender == LOOP:
             of_loops = [self.values(name, cell, figure) for name in LIMITS]
             repeats = {repeat for values in of_loops for repeat in values}

@@ -7,8 +7,20 @@ from dataclasses import dataclass
 
 from serving.servers import Server
 
-LIMITS = {"limit/batch-1": 1, "limit/batch-8": 8}
-"""The bare loops, by the size of their batches."""
+
+@dataclass(frozen=True)
+class BareLoop:
+    """How a limit runs: one picture or several at a time; in one loop with all threads, or in one loop a thread."""
+
+    batch: int
+    side_by_side: bool = False
+
+
+LIMITS = {
+    "limit/batch-1": BareLoop(1),
+    "limit/batch-8": BareLoop(8),
+    "limit/side-by-side": BareLoop(1, side_by_side=True),
+}
 
 
 @dataclass(frozen=True)

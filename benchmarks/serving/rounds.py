@@ -83,8 +83,10 @@ class Rounds:
     def _measure(self, contender: str, kind: Kind, cell: Cell) -> dict[str, Any]:
         plan = self._plan
         if contender in LIMITS:
-            words = [str(kind.folder), str(self._setting.artifact), str(self._setting.threads)]
-            words += [str(LIMITS[contender]), str(plan.seconds), str(plan.warm_s)]
+            bare, threads = LIMITS[contender], self._setting.threads
+            loops = threads if bare.side_by_side else 1
+            words = [str(kind.folder), str(self._setting.artifact), str(threads // loops)]
+            words += [str(loops), str(bare.batch), str(plan.seconds), str(plan.warm_s)]
             return figures_of("serving.limit", *words, limit_s=plan.seconds + plan.warm_s)
         server, door = split(contender)
         running = self._up[server]

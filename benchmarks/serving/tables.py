@@ -23,7 +23,7 @@ def _of_kind(kind: str, results: Sequence[Result], deadline_ms: float) -> str:
     parts = [f"### {kind}\n", _bare_words(closed)]
     if closed:
         parts += [
-            "Frames/s, as a share of the faster bare loop's:\n",
+            "Frames/s, as a share of the fastest bare loop's:\n",
             _table(closed, lambda r: _spread(r.ratios.get("frames_per_s"))),
             "p50 / p99 in the closed loop, in units of the bare loop's p50 for one picture:\n",
             _table(closed, _latency),
