@@ -23,6 +23,7 @@ from flawline.adapters.rest.operations import OperationRoutes
 from flawline.adapters.rest.parameters import InspectionBody
 from flawline.adapters.rest.problems import install_problem_handlers
 from flawline.adapters.rest.schemas import Problem
+from flawline.adapters.rest.short_way import ShortWay
 from flawline.adapters.rest.unexpected import UnexpectedErrors
 from flawline.application.inspector import Inspector
 from flawline.application.models import ModelControl
@@ -58,12 +59,19 @@ def create_app(
         swagger_ui_parameters={"validatorUrl": None},
     )
     bodies = BodyReader(inspector, limits, room)
-    app.include_router(InspectionRoutes(inspector, tickets, bodies).router)
+    inspections = InspectionRoutes(inspector, tickets, bodies)
+    app.include_router(inspections.router)
     app.include_router(ModelRoutes(models, bodies).router)
     app.include_router(OperationRoutes(inspector, registry).router)
     for router in routers:
         app.include_router(router)
     install_problem_handlers(app, inspector.refused)
+    app.add_middleware(
+        ShortWay,
+        path=INSPECTIONS_PATH,
+        handle=inspections.inspect_unrouted,
+        handlers=app.exception_handlers,
+    )
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)
     _complete_document(app, unlocked_paths)
     return app

@@ -35,7 +35,7 @@ from flawline.adapters.rest.schemas import (
     InspectionAnswer,
     PartAnswer,
 )
-from flawline.adapters.rest.submission import Submission, parameters_of
+from flawline.adapters.rest.submission import Submission, inspection_query, parameters_of
 from flawline.application.inspector import InspectionRequest, Inspector
 from flawline.application.order import tell_nobody
 from flawline.application.part import inspect_part
@@ -102,6 +102,11 @@ class InspectionRoutes:
                 return await self._begin(request, work, wishes.wait_s, held.pop_all().close)
             answer = await while_connected(request, work.run())
         return answer_response(request, answer)
+
+    async def inspect_unrouted(self, request: Request) -> Response:
+        """`inspect`, with its parameters read here. Raises what it raises, and RequestValidationError."""
+        query = inspection_query(request.query_params)
+        return await self.inspect(request, query, request.headers.get("idempotency-key"))
 
     async def fetch(
         self,

@@ -53,6 +53,14 @@ class PictureSink:
         return Submission((b"".join(self._chunks),))
 
 
+def inspection_query(query_params: Mapping[str, str]) -> InspectionQuery:
+    """The query as parameters. Raises RequestValidationError."""
+    try:
+        return InspectionQuery.model_validate(dict(query_params))
+    except ValidationError as error:
+        raise _faults_in("query", error) from error
+
+
 def parameters_of(query: InspectionQuery, submission: Submission) -> dict[str, Any]:
     """The parameters, those of the query and those in the body. Raises RefusedError (422)."""
     beside = submission.parameters
@@ -75,8 +83,12 @@ def checked_parameters(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def body_faults(error: ValidationError) -> RequestValidationError:
     """The same faults as the framework reports them, under `body`."""
+    return _faults_in("body", error)
+
+
+def _faults_in(place: str, error: ValidationError) -> RequestValidationError:
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    return RequestValidationError([{**fault, "loc": ("body", *fault["loc"])} for fault in faults])
+    return RequestValidationError([{**fault, "loc": (place, *fault["loc"])} for fault in faults])
 
 
 def malformed(detail: str) -> RefusedError:
