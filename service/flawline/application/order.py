@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from flawline.application.job import Abandoned, Expired, Failed, JobOutcome, Judged, PictureRefused
@@ -79,7 +79,18 @@ def inspection_of(order: Order, outcome: JobOutcome, total_ms: float) -> Inspect
         recipe=judged.recipe,
         model=judged.model,
         created_at=order.created_at,
-        processing_times=ProcessingTimes(**asdict(judged.times), total_ms=total_ms),
+        processing_times=_times_of(judged.times, total_ms),
+    )
+
+
+def _times_of(stages: StageTimes, total_ms: float) -> ProcessingTimes:
+    return ProcessingTimes(
+        queue_ms=stages.queue_ms,
+        decode_ms=stages.decode_ms,
+        preprocess_ms=stages.preprocess_ms,
+        inference_ms=stages.inference_ms,
+        postprocess_ms=stages.postprocess_ms,
+        total_ms=total_ms,
     )
 
 

@@ -3,7 +3,6 @@
 Starting and stopping stand here in their order, and nowhere else.
 """
 
-from flawline.bootstrap.desk import Desk, desk
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import StartupError
 from flawline.bootstrap.service import Service, build_service
@@ -11,13 +10,11 @@ from flawline.bootstrap.serving import Running, running, serve
 from flawline.bootstrap.working import work
 
 __all__ = [
-    "Desk",
     "Door",
     "Running",
     "Service",
     "StartupError",
     "build_service",
-    "desk",
     "running",
     "serve",
     "work",

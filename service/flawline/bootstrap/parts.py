@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 
@@ -22,7 +23,6 @@ from flawline.adapters.prometheus import (
     show_engine,
     show_model,
 )
-from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.ports import InferenceEngine, JobSource, Traces
 from flawline.application.stages import Stages
@@ -37,6 +37,9 @@ from flawline.core.values import ModelInfo
 from flawline.settings import FlawlineSettings
 from flawspec.decoding import DecodeLimits
 from flawspec.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from flawline.adapters.redis_queue import RedisQueue
 
 _MOST_DECODE_THREADS = 4
 # Three chances to extend before a lease runs out.
@@ -188,6 +191,9 @@ class Base:
 
     def shared_queue(self) -> RedisQueue:
         """The queue in Redis, with its metrics."""
+        # Here: the client's library takes a sixth of the time to start, and most machines have no use for it.
+        from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+
         settings = self.settings
         options = RedisQueueOptions(
             url=settings.queue,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -18,7 +19,6 @@ from flawline.adapters.prometheus import (
     ModelMetrics,
     show_model,
 )
-from flawline.adapters.redis_queue import RedisQueue
 from flawline.application.fallback import FallbackQueue
 from flawline.application.inspection_log import InspectionLog
 from flawline.application.inspector import Inspector, InspectorLimits
@@ -45,6 +45,9 @@ from flawline.bootstrap.repository import FileRepository
 from flawline.bootstrap.tracing import traces_of
 from flawline.core.values import Inspection, ModelInfo
 from flawline.settings import FlawlineSettings
+
+if TYPE_CHECKING:
+    from flawline.adapters.redis_queue import RedisQueue
 
 logger = logging.getLogger(__name__)
 

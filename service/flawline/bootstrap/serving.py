@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -119,6 +120,9 @@ async def serve(settings: FlawlineSettings) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]
     allow_descriptors(settings.max_connections + _OTHER_DESCRIPTORS)
     async with told_to_stop() as told, running(settings) as parts:
+        # What was made so far stays: the collector need not look through it again and again while frames wait.
+        gc.collect()
+        gc.freeze()
         logger.info(
             "ready model=%s rest=%s://%s:%d grpc=%s:%d",
             parts.service.model.version,

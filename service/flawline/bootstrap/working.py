@@ -6,18 +6,21 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from prometheus_client import disable_created_metrics
 
 from flawline.adapters.logs import set_up_logs
 from flawline.adapters.metrics_server import MetricsServer, Probes
-from flawline.adapters.redis_queue import RedisQueue
 from flawline.application.pulse import Pulse
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.parts import Base, StartupError, listening, started, told_to_stop
 from flawline.bootstrap.tracing import traces_of
 from flawline.settings import FlawlineSettings
+
+if TYPE_CHECKING:
+    from flawline.adapters.redis_queue import RedisQueue
 
 logger = logging.getLogger(__name__)
 

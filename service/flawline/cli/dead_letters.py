@@ -12,7 +12,7 @@ import click
 
 from flawline.adapters.redis_queue import DeadLetter
 from flawline.application.job import Failed, JobOutcome, Judged, PictureRefused
-from flawline.bootstrap import Desk, desk
+from flawline.bootstrap.desk import Desk, desk
 from flawline.cli.fault import Fault
 from flawline.cli.loop import run
 from flawline.cli.startup import settings_from, startup_explained

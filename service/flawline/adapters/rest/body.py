@@ -105,12 +105,11 @@ class BodyReader:
 
     async def _arrived(self, body: Coroutine[Any, Any, T]) -> T:
         reading = asyncio.create_task(body)
-        closing = asyncio.create_task(self._inspector.until_draining())
         timeout_s = self._limits.timeout_s
         try:
-            await asyncio.wait(
-                {reading, closing}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.sleep(0)  # most bodies arrive with their heads, and have been read now
+            if not reading.done():
+                await self._read_or_draining(reading, timeout_s)
             if reading.done():
                 return reading.result()
             self._inspector.check_ready()
@@ -124,10 +123,19 @@ class BodyReader:
                 400, "client_gone", "The connection was closed within the body."
             ) from None
         finally:
+            if not reading.done():
+                reading.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await reading
+
+    async def _read_or_draining(self, reading: asyncio.Task[T], timeout_s: float) -> None:
+        closing = asyncio.create_task(self._inspector.until_draining())
+        try:
+            await asyncio.wait(
+                {reading, closing}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
             closing.cancel()
-            reading.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await reading
 
     def _kind_of(self, request: Request) -> _Kind:
         return self._kinds.get(_media_type_of(request.headers), self._picture)
