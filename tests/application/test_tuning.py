@@ -82,8 +82,8 @@ async def test_without_time_it_says_what_was_not_tried() -> None:
     choice = await found.run(BASELINE)
     assert choice.winner.measured.candidate == BASELINE
     assert found.notes == [
-        "There was no time to try engine_threads.",
-        "There was no time to try max_batch.",
+        "There was no time to try engine_threads: allow more.",
+        "There was no time to try max_batch: allow more.",
     ]
 
 

@@ -93,6 +93,10 @@ def test_the_only_one_that_keeps_it_says_so() -> None:
     assert "no other" in choice.because
 
 
+def test_one_alone_is_not_compared_with_others() -> None:
+    assert choose([at_rate(1, 40, 42)], CADENCE).because == "p99 41.0 ms at 30 frames/s."
+
+
 def test_when_none_keeps_it_the_nearest_is_named() -> None:
     choice = choose([at_rate(1, 90, 95), at_rate(2, 60, 64), at_rate(3, 55, 56, misses=4)], CADENCE)
     assert not choice.met

@@ -101,7 +101,7 @@ class Tuner:
             candidates = axis.candidates(incumbent)
             rounds = self._affordable_rounds(len(candidates))
             if not rounds:
-                self.notes.append(f"There was no time to try {axis.name}.")
+                self.notes.append(f"There was no time to try {axis.name}: allow more.")
             elif len(candidates) > 1:
                 choice = await self._compare(axis.name, candidates, rounds)
                 incumbent = choice.winner.measured.candidate

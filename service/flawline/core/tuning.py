@@ -104,7 +104,7 @@ def choose(candidates: Sequence[Measured], objective: Objective) -> Choice:
         return Choice(nearest, False, _why_nearest(nearest, objective), standings)
     best = max(meeting, key=lambda one: median(_merits(one, objective)))
     winner = next(one for one in meeting if not _better(best, one, objective))
-    return Choice(winner, True, _why(winner, best, meeting, objective), standings)
+    return Choice(winner, True, _why(winner, best, standings, objective), standings)
 
 
 def standing(measured: Measured, objective: Objective) -> Standing:
@@ -145,9 +145,12 @@ def _better(one: Standing, other: Standing, objective: Objective) -> bool:
 
 
 def _why(
-    winner: Standing, best: Standing, meeting: Sequence[Standing], objective: Objective
+    winner: Standing, best: Standing, standings: Sequence[Standing], objective: Objective
 ) -> str:
+    meeting = [one for one in standings if one.met]
     what = _words(winner, objective)
+    if len(standings) == 1:
+        return f"{what}."
     if len(meeting) == 1:
         return f"{what}; no other kept the objective of {objective.p99_ms:g} ms."
     if winner is not best:

@@ -11,12 +11,20 @@ from rich.table import Table
 from flawline.application.tuning import Stage
 from flawline.core.tuning import Objective, Standing
 
+_WIDE = 120
+
 
 def stage_table(stage: Stage, objective: Objective) -> Table:
     """A row for each candidate; the winner is marked."""
     choice = stage.choice
     names = [name for name, _ in choice.winner.measured.candidate.values]
-    table = Table(title=f"Tried: {stage.name}", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(
+        title=f"Tried: {stage.name}",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for name in names:
         table.add_column(name.replace("_", "\n"), justify="right")
     table.add_column("frames/s", justify="right")
@@ -25,7 +33,7 @@ def stage_table(stage: Stage, objective: Objective) -> Table:
     table.add_column("missed", justify="right")
     table.add_column("kept")
     for standing in choice.standings:
-        mark = "  <-" if standing is choice.winner else ""
+        mark = " <-" if standing is choice.winner else ""
         values = [str(value) for _, value in standing.measured.candidate.values]
         table.add_row(*values, *_figures(standing, objective), _kept(standing) + mark)
     return table
@@ -34,6 +42,8 @@ def stage_table(stage: Stage, objective: Objective) -> Table:
 def print_stages(stages: Sequence[Stage], objective: Objective) -> None:
     """All tables, in their order."""
     console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDE
     for stage in stages:
         console.print(stage_table(stage, objective))
 
