@@ -51,12 +51,17 @@ engine() {
   done
 }
 
-inside() { nsenter --net="/run/netns/$netns" "$@"; } # run where an isolated engine's published ports are
+inside() { # run where published ports are: an isolated engine's, or those of the engine that runs here anyway
+  if [[ -e /run/netns/$netns ]]; then nsenter --net="/run/netns/$netns" "$@"; else "$@"; fi
+}
 
 engine_off() { # only one that we started
   [[ -f $work/docker.pid ]] || return 0
-  kill "$(<"$work/docker.pid")" 2>/dev/null || true
-  while [[ -f $work/docker.pid ]]; do sleep 0.2; done
+  local pid
+  pid=$(<"$work/docker.pid")
+  kill "$pid" 2>/dev/null || true
+  while kill -0 "$pid" 2>/dev/null; do sleep 0.2; done
+  rm -f "$work/docker.pid" # one that was killed leaves it
   umount "$work/exec/netns/default" 2>/dev/null || true
   ip netns del "$netns" 2>/dev/null || true
 }
@@ -82,13 +87,55 @@ standin() {
   docker import --change 'ENV PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin' --change "${entrypoint:-CMD [\"/bin/sh\"]}" "$packed" "$name" >/dev/null
 }
 
-# The base of our images: BASE from the environment, the real one where it can be pulled, else a stand-in.
+# The base of our images: BASE from the environment, the real one where it can be pulled, else a stand-in. In an engine of our own
+# the stand-in has the real one's name, so that the commands of the pages build with it as they stand there.
 base() {
   if [[ -n ${BASE:-} ]]; then return; fi
   BASE=$(sed -n 's/^ARG BASE=//p' "$repository/docker/Dockerfile")
   if docker pull -q "$BASE" >/dev/null 2>&1; then return; fi
-  BASE=$standin_base
+  [[ -f $work/docker.pid ]] || BASE=$standin_base
   standin "$BASE" ca-certificates,python3,python3-venv
+}
+
+# command_of PAGE BEGINNING [FROM TO]...: the one command of that page that begins so, letter by letter but for each FROM, which becomes TO
+command_of() {
+  local command
+  command=$(python3 "$repository/docker/prove/page.py" "$1" "$2") || fail "$1 has no such command: $2"
+  shift 2
+  while (($#)); do
+    [[ $command == *"$1"* ]] || fail "there is no $1 in: $command"
+    command=${command//"$1"/"$2"}
+    shift 2
+  done
+  echo "$command"
+}
+
+# as_written: runs it. Builds get the host's network in an engine of our own, which has none for them.
+as_written() {
+  local command
+  command=$(command_of "$@")
+  printf '$ %s\n' "$command"
+  if [[ -f $work/docker.pid ]]; then command=${command/#docker build /docker build --network host }; fi
+  eval "$command"
+}
+
+# The client's plugin for Compose v2, from the next Debian where this one's client lacks it.
+compose_plugin() {
+  if docker compose version >/dev/null 2>&1; then return; fi
+  export DOCKER_CONFIG=$work/client
+  if docker compose version >/dev/null 2>&1; then return; fi
+  local there=$work/trixie options
+  mkdir -p "$there"/{lists,archives}/partial "$DOCKER_CONFIG/cli-plugins"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) trixie main" >"$there/sources.list"
+  touch "$there/status"
+  options=(-q -o "Dir::Etc::sourcelist=$there/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "Dir::State::lists=$there/lists"
+    -o "Dir::State::status=$there/status" -o "Dir::Cache::archives=$there/archives" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+    -o APT::Sandbox::User=root)
+  (cd "$there" && apt-get "${options[@]}" update && apt-get "${options[@]}" download docker-compose) >"$there/log" 2>&1 ||
+    fail "Compose v2 was not found: $(tail -3 "$there/log")"
+  dpkg -x "$there"/docker-compose_*.deb "$there/root"
+  ln -sf "$there/root/usr/libexec/docker/cli-plugins/docker-compose" "$DOCKER_CONFIG/cli-plugins/docker-compose"
+  docker compose version >/dev/null || fail "Compose v2 does not run here"
 }
 
 # build TARGET TAG [options]
