@@ -56,7 +56,7 @@ proto: $(VENV)/testing ## make the gRPC code anew from proto/
 
 # Some minutes, some gigabytes under /var/tmp; as root where no Docker engine runs. Each is a script that can be run by itself.
 images-test: $(VENV)/testing ## build the images, run them, compose and the manifests for real
-	@set -e; for proof in lint serving sbom compose kube upgrade arm64 cuda train; do docker/prove/$$proof; done; k8s/prove; docker/prove/off
+	@set -e; for proof in lint serving sbom compose kube upgrade edge arm64 cuda train; do docker/prove/$$proof; done; k8s/prove; docker/prove/off
 
 clean: ## remove the environment and everything that was built
 	rm -rf $(VENV) .cache build dist inspected
