@@ -92,6 +92,7 @@ def start_all(
             give_up(store, server.name, str(error))
             continue
         running.processes.freeze()
+        store.forget(part="unavailable", server=server.name)  # in an earlier try
         up[server.name] = running
         if server.requirements and not store.has(part="versions", server=server.name):
             store.add(part="versions", server=server.name, versions=versions(setting, server))

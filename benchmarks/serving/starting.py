@@ -19,15 +19,17 @@ def measure_starts(
     plan: Plan, setting: Setting, servers: list[Server], kind: Kind, store: Store
 ) -> None:
     """Rows of the part `start`: every server in turn, as often as the plan repeats."""
+    failed: set[str] = set()
     for repeat in range(plan.repeats):
         for server in servers:
             key = {"part": "start", "server": server.name, "repeat": repeat}
-            if store.has(**key) or store.has(part="unavailable", server=server.name):
+            if store.has(**key) or server.name in failed:
                 continue
             try:
                 install(setting, server)
                 figures = _start(setting, server, kind)
             except (CannotInstall, DidNotStart, NoFigures) as error:
+                failed.add(server.name)
                 give_up(store, server.name, str(error))
                 continue
             store.add(**key, **figures)

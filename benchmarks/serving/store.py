@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Store:
         if fresh:
             self._path.unlink(missing_ok=True)
             run_path.unlink(missing_ok=True)
+            # What is in them was told by the code of then.
+            shutil.rmtree(folder / "pictures", ignore_errors=True)
         if run_path.exists():
             there = json.loads(run_path.read_text("utf-8"))
             if changed := sorted(key for key in same if there.get(key) != same[key]):
@@ -47,6 +50,14 @@ class Store:
         self.rows.append(row)
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
+
+    def forget(self, **key: Any) -> None:
+        """Drop rows with these values, which are true no more."""
+        kept = [row for row in self.rows if any(row.get(k) != v for k, v in key.items())]
+        if len(kept) < len(self.rows):
+            self.rows = kept
+            lines = "".join(json.dumps(row) + "\n" for row in kept)
+            self._path.write_text(lines, "utf-8")
 
     def part(self, name: str) -> list[Row]:
         """The rows of one part."""

@@ -113,6 +113,15 @@ def test_figures_of_two_configurations_are_not_mixed(tmp_path: Path) -> None:
     assert not Store(tmp_path, {"threads": 2}, fresh=True).rows
 
 
+def test_a_server_that_starts_after_all_is_no_longer_called_unavailable(tmp_path: Path) -> None:
+    store = Store(tmp_path, {}, fresh=False)
+    store.add(part="unavailable", server="a", reason="no")
+    store.add(part="unavailable", server="b", reason="no")
+    store.forget(part="unavailable", server="a")
+    for seen in (store, Store(tmp_path, {}, fresh=False)):
+        assert [row["server"] for row in seen.part("unavailable")] == ["b"]
+
+
 def test_the_page_takes_no_figures_of_a_disturbed_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
