@@ -423,6 +423,28 @@ async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
         server.kill()
 
 
+async def test_readers_outlive_a_connection_that_is_closed_under_them(
+    start_redis: RedisStarter,
+) -> None:
+    """As when a server comes back. redis-py then fails with AttributeError in some moments."""
+    queue = RedisQueue(RedisQueueOptions(start_redis().url, capacity=500, line_capacity=500), CLOCK)
+    pool = queue._server.blocking.connection_pool
+    try:
+        for number in range(150):
+            await queue.submit(job(f"{number}"))
+            taking = asyncio.create_task(queue.lease(1))
+            for _ in range(4):
+                await asyncio.sleep(0.0005 * (number % 5))
+                await pool.disconnect()
+            (lease,) = await taking
+            await queue.resolve(lease, JUDGED)
+        waits = asyncio.gather(*(queue.result(f"{number}") for number in range(150)))
+        outcomes = await asyncio.wait_for(waits, 20)
+        assert outcomes == [JUDGED] * 150
+    finally:
+        await queue.close()
+
+
 async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter) -> None:
     server = start_redis(appendonly="yes")
     options = RedisQueueOptions(server.url, capacity=8, line_capacity=8)

@@ -129,6 +129,17 @@ class Server:
             await self.blocking.connection_pool.disconnect()
         return reply
 
+    async def read(
+        self, key: str, last: str | bytes, block_ms: int, count: int | None = None
+    ) -> Any:
+        """What came to a stream after the entry `last`; waits for it. Raises RedisError."""
+        try:
+            return await self.blocking.xread({key: last}, count=count, block=block_ms)
+        except (AttributeError, RuntimeError, OSError) as error:
+            # `run` closed this connection, once the server was back, while redis-py was about to
+            # use it. It must not end those who read for good.
+            raise ConnectionError("the connection was closed while it was used") from error
+
     async def close(self) -> None:
         """Close all connections."""
         await self.commands.aclose()

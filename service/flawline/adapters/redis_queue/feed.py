@@ -104,8 +104,8 @@ class RedisFeed:
         while True:
             try:
                 last = last or await self._last_id()
-                news: Any = await self._server.blocking.xread(
-                    {self._key: last}, count=_AT_ONCE, block=round(BLOCK_S * 1000)
+                news: Any = await self._server.read(
+                    self._key, last, round(BLOCK_S * 1000), _AT_ONCE
                 )
             except RedisError:
                 await asyncio.sleep(backoff.next_s())

@@ -181,7 +181,7 @@ class Leases:
             waiting.result()
 
     async def _hear(self, rung: bytes) -> None:
-        await self._server.blocking.xread({self._keys.bell: rung}, block=self._block_ms)
+        await self._server.read(self._keys.bell, rung, self._block_ms)
 
     def _errand(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Runs to its end whoever is cancelled meanwhile; closing waits for it."""

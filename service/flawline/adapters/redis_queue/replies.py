@@ -60,8 +60,8 @@ class Replies:
         backoff = Backoff()
         while True:
             try:
-                news = await self._server.blocking.xread(
-                    {self.key: self._last}, count=_AT_ONCE, block=round(BLOCK_S * 1000)
+                news = await self._server.read(
+                    self.key, self._last, round(BLOCK_S * 1000), _AT_ONCE
                 )
                 if entry_ids := self._settle(news):
                     await self._server.commands.xdel(self.key, *entry_ids)
