@@ -277,6 +277,28 @@ async def test_what_is_too_late_is_neither_decoded_nor_run(rig: Rig) -> None:
         assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
 
 
+async def test_asked_for_more_than_it_can_do_it_answers_what_it_can() -> None:
+    # Ten frames a second at a tenth of a second each would be met; twelve are asked for.
+    rig = Rig(max_batch=1)
+    engine_s, deadline_ms = 0.1, 500
+    rig.engine.distort = lambda output: (rig.clock.jump(engine_s), output)[1]
+    async with rig:
+        asking, due_s, began_s = [], 0.0, rig.clock.monotonic_s()
+        for number in range(240):
+            while rig.clock.monotonic_s() - began_s < due_s:
+                rig.clock.advance(0.01)
+                await settle()
+            asking.append(rig.ask(numbered(number % 50), deadline_ms=deadline_ms))
+            due_s += 1 / 12
+        await settle()
+        rig.clock.advance(1.0)
+        answers = await asyncio.gather(*asking)
+    judged = [a for a in answers if a.verdict is not Verdict.UNDEFINED]
+    late = [a for a in answers if a.verdict is Verdict.UNDEFINED]
+    assert {a.reasons[0].code for a in late} == {"deadline"}
+    assert len(judged) > 0.75 * len(answers)
+
+
 async def test_a_stuck_engine_shows_after_the_bound_and_recovers(rig: Rig) -> None:
     rig.engine.hold()
     asking = rig.ask(quarters(DARK))

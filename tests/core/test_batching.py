@@ -25,6 +25,12 @@ def test_cut(deadlines_s: list[float], cut: Cut) -> None:
     assert BatchPolicy(max_batch=3).cut(deadlines_s, now_s=5.0) == cut
 
 
+def test_what_cannot_be_ready_in_time_is_too_late() -> None:
+    policy = BatchPolicy(max_batch=3)
+    assert policy.cut([5.5, 9.0, 5.2, 4.0], now_s=5.0, run_s=0.5) == Cut((1,), (0, 2, 3))
+    assert policy.cut([5.1, 5.2], now_s=5.0, run_s=0.5) == Cut((), (0, 1))
+
+
 @pytest.mark.parametrize(
     ("prepared", "runs", "because"),
     [

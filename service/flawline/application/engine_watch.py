@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flawline.application.deadline import pause
 from flawline.application.ports import Clock, InferenceEngine, WorkerTelemetry
+from flawline.core.call_times import CallTimes
 from flawline.core.postprocess import require_rows
 from flawline.core.values import RawOutput
 
@@ -37,7 +38,13 @@ class EngineWatch:
         self._stall_limit_s = stall_limit_s
         self._calls = itertools.count()
         self._open_since_s: dict[int, float] = {}  # by call, the oldest first
+        self._times = CallTimes()
         self._failing = False
+
+    @property
+    def expected_s(self) -> float:
+        """How long a call takes of late, see CallTimes."""
+        return self._times.expected_s(self._clock.monotonic_s())
 
     @property
     def busy_s(self) -> float:
@@ -67,7 +74,9 @@ class EngineWatch:
             raise
         finally:
             del self._open_since_s[call]
-            self._telemetry.engine_called(self._clock.monotonic_s() - started_s, failed)
+            ended_s = self._clock.monotonic_s()
+            self._times.add(ended_s - started_s, ended_s)
+            self._telemetry.engine_called(ended_s - started_s, failed)
         return output
 
     async def fails_on_anything(self, image: NDArray[np.uint8]) -> bool:

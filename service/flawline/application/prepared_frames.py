@@ -54,10 +54,11 @@ class PreparedFrames:
         """Wait until a picture is ready to run."""
         await self._something.wait()
 
-    def cut(self, now_s: float) -> tuple[list[Prepared], list[Prepared], str]:
-        """Take out the pictures to run now, and those too late; and why no more run now."""
+    def cut(self, now_s: float, run_s: float) -> tuple[list[Prepared], list[Prepared], str]:
+        """Take out the pictures to run now, and those too late, as a run takes `run_s`; and why no more run now."""
         pictures = self._pictures
-        cut = self._policy.cut([picture.lease.job.deadline_s for picture in pictures], now_s)
+        deadlines_s = [picture.lease.job.deadline_s for picture in pictures]
+        cut = self._policy.cut(deadlines_s, now_s, run_s)
         gone = {*cut.run, *cut.expired}
         self._keep([picture for i, picture in enumerate(pictures) if i not in gone])
         expired = [pictures[i] for i in cut.expired]

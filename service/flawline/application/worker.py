@@ -190,7 +190,9 @@ class BatchWorker:
     async def _run_batches(self, number: int) -> None:
         while True:
             await self._rows.until_some()
-            batch, expired, cut_because = self._rows.cut(self._clock.monotonic_s())
+            batch, expired, cut_because = self._rows.cut(
+                self._clock.monotonic_s(), self._engine.expected_s
+            )
             # Before anything is waited for: what is not gathered could be handed back meanwhile.
             images = self._rows.gather(batch, number)
             for picture in expired:

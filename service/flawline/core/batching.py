@@ -36,14 +36,15 @@ class BatchPolicy:
     max_batch: int
     parallel: int = 1
 
-    def cut(self, deadlines_s: Sequence[float], now_s: float) -> Cut:
+    def cut(self, deadlines_s: Sequence[float], now_s: float, run_s: float = 0.0) -> Cut:
         """What an idle engine does with the prepared pictures, the earliest deadline first.
 
         deadlines_s: of each prepared picture, on the same clock as `now_s`; equal ones keep their
-        order.
+        order. run_s: how long a run takes; a picture that has no more left than that is too late.
         """
-        expired = tuple(i for i, deadline_s in enumerate(deadlines_s) if deadline_s <= now_s)
-        alive = [i for i, deadline_s in enumerate(deadlines_s) if deadline_s > now_s]
+        ready_s = now_s + run_s
+        expired = tuple(i for i, deadline_s in enumerate(deadlines_s) if deadline_s <= ready_s)
+        alive = [i for i, deadline_s in enumerate(deadlines_s) if deadline_s > ready_s]
         alive.sort(key=lambda i: deadlines_s[i])
         largest = _shared_out(self.max_batch, self.parallel)
         size = min(largest, _shared_out(len(alive), self.parallel))
