@@ -45,8 +45,8 @@ class AxialScan(nn.Module):
         if channels % heads:
             raise ValueError(f"{channels} channels cannot be shared by {heads} heads")
         self.channels, self.heads, self.state_size = channels, heads, state_size
-        self._sizes = (channels, *(heads, state_size, state_size) * 2)
-        self.project = nn.Conv2d(channels, sum(self._sizes), 1)
+        self.sizes = (channels, *(heads, state_size, state_size) * 2)
+        self.project = nn.Conv2d(channels, sum(self.sizes), 1)
         self.row_decay_log = nn.Parameter(torch.linspace(0.0, math.log(4.0), heads))
         self.column_decay_log = nn.Parameter(torch.linspace(0.0, math.log(4.0), heads))
         low, high = (math.log(s) for s in STEP_RANGE)
@@ -60,7 +60,7 @@ class AxialScan(nn.Module):
         batch, _, height, width = x.shape
         values, row_step, row_in, row_out, column_step, column_in, column_out = self.project(
             x
-        ).split(self._sizes, dim=1)
+        ).split(self.sizes, dim=1)
         heads = values.reshape(batch, self.heads, -1, height, width)
         row_step = F.softplus(row_step + self.step_bias[0, :, None, None])
         column_step = F.softplus(column_step + self.step_bias[1, :, None, None])
@@ -130,7 +130,7 @@ class Mrffi(nn.Module):
             raise ValueError(
                 f"{channels} channels cannot hold {global_channels} + {local_channels}"
             )
-        self._sizes = (global_channels, local_channels, identity_channels)
+        self.channel_counts = (global_channels, local_channels, identity_channels)
         self.scan: nn.Module = (
             AxialScan(global_channels, heads, state_size)
             if scan
@@ -142,7 +142,7 @@ class Mrffi(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> the same shape."""
-        wide, near, same = x.split(self._sizes, dim=1)
+        wide, near, same = x.split(self.channel_counts, dim=1)
         far = self.scan(wide)
         if self.wavelet is not None:
             far = far + self.wavelet(wide)

@@ -21,11 +21,14 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from onnxscript import opset18
 from torch import nn
 
 from flawspec.artifact import BOXES_NAME, INPUT_NAME, METADATA_KEY, SCORES_NAME
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.evaluate import Predict, network_predictor
+from mobilemamba.folding.network import fold
+from mobilemamba.wrapper import ArtifactNetwork
 
 OPSET = 18
 PARITY_BATCHES = (1, 3, 8)
@@ -42,6 +45,8 @@ def to_onnx(network: nn.Module, height_px: int, width_px: int) -> onnx.ModelProt
     Raises:
         ExportError: an operator outside the ONNX standard was needed.
     """
+    if isinstance(network, ArtifactNetwork):
+        network = fold(network)
     example = torch.zeros(2, 1, height_px, width_px, dtype=torch.uint8)
     batch = torch.export.Dim("batch", min=1, max=1024)
     with _quiet():
@@ -55,6 +60,7 @@ def to_onnx(network: nn.Module, height_px: int, width_px: int) -> onnx.ModelProt
             dynamic_shapes=({0: batch},),
             external_data=False,
             verbose=False,
+            custom_translation_table={torch.ops.aten.softplus.default: _softplus},
         )
     if program is None:
         raise ExportError("PyTorch gave no ONNX program")
@@ -70,6 +76,13 @@ def to_onnx(network: nn.Module, height_px: int, width_px: int) -> onnx.ModelProt
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
         del value.metadata_props[:]
     return model
+
+
+def _softplus(x: object, beta: float = 1.0, threshold: float = 20.0) -> object:
+    """The operator of that name; what PyTorch does beyond its threshold is the same in float32."""
+    if beta != 1.0 or threshold < 20.0:
+        raise ExportError(f"a softplus of beta {beta} and threshold {threshold} is not prepared for")
+    return opset18.Softplus(x)
 
 
 def with_manifest(model: onnx.ModelProto, manifest: ArtifactManifest) -> bytes:
