@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mobilemamba.export import ExportError
+from mobilemamba.reexport import Reexport
 from mobilemamba.release import Release, ReleaseRequest
 
 
@@ -17,6 +19,49 @@ def model_card(release: Release, request: ReleaseRequest, config_file: Path) -> 
             *_remake(release, request, config_file),
             "",
         )
+    )
+
+
+def reexported_card(card: str, made: Reexport) -> str:
+    """The card of an artifact, carried over to one that was exported anew from it.
+
+    Raises:
+        ExportError: `card` is not one that `model_card` wrote.
+    """
+    manifest, old = made.manifest, made.source
+    lines, found = [], set()
+    for line in card.splitlines():
+        start = " ".join(line.split()[:2])
+        found.add(start)
+        if start == f"# {manifest.model_name}":
+            lines.append(f"# {manifest.model_name} {manifest.model_version}")
+        elif start == "| file":
+            size = made.artifact.stat().st_size / 1e6
+            lines.append(f"| file | `{made.artifact.name}`, {size:.1f} MB |")
+        elif start == "| sha256":
+            lines.append(f"| sha256 | `{made.sha256}` |")
+        elif start == "| made":
+            lines += [line, _anew(made)]
+        elif start == "mobilemamba evaluate":
+            again = (
+                f"{made.artifact.parent.as_posix()}/{old.name} --version {manifest.model_version}"
+            )
+            lines.append(f"mobilemamba reexport {again} --out {made.artifact.parent.as_posix()}")
+            lines.append(line.replace(old.name, made.artifact.name))
+        else:
+            lines.append(line)
+    if missing := {f"# {manifest.model_name}", "| file", "| sha256", "| made"} - found:
+        raise ExportError(
+            f"{old.with_suffix('.md')} is no card of `mobilemamba export`: it has no line {min(missing)!r}"
+        )
+    return "\n".join((*lines, ""))
+
+
+def _anew(made: Reexport) -> str:
+    source = f"`{made.source.name}` (sha256 `{made.source_sha256}`)"
+    return (
+        f"| exported anew | from {source}, with its weights, thresholds and figures, which were measured on it; "
+        f"the two differ by {made.difference:.1e} at most (batch 1, 3, 8; generated pictures) |"
     )
 
 

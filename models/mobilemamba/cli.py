@@ -1,4 +1,4 @@
-"""Command line of the science: train, export, evaluate, report, calibrate, crossval, ablate, quantise, info, split."""
+"""Command line of the science: from training to released artifacts, and what measures them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mobilemamba.commands.data import split
 from mobilemamba.commands.measuring import evaluate, info, report
 from mobilemamba.commands.quantising import quantise
 from mobilemamba.commands.thresholds import calibrate, crossval
-from mobilemamba.commands.training import export, train
+from mobilemamba.commands.training import export, reexport, train
 from mobilemamba.config import ConfigError
 from mobilemamba.export import ExportError
 from mobilemamba.train import TrainingError
@@ -40,6 +40,7 @@ def commands() -> None:
 for command in (
     train,
     export,
+    reexport,
     evaluate,
     report,
     calibrate,

@@ -1,8 +1,9 @@
 """The network inside a released artifact, as one that can be trained on.
 
 An artifact holds no batch norms after its convolutions: the exporter folds them in. Parameters keep their names in
-the graph, so kernels are found by name, what a norm had become by its convolution's bias, and the two kinds of
-constants that the exporter computed ahead (step biases and decay rates of the scans) by walking the graph.
+the graph, so kernels are found by name, and what a norm had become by its convolution's bias. Artifacts made before
+there was `folding` hold the step biases and decay rates of the scans as constants computed ahead, which are found by
+walking the graph; of newer ones `folding.reading` turns back what was folded.
 The result is compared with the artifact before anything is made of it.
 """
 
@@ -10,23 +11,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError
-from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from flawspec.manifest import ArtifactManifest
+from mobilemamba.artifact_graph import PREFIX, ArtifactGraph
 from mobilemamba.blocks import AxialScan
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.detector import Detector
 from mobilemamba.export import ExportError, check_parity, textured_pictures
+from mobilemamba.folding.convolutions import KernelBias
+from mobilemamba.folding.reading import read_folded
 from mobilemamba.layers import ConvNorm
 from mobilemamba.wrapper import ArtifactNetwork
 
-PREFIX = "detector."  # where `ArtifactNetwork` keeps the network
 KERNEL_NORM = 3**-0.5  # of an output channel in PyTorch's default initialisation, whatever its size
 PARITY_PICTURES = 8
 
@@ -47,8 +47,8 @@ def load_artifact(path: Path, manifest: ArtifactManifest, network: Detector) -> 
     """
     try:
         content = path.read_bytes()
-        graph = _Graph(onnx.ModelProto.FromString(content).graph)
-        network.load_state_dict(_state(graph, network))
+        graph = ArtifactGraph(onnx.ModelProto.FromString(content).graph)
+        network.load_state_dict(_state(graph, network, manifest.normalisation_std))
         served = ArtifactNetwork(
             network.eval(), manifest.normalisation_mean, manifest.normalisation_std
         )
@@ -102,55 +102,7 @@ def _set_statistics(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> Non
     norm.bias.copy_(offset + mean * factor)
 
 
-class _Graph:
-    """Initialisers by name, nodes by what they read."""
-
-    def __init__(self, graph: onnx.GraphProto) -> None:
-        self._initialisers = {i.name: i for i in graph.initializer}
-        self._consumers: dict[str, list[onnx.NodeProto]] = {}
-        for node in graph.node:
-            for name in node.input:
-                self._consumers.setdefault(name, []).append(node)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._initialisers
-
-    def value(self, name: str) -> Tensor:
-        """The initialiser as a tensor of its own."""
-        array: NDArray[np.float32] = numpy_helper.to_array(self._initialisers[name])
-        return torch.from_numpy(array.copy())
-
-    def only_reader(self, name: str, kind: str) -> onnx.NodeProto:
-        """The one node of a kind that reads `name`."""
-        found = [node for node in self._consumers.get(name, []) if node.op_type == kind]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} nodes {kind} read {name}; one was expected")
-        return found[0]
-
-    def bias_beside(self, kernel: str) -> Tensor:
-        """The bias of the convolution with this kernel; the exporter leaves out one of zeros."""
-        conv = self.only_reader(kernel, "Conv")
-        if len(conv.input) > 2:
-            return self.value(conv.input[2])
-        return torch.zeros(self._initialisers[kernel].dims[0])
-
-    def constant_met(self, name: str, kind: str, elements: int) -> tuple[Tensor, onnx.NodeProto]:
-        """The nearest constant of so many elements that a node `kind` downstream of `name` reads, and that node."""
-        front, seen = [name], {name}
-        while front:
-            readers = [node for value in front for node in self._consumers.get(value, [])]
-            for node in readers:
-                constants = [i for i in node.input if i in self]
-                if node.op_type == kind and len(constants) == 1:
-                    value = self.value(constants[0])
-                    if value.numel() == elements:
-                        return value.flatten(), node
-            front = [o for node in readers for o in node.output if o not in seen]
-            seen.update(front)
-        raise ValueError(f"no {kind} with {elements} constants follows {name}")
-
-
-def _state(graph: _Graph, network: Detector) -> dict[str, Tensor]:
+def _state(graph: ArtifactGraph, network: Detector, std: float) -> dict[str, Tensor]:
     """A whole state dict for `network`.
 
     The exporter keeps one of several equal tensors under one name. Biases are therefore found beside their
@@ -160,21 +112,22 @@ def _state(graph: _Graph, network: Detector) -> dict[str, Tensor]:
         name: graph.value(PREFIX + name) if PREFIX + name in graph else value.clone()
         for name, value in network.state_dict().items()
     }
+    kernels, folded_state = read_folded(graph, network, std)
     for name, module in network.named_modules():
         if isinstance(module, ConvNorm) and f"{PREFIX}{name}.1.weight" not in graph:
-            state |= _unfolded(graph, name, module)
+            weight_name = f"{PREFIX}{name}.0.weight"
+            found = kernels.get(name) or (graph.value(weight_name), graph.bias_beside(weight_name))
+            state |= _unfolded(name, module, found)
         elif isinstance(module, nn.Conv2d) and module.bias is not None:
             state[f"{name}.bias"] = graph.bias_beside(f"{PREFIX}{name}.weight")
-        elif isinstance(module, AxialScan):
+        elif isinstance(module, AxialScan) and f"{name}.step_bias" not in folded_state:
             state |= _scan_constants(graph, name, module)
-    return state
+    return state | folded_state
 
 
-def _unfolded(graph: _Graph, name: str, module: ConvNorm) -> dict[str, Tensor]:
+def _unfolded(name: str, module: ConvNorm, found: KernelBias) -> dict[str, Tensor]:
     """Kernel and norm of one convolution whose norm was folded; the norm's statistics are those of no picture."""
-    weight_name = f"{PREFIX}{name}.0.weight"
-    kernel = graph.value(weight_name)
-    shift = graph.bias_beside(weight_name)
+    kernel, shift = found
     length = kernel.flatten(1).norm(dim=1)
     # a channel that a norm has silenced stays as it is
     factor = torch.where(length > 1e-6, KERNEL_NORM / length.clamp(min=1e-6), 1.0)
@@ -189,7 +142,7 @@ def _unfolded(graph: _Graph, name: str, module: ConvNorm) -> dict[str, Tensor]:
     }
 
 
-def _scan_constants(graph: _Graph, name: str, module: AxialScan) -> dict[str, Tensor]:
+def _scan_constants(graph: ArtifactGraph, name: str, module: AxialScan) -> dict[str, Tensor]:
     """Step biases and decay logs: the steps of rows and columns are outputs 1 and 4 of the projection's split."""
     conv = graph.only_reader(f"{PREFIX}{name}.project.weight", "Conv")
     steps = graph.only_reader(conv.output[0], "Split").output

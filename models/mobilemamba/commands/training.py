@@ -1,4 +1,4 @@
-"""train and export: from a description of a run to an artifact."""
+"""train, export and reexport: from a description of a run to an artifact."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import click
 from rich.console import Console
 
 from mobilemamba.calibrate import ChosenThresholds
-from mobilemamba.card import model_card
+from mobilemamba.card import model_card, reexported_card
 from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
 from mobilemamba.config import ConfigError, load_config
 from mobilemamba.dataset import load_clean
 from mobilemamba.progress import TrainingDisplay
+from mobilemamba.reexport import reexport as export_anew
 from mobilemamba.release import ReleaseRequest, release
 from mobilemamba.train import LAST, Trainer
 
@@ -68,4 +69,28 @@ def export(
     click.echo(
         f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
         f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
+    )
+
+
+@click.command()
+@click.argument("artifact", type=EXISTING_FILE)
+@click.option("--version", required=True, help="Of the new artifact.")
+@click.option(
+    "--out", type=FOLDER, required=True, help="Folder of artifacts; SHA256SUMS there is kept."
+)
+def reexport(artifact: Path, version: str, out: Path) -> None:
+    """Export ARTIFACT anew: its weights, thresholds and facts in the graph that this release makes.
+
+    For artifacts of earlier releases, whose graphs are slower. The new file is compared with the old one and refused
+    where they differ; the model card is carried over, with a line about this.
+    """
+    made = export_anew(artifact, version, out)
+    card = artifact.with_suffix(".md")
+    if card.exists():
+        made.artifact.with_suffix(".md").write_text(
+            reexported_card(card.read_text("utf-8"), made), "utf-8"
+        )
+    click.echo(
+        f"{made.artifact}: differs from {artifact.name} by {made.difference:.1e}, sha256 {made.sha256}"
+        + ("" if card.exists() else f"; there was no card {card} to carry over")
     )

@@ -10,7 +10,9 @@ from torch.nn import functional as F
 
 from mobilemamba.layers import ConvNorm
 
-CHANNEL_BLOCK = 16  # channels in a vector of ONNX Runtime's CPU kernels; other counts are copied around
+CHANNEL_BLOCK = (
+    16  # channels in a vector of ONNX Runtime's CPU kernels; other counts are copied around
+)
 
 KernelBias: TypeAlias = tuple[Tensor, Tensor]
 """Kernel [out, in / groups, kh, kw] and bias [out] of a convolution."""

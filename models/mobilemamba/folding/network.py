@@ -36,8 +36,8 @@ class FoldedNetwork(nn.Module):
         super().__init__()
         self.detector = copy.deepcopy(network.detector)
         _fold_within(self.detector)
-        scale = 1 / (255 * network.std)
-        self.offset = -network.mean / network.std / scale
+        scale = input_scale(network.std)
+        self.offset = -255 * network.mean
         self.detector.backbone.stem = folded_stem(self.detector.backbone.stem, scale)
         self.detector.neck = FoldedNeck(self.detector.neck)  # type: ignore[assignment]
         self.detector.head = FoldedHead(self.detector.head)  # type: ignore[assignment]
@@ -50,10 +50,19 @@ class FoldedNetwork(nn.Module):
         )
 
 
+def input_scale(std: float) -> float:
+    """What the normalisation multiplies grey levels by; the stem takes it over."""
+    return 1 / (255 * std)
+
+
 def _fold_within(module: nn.Module) -> None:
     """Replace what can be replaced in `module` and below."""
     for name, child in module.named_children():
-        if isinstance(child, Mrffi) and isinstance(child.scan, AxialScan) and child.wavelet is not None:
+        if (
+            isinstance(child, Mrffi)
+            and isinstance(child.scan, AxialScan)
+            and child.wavelet is not None
+        ):
             setattr(module, name, FoldedMixer(child))
         elif isinstance(child, Residual) and is_residual_depthwise(child):
             setattr(module, name, folded_residual(child))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mobilemamba.blocks import Mrffi, WaveletBranch
 from mobilemamba.folding.convolutions import convolution, folded
@@ -40,7 +41,11 @@ class Phases(nn.Module):
         for place, (row, column) in enumerate(PLACES):
             top, left = reach - local.shape[-1] // 2 + row, reach - local.shape[-1] // 2 + column
             kernels[
-                place, wide : wide + near, :, top : top + local.shape[-2], left : left + local.shape[-1]
+                place,
+                wide : wide + near,
+                :,
+                top : top + local.shape[-2],
+                left : left + local.shape[-1],
             ] = local
             kernels[place, wide + near :, 0, reach + row, reach + column] = 1.0
         bias = torch.cat((shift, local_shift, shift.new_zeros(same)))
@@ -70,4 +75,29 @@ def wavelet_kernels(branch: WaveletBranch) -> Tensor:
 
 def _placed(kernels: Tensor, reach: int) -> Tensor:
     margin = reach - HAAR_REACH
-    return torch.nn.functional.pad(kernels, (margin,) * 4)
+    return F.pad(kernels, (margin,) * 4)
+
+
+def unfolded(
+    kernels: Tensor, channel_counts: tuple[int, int, int], local_kernel: int
+) -> tuple[Tensor, Tensor]:
+    """Undo `Phases`.
+
+    Args:
+        kernels: [4 (place), C, 1, size, size].
+        channel_counts: of the wavelet branch, of the local convolution, of the rest.
+        local_kernel: side of the local convolution's kernel.
+
+    Returns:
+        The branch's kernels multiplied by its scale [4 * wide, 1, 3, 3], the local kernel [near, 1, side, side].
+    """
+    wide, near, _ = channel_counts
+    reach = (kernels.shape[-1] - 2) // 2
+    margin, start = reach - HAAR_REACH, reach - local_kernel // 2
+    haar = 0.5 * HAAR.to(kernels.dtype)
+    inner = kernels[:, :wide, 0, margin : margin + 6, margin : margin + 6]
+    bands = torch.einsum("pcyx,bp->bcyx", inner, haar.flatten(1)).reshape(4, wide, 3, 2, 3, 2)
+    mix = torch.einsum("bcyixj,bij->bcyx", bands, haar)  # the transform is orthonormal
+    local = kernels[0, wide : wide + near]
+    local = local[..., start : start + local_kernel, start : start + local_kernel]
+    return mix.reshape(-1, 1, 3, 3), local

@@ -31,13 +31,11 @@ class FoldedScan(nn.Module):
         scale, self.shift = norm_as_scale_shift(scan.norm)
         h, n, c = scan.heads, scan.state_size, scan.channels
         weight, bias = scan.project.weight.detach(), scan.project.bias.detach()  # type: ignore[union-attr]
-        parts = zip(weight.split(scan.sizes), bias.split(scan.sizes), strict=True)
-        v, r_step, r_in, r_out, c_step, c_in, c_out = parts
-        values = (v[0] * scale[:, None, None, None], v[1] * scale)
-        ordered = (values, r_step, c_step, r_in, r_out, c_in, c_out)
-        kernel = torch.cat([part[0] for part in ordered])
+        scales = torch.cat((scale, scale.new_ones(len(bias) - c)))
+        order = folded_order(scan)
+        kernel = (weight * scales[:, None, None, None])[order]
         kernel = F.pad(kernel, (0, 0, 0, 0, 0, in_channels - c))
-        self.project = convolution((kernel, torch.cat([part[1] for part in ordered])))
+        self.project = convolution((kernel, (bias * scales)[order]))
         self.step_bias = nn.Parameter(scan.step_bias.detach().reshape(2 * h, 1, 1))
         decay_log = torch.cat((scan.row_decay_log.detach(), scan.column_decay_log.detach()))
         self.rate = nn.Parameter(-decay_log.exp().reshape(2 * h, 1, 1))
@@ -64,11 +62,16 @@ class FoldedScan(nn.Module):
         inflow = inflow.reshape(-1, self.heads, width_a_head * height, width).transpose(2, 3)
         inflow = inflow.reshape(-1, self.heads, width, width_a_head, height)
         similarity = column_in.permute(0, 3, 2, 1) @ column_out.permute(0, 3, 1, 2)  # [B, W, H, H]
-        columns = inflow @ (
-            decay_between(column_decay.transpose(2, 3)) * similarity.unsqueeze(1)
-        )
+        columns = inflow @ (decay_between(column_decay.transpose(2, 3)) * similarity.unsqueeze(1))
         scanned = columns.reshape(-1, self.heads, width, width_a_head * height).transpose(2, 3)
         return scanned.reshape(-1, self.channels, height, width) + self.skip * values
+
+
+def folded_order(scan: AxialScan) -> Tensor:
+    """Which output of `scan.project` each output of the folded projection is: both kinds of steps come together."""
+    places = torch.arange(sum(scan.sizes)).split(scan.sizes)
+    values, row_step, row_in, row_out, column_step, column_in, column_out = places
+    return torch.cat((values, row_step, column_step, row_in, row_out, column_in, column_out))
 
 
 def decay_between(log_decay: Tensor) -> Tensor:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mobilemamba.folding.convolutions import convolution, filled_up, folded, with_zeros
 from mobilemamba.layers import ConvNorm, Residual
 
 
 def folded_stem(stem: nn.Sequential, input_scale: float) -> nn.Sequential:
-    """The stem for pictures that are yet to be multiplied by `input_scale`; channels between its layers are filled up."""
+    """The stem for pictures not yet multiplied by `input_scale`, channels between its layers filled up."""
     layers: list[nn.Module] = []
     inputs = 1
     for position, layer in enumerate(stem):
@@ -23,9 +22,7 @@ def folded_stem(stem: nn.Sequential, input_scale: float) -> nn.Sequential:
         outputs = len(bias) if last else filled_up(len(bias))
         if not position:
             kernel = kernel * input_scale
-        layers.append(
-            convolution(with_zeros((kernel, bias), outputs, inputs), stride=2, padding=1)
-        )
+        layers.append(convolution(with_zeros((kernel, bias), outputs, inputs), stride=2, padding=1))
         inputs = outputs
     return nn.Sequential(*layers)
 
@@ -42,6 +39,13 @@ def folded_residual(residual: Residual) -> nn.Conv2d:
     """``x + depthwise(x)`` as one depthwise convolution: its kernel's centre takes the residual."""
     assert isinstance(residual.branch, ConvNorm)  # noqa: S101 - for the type checker
     kernel, bias = folded(residual.branch)
-    kernel = kernel.clone()
-    kernel[:, :, kernel.shape[2] // 2, kernel.shape[3] // 2] += 1.0
-    return convolution((kernel, bias), padding=kernel.shape[2] // 2, groups=len(kernel))
+    return convolution(
+        (with_centre(kernel, 1.0), bias), padding=kernel.shape[2] // 2, groups=len(kernel)
+    )
+
+
+def with_centre(kernel: Tensor, change: float) -> Tensor:
+    """A depthwise kernel with so much added in its centre: 1 puts a residual in, -1 takes it out."""
+    changed = kernel.clone()
+    changed[:, :, kernel.shape[2] // 2, kernel.shape[3] // 2] += change
+    return changed

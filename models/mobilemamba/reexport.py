@@ -1,0 +1,93 @@
+"""A released artifact exported anew: the weights, thresholds and facts of the old file in today's graph."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from flawspec.artifact import read_manifest, verify
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.detector import SIZES, Detector, build_detector
+from mobilemamba.export import (
+    PARITY_BATCHES,
+    ExportError,
+    artifact_predictor,
+    largest_difference,
+    textured_pictures,
+    to_onnx,
+)
+from mobilemamba.from_artifact import load_artifact
+from mobilemamba.release import write_graph
+from mobilemamba.wrapper import ArtifactNetwork
+
+MOST_DIFFERENT = (
+    1e-5  # of the new file from the old one; ten times less than an export may differ from PyTorch
+)
+
+
+@dataclass(frozen=True)
+class Reexport:
+    """What was written and from what.
+
+    Attributes:
+        source, source_sha256: the old file.
+        artifact, sha256, manifest: the new one.
+        difference: the largest between the two, of scores and of boxes divided by the input's larger side.
+    """
+
+    source: Path
+    source_sha256: str
+    artifact: Path
+    sha256: str
+    manifest: ArtifactManifest
+    difference: float
+
+
+def reexport(source: Path, version: str, folder: Path) -> Reexport:
+    """Write ``folder/<name>-<version>.onnx`` and its line in SHA256SUMS; the manifest changes in its version alone.
+
+    Raises:
+        CheckpointError: `source` holds no network that this release builds.
+        ExportError: the new graph does not say what the old one says, or would overwrite it; nothing is written.
+        FlawspecError: `source` is no artifact, or not the listed one.
+    """
+    digest = verify(source, None)
+    manifest = read_manifest(source)
+    network = ArtifactNetwork(
+        _network_in(source, manifest).eval(),
+        manifest.normalisation_mean,
+        manifest.normalisation_std,
+    ).eval()
+    size = (manifest.input_height_px, manifest.input_width_px)
+    graph = to_onnx(network, *size)
+    difference = largest_difference(
+        artifact_predictor(source),
+        artifact_predictor(graph.SerializeToString()),
+        textured_pictures(2 * max(PARITY_BATCHES), *size, seed=0),
+    )
+    if not difference <= MOST_DIFFERENT:
+        raise ExportError(
+            f"exported anew, {source} differs from itself by {difference:.2e}; "
+            f"at most {MOST_DIFFERENT:.0e} is allowed"
+        )
+    changed = dataclasses.replace(manifest, model_version=version)
+    path, sha256 = write_graph(graph, changed, folder, source)
+    return Reexport(source, digest, path, sha256, changed, difference)
+
+
+def _network_in(source: Path, manifest: ArtifactManifest) -> Detector:
+    """A manifest does not say which size it is, so each is tried."""
+    last: CheckpointError | None = None
+    for size in SIZES:
+        network = build_detector(size, len(manifest.labels.names))
+        try:
+            load_artifact(source, manifest, network)
+        except CheckpointError as error:
+            last = error
+        else:
+            return network
+    raise CheckpointError(
+        f"{source} holds none of the networks that this release builds ({', '.join(SIZES)}): {last}"
+    )

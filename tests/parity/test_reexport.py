@@ -1,0 +1,86 @@
+"""A released artifact in a new graph: the same answers, the same facts, another version."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from flawspec.artifact import listed_sha256, read_manifest, sha256_file
+from mobilemamba.cli import main
+from mobilemamba.detector import build_detector
+from mobilemamba.export import artifact_predictor, textured_pictures
+from mobilemamba.from_artifact import load_artifact
+
+ROOT = Path(__file__).parents[2]
+# exported before there was a folded form
+RELEASED = ROOT / "models" / "artifacts" / "mobilemamba-nano-neu-0.1.0.onnx"
+pytestmark = pytest.mark.timeout(600)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr("sys.argv", ["mobilemamba", *map(str, arguments)])
+    try:
+        main()
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    return 0
+
+
+def documented() -> list[str]:
+    """The command's arguments as models/README.md gives them, its artifact found from any folder."""
+    text = (ROOT / "models" / "README.md").read_text("utf-8")
+    (line,) = re.findall(r"^mobilemamba (reexport .*)$", text, re.MULTILINE)
+    return [str(ROOT / part) if part.startswith("models/") else part for part in line.split()]
+
+
+def test_an_artifact_exported_anew_says_the_same(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, *documented()) == 0
+    assert f"differs from {RELEASED.name} by" in capsys.readouterr().out
+    made = tmp_path / "anew" / "mobilemamba-nano-neu-0.1.9.onnx"
+    old, new = read_manifest(RELEASED), read_manifest(made)
+    assert new == dataclasses.replace(old, model_version="0.1.9")
+    digest = sha256_file(made)
+    assert listed_sha256(made) == digest
+
+    pictures = textured_pictures(3, old.input_height_px, old.input_width_px, seed=5)
+    for ours, theirs, scale in zip(
+        artifact_predictor(made)(pictures),
+        artifact_predictor(RELEASED)(pictures),
+        (old.input_width_px, 1),
+        strict=True,
+    ):
+        assert np.abs(ours - theirs).max() <= 1e-5 * scale
+    assert len(onnx.load(made).graph.node) < 0.75 * len(onnx.load(RELEASED).graph.node)
+
+    card, before = made.with_suffix(".md").read_text(), RELEASED.with_suffix(".md").read_text()
+    assert card.startswith("# mobilemamba-nano-neu 0.1.9\n")
+    assert f"| sha256 | `{digest}` |" in card
+    assert f"| exported anew | from `{RELEASED.name}` (sha256 `{sha256_file(RELEASED)}`)" in card
+    assert f"{RELEASED.name} --version 0.1.9 --out" in card
+    figures = [line for line in before.splitlines() if line.startswith(("mAP50", "| crazing"))]
+    assert len(figures) == 2
+    assert all(line in card.splitlines() for line in figures)
+
+    # and the new one can be started from as well
+    load_artifact(made, new, build_detector("nano", len(new.labels.names)))
+
+
+def test_what_cannot_be_exported_anew_is_left_alone(tmp_path: Path, monkeypatch, capsys) -> None:
+    copy = tmp_path / RELEASED.name
+    copy.write_bytes(RELEASED.read_bytes())
+    assert run(monkeypatch, "reexport", copy, "--version", "0.1.0", "--out", tmp_path) == 2
+    assert "exists and is the source; give another version" in capsys.readouterr().err
+    assert copy.read_bytes() == RELEASED.read_bytes()
+    other = onnx.load(RELEASED)
+    del other.graph.initializer[:]
+    foreign = tmp_path / "foreign.onnx"
+    foreign.write_bytes(other.SerializeToString())
+    assert run(monkeypatch, "reexport", foreign, "--version", "1", "--out", tmp_path) == 2
+    assert "holds none of the networks that this release builds" in capsys.readouterr().err
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([copy.name, foreign.name])
