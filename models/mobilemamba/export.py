@@ -81,12 +81,16 @@ def to_onnx(network: nn.Module, height_px: int, width_px: int) -> onnx.ModelProt
 
 
 def _softplus(x: object, beta: float = 1.0, threshold: float = 20.0) -> object:
-    """The operator of that name; what PyTorch does beyond its threshold is the same in float32."""
+    """``max(x, 0) + log(1 + exp(-|x|))``; what PyTorch does beyond its threshold is the same in float32.
+
+    ONNX Runtime computes its Softplus one number at a time, these operators in vectors.
+    """
     if beta != 1.0 or threshold < 20.0:
         raise ExportError(
             f"a softplus of beta {beta} and threshold {threshold} is not prepared for"
         )
-    return opset18.Softplus(x)
+    tail = opset18.Log(opset18.Add(opset18.Exp(opset18.Neg(opset18.Abs(x))), 1.0))
+    return opset18.Add(opset18.Relu(x), tail)
 
 
 def with_manifest(model: onnx.ModelProto, manifest: ArtifactManifest) -> bytes:

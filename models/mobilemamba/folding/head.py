@@ -18,18 +18,20 @@ class FoldedHead(nn.Module):
 
     def forward(self, maps: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The neck's three maps -> boxes_xyxy [B, A, 4] in input pixels, scores [B, A, classes] in 0..1."""
-        scores = torch.sigmoid(_rows(self.class_towers, maps))
-        sides = _rows(self.side_towers, maps).unflatten(2, (4, self.bins)).softmax(dim=-1)
-        bins = torch.arange(self.bins, dtype=sides.dtype)
-        distances = (sides @ bins[:, None]).squeeze(-1)
+        scores = torch.cat(
+            [_rows(tower(m)) for tower, m in zip(self.class_towers, maps, strict=True)], dim=1
+        )
+        bins = torch.arange(self.bins, dtype=scores.dtype)[:, None]
+        distances = [
+            _rows(tower(m)).unflatten(2, (4, self.bins)).softmax(dim=-1) @ bins
+            for tower, m in zip(self.side_towers, maps, strict=True)
+        ]
         points, strides = anchor_points(maps)
-        signs = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=sides.dtype)
-        return points.repeat(1, 2) + distances * (strides[:, None] * signs), scores
+        signs = torch.tensor([-1.0, -1.0, 1.0, 1.0], dtype=scores.dtype)
+        moves = torch.cat(distances, dim=1).squeeze(-1) * (strides[:, None] * signs)
+        return points.repeat(1, 2) + moves, torch.sigmoid(scores)
 
 
-def _rows(towers: nn.ModuleList, maps: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """[B, A, channels] of all levels."""
-    found = [
-        tower(m).permute(0, 2, 3, 1).flatten(1, 2) for tower, m in zip(towers, maps, strict=True)
-    ]
-    return torch.cat(found, dim=1)
+def _rows(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, H * W, C]."""
+    return x.permute(0, 2, 3, 1).flatten(1, 2)

@@ -61,10 +61,20 @@ class FoldedScan(nn.Module):
         inflow = rows.transpose(2, 3) * column_step.unsqueeze(2)
         inflow = inflow.reshape(-1, self.heads, width_a_head * height, width).transpose(2, 3)
         inflow = inflow.reshape(-1, self.heads, width, width_a_head, height)
-        similarity = column_in.permute(0, 3, 2, 1) @ column_out.permute(0, 3, 1, 2)  # [B, W, H, H]
-        columns = inflow @ (decay_between(column_decay.transpose(2, 3)) * similarity.unsqueeze(1))
+        column_in, column_out = _columns(column_in), _columns(column_out)  # [B, W, N, H]
+        similarity = column_in.transpose(2, 3) @ column_out
+        decay = decay_between(column_decay.transpose(2, 3).flatten(1, 2)).unflatten(
+            1, (self.heads, width)
+        )
+        columns = inflow @ (decay * similarity.unsqueeze(1))
         scanned = columns.reshape(-1, self.heads, width, width_a_head * height).transpose(2, 3)
         return scanned.reshape(-1, self.channels, height, width) + self.skip * values
+
+
+def _columns(maps: Tensor) -> Tensor:
+    """[B, n, H, W] -> [B, W, n, H] as one transposition of a matrix."""
+    _, count, height, width = maps.shape
+    return maps.flatten(1, 2).transpose(1, 2).reshape(-1, width, count, height)
 
 
 def folded_order(scan: AxialScan) -> Tensor:
