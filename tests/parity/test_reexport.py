@@ -56,7 +56,9 @@ def test_an_artifact_exported_anew_says_the_same(tmp_path: Path, monkeypatch, ca
         strict=True,
     ):
         assert np.abs(ours - theirs).max() <= 1e-5 * scale
-    assert len(onnx.load(made).graph.node) < 0.75 * len(onnx.load(RELEASED).graph.node)
+    slow = {"CumSum", "DepthToSpace", "Softplus", "Where"}
+    assert slow <= {node.op_type for node in onnx.load(RELEASED).graph.node}
+    assert not slow & {node.op_type for node in onnx.load(made).graph.node}
 
     card, before = made.with_suffix(".md").read_text(), RELEASED.with_suffix(".md").read_text()
     assert card.startswith("# mobilemamba-nano-neu 0.1.9\n")
