@@ -1,7 +1,7 @@
 """Which peers there are, their versions, and how each is configured.
 
 Every one has as many threads in all as Flawline. Each is measured as one process with all threads and as one process a
-thread; where its batches wait in a window, the latter are without one. Flawline is held against the better.
+thread; where its batches wait in a window, the latter have the shortest there is, or no batches. Flawline is held against the better.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _bentoml(processes: int, threads: int) -> Server:
 
 
 def _mosec(processes: int, threads: int) -> Server:
-    window_ms = WINDOW_MS if processes == 1 else 0
+    window_ms = WINDOW_MS if processes == 1 else 1  # it takes 0 for its default, which is 10
     return _server(
         "mosec",
         f"batches of up to {MAX_BATCH} in a window of {window_ms} ms, picture as the body",
