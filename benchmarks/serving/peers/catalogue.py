@@ -1,7 +1,8 @@
 """Which peers there are, their versions, and how each is configured.
 
 Every one has as many threads in all as Flawline. Each is measured as one process with all threads and as one process a
-thread; where its batches wait in a window, the latter have the shortest there is, or no batches. Flawline is held against the better.
+thread; where its batches wait in a window, the latter have the shortest there is, or no batches. Flawline is held
+against the better.
 """
 
 from __future__ import annotations
