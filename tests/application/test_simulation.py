@@ -30,6 +30,16 @@ def test_a_light_that_loses_a_hundredth_a_minute_raises_camera_alone() -> None:
     assert 8 < minutes < 15  # a tenth of the light is gone
 
 
+@pytest.mark.parametrize("seed", [0, 5, 9])
+def test_a_lens_that_loses_focus_raises_camera_alone(seed: int) -> None:
+    scenario = Scenario("losing-focus", LEARN + 3000, 60.0, defect_rate=0.02, blur_px=0.04)
+    found = events(scenario, seed)
+    assert raised(found) == {Alarm.CAMERA}
+    assert "sharpness is" in found[0].change.because.lower()
+    minutes = (found[0].frame - LEARN) / 60
+    assert minutes * scenario.blur_px < 1.5  # px
+
+
 def test_a_rising_true_defect_rate_raises_defect_rate_alone() -> None:
     found = events(Scenario("rising", 6_000, 60.0, defect_rate=0.02, rise=0.001))
     assert raised(found) == {Alarm.DEFECT_RATE}

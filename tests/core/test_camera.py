@@ -50,7 +50,10 @@ def test_a_line_whose_frames_differ_widely_is_given_its_room() -> None:
 
 
 def test_off_is_off() -> None:
-    camera = learned(replace(OPTIONS, lost_below=0.0, frozen_frames=0, same_size=False))
+    off = replace(OPTIONS, lost_below=0.0, frozen_frames=0, same_size=False, soft_below=0.0)
+    camera = learned(off)
+    for _ in range(100):
+        assert camera.look(replace(USUAL, sharpness=0.01), SIZE_PX, trusted=True) is None
     assert camera.look(replace(USUAL, brightness=0.03), (7, 7), trusted=True) is None
     for _ in range(10):
         assert camera.repeated("ab", None) is None
@@ -112,3 +115,46 @@ def test_a_covered_lens_is_a_changed_camera() -> None:
         camera.look(FrameQuality(0.0, 0.0, 0.0, 0.0), SIZE_PX, trusted=False)
     assert camera.changed is not None
     assert camera.changed.startswith("brightness is")
+
+
+SOFT = replace(USUAL, sharpness=0.2)  # half of the usual: not enough to call one frame
+
+
+def test_blur_that_lasts_is_called_until_focus_returns() -> None:
+    camera = learned()
+    soft = [camera.look(SOFT, SIZE_PX, trusted=True) for _ in range(60)]
+    first = next(number for number, fault in enumerate(soft) if fault is not None)
+    assert 15 < first < 30
+    assert {fault.code for fault in soft[first:] if fault is not None} == {"blurred"}
+    assert None not in soft[first:]
+    assert (
+        camera.changed
+        == "Sharpness of the line's last frames is 0.52 of the base line's, must be 0.65 or more."
+    )
+    sharp = [camera.look(USUAL, SIZE_PX, trusted=True) for _ in range(60)]
+    back = sharp.index(None)
+    assert 10 < back < 25  # hysteresis: not at the first sharp frame
+    assert set(sharp[back:]) == {None}
+
+
+def test_sharpness_that_hovers_at_the_limit_does_not_flutter() -> None:
+    camera = learned()
+    for _ in range(60):
+        camera.look(SOFT, SIZE_PX, trusted=True)
+    near = [replace(USUAL, sharpness=0.4 * share) for share in (0.7, 0.66, 0.74)] * 40
+    assert None not in [camera.look(quality, SIZE_PX, trusted=True) for quality in near]
+
+
+def test_a_few_soft_frames_are_no_lens_out_of_focus() -> None:
+    camera = learned()
+    for _ in range(20):
+        for quality in (SOFT, SOFT, SOFT, USUAL, USUAL, USUAL, USUAL, USUAL):
+            assert camera.look(quality, SIZE_PX, trusted=True) is None
+
+
+def test_a_dark_spell_puts_no_lens_out_of_focus() -> None:
+    camera = learned()
+    for _ in range(100):
+        camera.look(FrameQuality(0.0, 0.0, 0.0, 0.0), SIZE_PX, trusted=False)
+        camera.look(FrameQuality(0.01, 0.1, 0.0, 0.0), SIZE_PX, trusted=True)
+    assert camera.look(USUAL, SIZE_PX, trusted=True) is None

@@ -8,7 +8,7 @@ from flawline.application.simulation import Event, Scenario, play
 from flawline.cli.startup import settings_from
 from flawline.settings import FlawlineSettings
 
-_SCENARIOS = ("steady", "fading-light", "rising-defects")
+_SCENARIOS = ("steady", "fading-light", "losing-focus", "rising-defects")
 
 
 @click.command("simulate", short_help="Play a line through: which alarms are raised, and when.")
@@ -39,6 +39,13 @@ _SCENARIOS = ("steady", "fading-light", "rising-defects")
     help="Share of its first brightness that a fading light loses a minute.",
 )
 @click.option(
+    "--blur",
+    type=click.FloatRange(0, 10),
+    default=0.02,
+    show_default=True,
+    help="What a lens that loses focus gains a minute, in px (sigma of a Gaussian).",
+)
+@click.option(
     "--rise",
     type=click.FloatRange(0, 1),
     default=0.001,
@@ -52,6 +59,7 @@ def command(
     frames_per_minute: float,
     defect_rate: float,
     fade: float,
+    blur: float,
     rise: float,
 ) -> None:
     """Play lines through in seconds, and print the alarms that they raise.
@@ -68,6 +76,7 @@ def command(
             defect_rate=defect_rate,
             fade=fade if name == "fading-light" else 0.0,
             rise=rise if name == "rising-defects" else 0.0,
+            blur_px=blur if name == "losing-focus" else 0.0,
         )
         _play(scenario, settings, seed)
 

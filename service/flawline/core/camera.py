@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from flawline.core.drift import Drift, DriftOptions
+from flawline.core.focus import Focus
 from flawline.core.line_figures import Tracked
 from flawline.core.quality import MEASURES, FrameQuality
 from flawline.core.values import Reason
@@ -15,8 +16,9 @@ _MIN_CHANGES = {"brightness": 0.1, "contrast": 0.25, "sharpness": 0.25, "saturat
 _ABSOLUTE = "saturated"
 # What a frame that lost most of a measure is called.
 _LOST = {"brightness": "black", "contrast": "flat", "sharpness": "blurred"}
-# How far beneath the lowest hundredth of the base line's frames a lost one is.
-_BENEATH = 0.6
+# How far beneath the lowest hundredth of the base line's frames a lost one is. Frames of a
+# kind that the base line hardly knows, as where the strip ends, need their room (benchmarks/blur.py).
+_BENEATH = {"brightness": 0.35, "contrast": 0.6, "sharpness": 0.5}
 _SAME_SIZE_SHARE = 0.95
 _MOST_SIZES = 8
 
@@ -29,12 +31,15 @@ class CameraOptions:
     sharpness is not to be trusted, if it is also well beneath nearly all of the base line's frames;
     0: not checked. frozen_frames: from so many identical frames in a row on the camera hangs; 0: not
     checked. same_size: frames of another size than the base line's are not to be trusted.
+    soft_below: frames are blurred while the mean sharpness of the last ones is below that share of the
+    base line's; 0: not checked.
     """
 
     learn: int
     lost_below: float
     frozen_frames: int
     same_size: bool
+    soft_below: float = 0.65
 
 
 class Camera:
@@ -48,6 +53,7 @@ class Camera:
         }
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._repeats = _Repeats()
+        self._focus = Focus(options.soft_below)
         self._fault: Reason | None = None
 
     @property
@@ -65,11 +71,18 @@ class Camera:
         """What changed for good, as a sentence, or None; a camera that hangs is one too."""
         if self._fault is not None and self._fault.code in ("frozen", "wrong_size"):
             return self._fault.detail
+        if self._focus.fault is not None:
+            return self._focus.fault.detail
         for name, drift in self._drifts.items():
             if drift.raised:
                 figures = drift.figures
                 return f"{name} is {figures.value:.3f}, base line {figures.baseline:.3f}"
         return None
+
+    @property
+    def soft(self) -> bool:
+        """Whether the last frames together are blurred."""
+        return self._focus.fault is not None
 
     def repeated(self, sha256: str, part_id: str | None) -> Reason | None:
         """Whether the camera hangs: the same frame again, for another part.
@@ -95,6 +108,8 @@ class Camera:
         if not trusted and self.learned < 1:
             return None
         self._fault = self._wrong_size(size_px) or self._lost(quality)
+        if trusted and (self._fault is None or self._fault.code == "blurred"):
+            self._fault = self._soft(quality) or self._fault
         if self.learned < 1 and len(self._sizes) < _MOST_SIZES:
             self._sizes[size_px] += 1
         for name, drift in self._drifts.items():
@@ -118,11 +133,15 @@ class Camera:
             usual, lowest = drift.baseline, drift.lowest
             if usual is None or lowest is None:
                 return None
-            if value < min(self._options.lost_below * usual, _BENEATH * lowest):
+            if value < min(self._options.lost_below * usual, _BENEATH[name] * lowest):
                 return Reason(
                     code, f"{name.capitalize()} {value:.3f}, base line of its line {usual:.3f}."
                 )
         return None
+
+    def _soft(self, quality: FrameQuality) -> Reason | None:
+        usual = self._drifts["sharpness"].baseline
+        return self._focus.look(quality.sharpness, usual) if usual else None
 
 
 class _Repeats:

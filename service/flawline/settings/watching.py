@@ -28,7 +28,7 @@ class WatchSettings(BaseSettings):
         0.003, ge=0, le=1, description="Frames of less contrast (deviation) are flat; 0 allows all."
     )
     min_sharpness: float = Field(
-        0.03, ge=0, le=2, description="Frames of less sharpness are blurred; 0 allows all."
+        0.1, ge=0, le=2, description="Frames of less sharpness are blurred; 0 allows all."
     )
     lost_below: float = Field(
         0.4,
@@ -36,6 +36,13 @@ class WatchSettings(BaseSettings):
         lt=1,
         description="On a declared line, a frame with less than this share of the brightness, "
         "contrast or sharpness of its line's base line is not to be trusted; 0 trusts all.",
+    )
+    soft_below: float = Field(
+        0.65,
+        ge=0,
+        lt=1,
+        description="On a declared line, frames are blurred while the mean sharpness of the last ones "
+        "is below this share of its line's base line, until it is half of the way back; 0 trusts all.",
     )
     frozen_frames: int = Field(
         3,
@@ -91,6 +98,7 @@ class WatchSettings(BaseSettings):
                 lost_below=self.lost_below,
                 frozen_frames=self.frozen_frames,
                 same_size=self.same_size,
+                soft_below=self.soft_below,
             ),
             DefectRateOptions(
                 learn=self.baseline_frames,
