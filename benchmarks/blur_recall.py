@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from blur import Blur, gaussian
 
+from blur import Blur, gaussian
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.dataset import Dataset, load_dataset
 from mobilemamba.operating_point import match

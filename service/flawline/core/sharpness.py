@@ -53,21 +53,20 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     across = upper - lower
     noise = _energy(across[:, 0::2] - across[:, 1::2], _GAIN_DIAGONAL)
     noise *= _NOISE_SHARE * _PAIR_NOISE
-    fine = _bends(pairs, _GAIN_PAIRS)
-    coarse = _bends(_columns_added(pairs[0::2] + pairs[1::2]), _GAIN_FOURS)
+    both = np.concatenate((pairs, pairs.transpose(1, 0, 2)), axis=2)  # each tile, then turned
+    fine = _bends(both, _GAIN_PAIRS).reshape(2, -1)
+    coarse = _bends(_columns_added(both[0::2] + both[1::2]), _GAIN_FOURS).reshape(2, -1)
     texture = (coarse[0] + coarse[1]) * 0.5
-    textured = (_TEXTURED * float(pairs.mean()) / 4.0) ** 2 + _LEAST_ENERGY
+    textured = (_TEXTURED * float(np.add.reduce(pairs, axis=None)) / (4.0 * pairs.size)) ** 2
+    textured += _LEAST_ENERGY
     weight = texture * textured / (texture + textured) ** 2
-    ratios = [_ratio(weight, *bands, noise, textured) for bands in zip(fine, coarse, strict=True)]
-    total = ratios[0] + ratios[1]
-    return 2.0 * ratios[0] * ratios[1] / total if total else 0.0
-
-
-def _ratio(weight: Bands, fine: Bands, coarse: Bands, noise: Bands, textured: float) -> float:
-    """Energies [tiles] of one axis; the noise is never more than its share of the fine band."""
-    energy = float(weight @ fine)
-    left = max(energy - float(weight @ noise), (1.0 - _NOISE_SHARE) * energy)
-    return left / (float(weight @ coarse) + _LEAST_TEXTURE * textured * weight.size)
+    noisy, least = float(noise @ weight), _LEAST_TEXTURE * textured * weight.size
+    first, second = (
+        # the noise is never more than its share of the fine band
+        max(energy - noisy, (1.0 - _NOISE_SHARE) * energy) / (beside + least)
+        for energy, beside in zip((fine @ weight).tolist(), (coarse @ weight).tolist(), strict=True)
+    )
+    return 2.0 * first * second / (first + second) if first + second else 0.0
 
 
 def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
@@ -91,12 +90,10 @@ def _columns_added(rows: Bands) -> Bands:
     return rows[:, 0::2] + rows[:, 1::2]
 
 
-def _bends(means: Bands, gain: float) -> tuple[Bands, Bands]:
-    """Energy [tiles] of the second differences along rows, and along columns."""
-    step = means[:, 1:] - means[:, :-1]
-    along_rows = step[:, 1:] - step[:, :-1]
-    step = means[1:] - means[:-1]
-    return _energy(along_rows, gain), _energy(step[1:] - step[:-1], gain)
+def _bends(means: Bands, gain: float) -> Bands:
+    """Energy [tiles] of the second differences along the first axis."""
+    steps = means[1:] - means[:-1]
+    return _energy(steps[1:] - steps[:-1], gain)
 
 
 def _energy(values: Bands, gain: float) -> Bands:
