@@ -133,3 +133,10 @@ def test_a_frame_has_its_tiles_at_its_edges_too() -> None:
         grey = np.full((height_px, width_px), 128, dtype=np.uint8)
         grey[:16, :16] = np.random.default_rng(0).integers(0, 256, grey[:16, :16].shape)
         assert sharpness(grey) > 0.05
+
+
+@pytest.mark.parametrize("side_px", [32, 48, 64, 80])
+def test_an_edge_between_flat_areas_of_a_small_frame_is_not_passed_over(side_px: int) -> None:
+    frame = np.full((side_px, side_px), 40, dtype=np.uint8)
+    frame[side_px // 2 :, : side_px // 2] = 220
+    assert sharpness(frame) > 0.1

@@ -72,8 +72,9 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
     """Evenly over the frame, float32 [side, side, tiles]: so all that follows runs along the tiles."""
     height_px, width_px = grey.shape
-    rows = min(_TILES_PER_SIDE, height_px // side_px)
-    columns = min(_TILES_PER_SIDE, width_px // side_px)
+    # In a small frame they overlap, so that no edge between flat areas lies unseen between two of them.
+    rows = min(_TILES_PER_SIDE, height_px - side_px + 1)
+    columns = min(_TILES_PER_SIDE, width_px - side_px + 1)
     down = (height_px - side_px) // max(rows - 1, 1)
     right = (width_px - side_px) // max(columns - 1, 1)
     row_bytes, pixel_bytes = grey.strides
