@@ -223,10 +223,13 @@ def test_python_m_flawline_is_the_same() -> None:
 
 def test_simulate_prints_which_alarms_are_raised_and_when(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLAWLINE_BASELINE_FRAMES", "100")
-    result = run("simulate", "--frames", "1000", "--fade", "0.05", "--rise", "0.05")
+    result = run(
+        "simulate", "--frames", "1000", "--fade", "0.05", "--rise", "0.05", "--blur", "0.1"
+    )
     assert result.exit_code == 0, result.output
-    steady, fading, rising = result.stdout.split(":", 1)[1].split("frames in 00:16:40")[1:]
+    steady, fading, softer, rising = result.stdout.split(":", 1)[1].split("frames in 00:16:40")[1:]
     assert "no alarm" in steady
     assert "camera raised: brightness is" in fading
     assert "defect_rate raised: the defect rate rose" in rising
-    assert "no alarm" not in fading + rising
+    assert "camera raised: sharpness is" in softer
+    assert "no alarm" not in fading + softer + rising

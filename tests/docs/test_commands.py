@@ -126,10 +126,11 @@ def test_inspecting_without_a_server(tmp_path: Path) -> None:
 def test_playing_lines_through(tmp_path: Path) -> None:
     everything, one = commands("Base lines and alarms", "docs/watching.md")
     played = run(everything, tmp_path)
-    steady, fading, rising = played.split(": 10000 frames in 02:46:40\n")[1:]
+    steady, fading, softer, rising = played.split(": 10000 frames in 02:46:40\n")[1:]
     assert steady.startswith("  no alarm")
     assert "camera raised" in fading
-    assert "defect_rate" not in fading
+    assert "defect_rate" not in fading + softer
+    assert "camera raised: sharpness is" in softer
     assert "defect_rate raised" in rising
     assert "camera" not in rising
     assert "camera raised" in run(one, tmp_path)

@@ -7,9 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
-from pictures import encoded, numbered
+from pictures import numbered, slow_to_decode
 from prometheus_client.parser import text_string_to_metric_families
 from server_process import ServerProcess
 
@@ -73,7 +72,7 @@ async def until(client: httpx.AsyncClient, condition: Callable[[Samples], bool])
 
 async def test_metrics_can_be_read_while_the_server_stops(artifact: Path) -> None:
     server = ServerProcess(artifact, drain_timeout_s="60", decode_threads="1")
-    slow = encoded(np.tile(np.array([180, 180, 220, 220], dtype=np.uint8), (4000, 1000)))
+    slow = slow_to_decode()
     async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         query = {"deadline_ms": PATIENT_MS}
         asking = [

@@ -12,7 +12,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-from pictures import encoded, expected_score, numbered
+from pictures import encoded, expected_score, numbered, slow_to_decode
 from prometheus_client.parser import text_string_to_metric_families
 from server_process import ServerProcess, run_flawline
 
@@ -225,7 +225,7 @@ def test_clients_that_break_off_cost_nothing(server: ServerProcess) -> None:
 async def test_sigterm_under_load_answers_what_was_accepted(artifact: Path) -> None:
     server = ServerProcess(artifact, drain_timeout_s="60")
     # Small to send, slow to decode: there is work left when the signal comes.
-    slow = encoded(np.tile(np.array([180, 180, 220, 220], dtype=np.uint8), (4000, 1000)))
+    slow = slow_to_decode()
     count = 40
     async with (
         httpx.AsyncClient(base_url=server.url, timeout=60) as client,

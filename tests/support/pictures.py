@@ -40,6 +40,12 @@ def clean(seed: int = 0, picture_format: str = "PNG") -> bytes:
     return encoded(noise, picture_format)
 
 
+def slow_to_decode(side_px: int = 4000) -> bytes:
+    """Small to send: a chequered picture of squares of 4 px, which can be trusted and is NotOK."""
+    squares = np.array([[180, 220], [220, 180]], dtype=np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    return encoded(np.tile(squares, (side_px // 8, side_px // 8)))
+
+
 def expected_score(number: int) -> float:
     """The score that the tiny network gives the `scratch` of that picture."""
     return round((140 + number // 4) / 255, 4)
@@ -60,5 +66,6 @@ __all__ = [
     "expected_score",
     "numbered",
     "quarters",
+    "slow_to_decode",
     "truncated",
 ]
