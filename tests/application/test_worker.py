@@ -281,7 +281,12 @@ async def test_asked_for_more_than_it_can_do_it_answers_what_it_can() -> None:
     # Ten frames a second at a tenth of a second each would be met; twelve are asked for.
     rig = Rig(max_batch=1)
     engine_s, deadline_ms = 0.1, 500
-    rig.engine.distort = lambda output: (rig.clock.jump(engine_s), output)[1]
+
+    def slowly(output: RawOutput) -> RawOutput:
+        rig.clock.jump(engine_s)
+        return output
+
+    rig.engine.distort = slowly
     async with rig:
         asking, due_s, began_s = [], 0.0, rig.clock.monotonic_s()
         for number in range(240):

@@ -19,7 +19,9 @@ PROVE = ROOT / "docker" / "prove"
 PAGES = ("docs/containers.md", "docs/edge.md", "docs/kubernetes.md")
 KUBERNETES = "docs/kubernetes.md"
 KUBECTL = shutil.which("kubectl")
-needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+needs_kubectl = pytest.mark.skipif(
+    KUBECTL is None, reason="kubectl is not installed: it renders the overlays"
+)
 
 CANNOT_BE_RUN = {
     "docker buildx build": "needs a builder image; docker/prove/serving builds one half, arm64 runs the other",
