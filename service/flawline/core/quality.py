@@ -14,7 +14,7 @@ MEASURES = ("brightness", "contrast", "sharpness", "saturated")
 _WHITE = 250
 _FULL_SCALE = 255.0
 # Enough for the figures.
-_SAMPLES_PER_SIDE = 64
+_SAMPLES_PER_SIDE = 40
 # Of squares of grey levels; below it lies the noise of float32.
 _LEAST_VARIANCE = 1e-2
 

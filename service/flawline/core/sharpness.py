@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 Bands = NDArray[np.float32]
@@ -48,58 +49,84 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     if side_px < _LEAST_TILE_PX:
         return 0.0
     tiles = _tiles(grey, side_px)
-    upper, lower = tiles[0::2], tiles[1::2]
-    pairs = _columns_added(upper + lower)
-    across = upper - lower
-    noise = _energy(across[:, 0::2] - across[:, 1::2], _GAIN_DIAGONAL)
-    noise *= _NOISE_SHARE * _PAIR_NOISE
-    both = np.concatenate((pairs, pairs.transpose(1, 0, 2)), axis=2)  # each tile, then turned
-    fine = _bends(both, _GAIN_PAIRS).reshape(2, -1)
-    coarse = _bends(_columns_added(both[0::2] + both[1::2]), _GAIN_FOURS).reshape(2, -1)
-    texture = (coarse[0] + coarse[1]) * 0.5
-    textured = (_TEXTURED * float(np.add.reduce(pairs, axis=None)) / (4.0 * pairs.size)) ** 2
+    pairs = _pairs(tiles)
+    energies = _energies(tiles, pairs)
+    texture = energies[:, 3] + energies[:, 4]
+    textured = 2 * (_TEXTURED * float(np.add.reduce(pairs, axis=None)) / (4.0 * pairs.size)) ** 2
     textured += _LEAST_ENERGY
-    weight = texture * textured / (texture + textured) ** 2
-    noisy, least = float(noise @ weight), _LEAST_TEXTURE * textured * weight.size
+    spread = texture + textured
+    # The same factor for all tiles cancels, here and in `least`.
+    noise, *bands = ((texture / (spread * spread)) @ energies).tolist()
+    noise *= _NOISE_SHARE * _PAIR_NOISE
+    least = 0.5 * _LEAST_TEXTURE * texture.size
     first, second = (
         # the noise is never more than its share of the fine band
-        max(energy - noisy, (1.0 - _NOISE_SHARE) * energy) / (beside + least)
-        for energy, beside in zip((fine @ weight).tolist(), (coarse @ weight).tolist(), strict=True)
+        max(fine - noise, (1.0 - _NOISE_SHARE) * fine) / (coarse + least)
+        for fine, coarse in (bands[0::2], bands[1::2])
     )
     return 2.0 * first * second / (first + second) if first + second else 0.0
 
 
 def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
-    """Evenly over the frame, float32 [side, side, tiles]: so all that follows runs along the tiles."""
+    """Evenly over the frame, float32 [side, tiles, side]: rows, tiles, columns."""
     height_px, width_px = grey.shape
     # In a small frame they overlap, so that no edge between flat areas lies unseen between two of them.
     rows = min(_TILES_PER_SIDE, height_px - side_px + 1)
     columns = min(_TILES_PER_SIDE, width_px - side_px + 1)
     down = (height_px - side_px) // max(rows - 1, 1)
     right = (width_px - side_px) // max(columns - 1, 1)
-    row_bytes, pixel_bytes = grey.strides
-    view = as_strided(
-        grey,
-        (side_px, side_px, rows, columns),
-        (row_bytes, pixel_bytes, down * row_bytes, right * pixel_bytes),
-        writeable=False,
+    # One row of a tile is one item, so that numpy copies it at once.
+    view = np.ndarray(
+        (side_px, rows, columns),
+        f"V{side_px}",
+        np.ascontiguousarray(grey),
+        strides=(width_px, down * width_px, right),
     )
-    return view.astype(np.float32, order="C").reshape(side_px, side_px, rows * columns)
+    levels: NDArray[np.uint8] = view.copy().view(np.uint8)
+    return levels.astype(np.float32).reshape(side_px, rows * columns, side_px)
 
 
-def _columns_added(rows: Bands) -> Bands:
-    return rows[:, 0::2] + rows[:, 1::2]
+def _pairs(tiles: Bands) -> Bands:
+    """Sums of 2x2 px, float32 [tiles, side / 2 * side / 2]."""
+    half = len(tiles) // 2
+    rows = (tiles[0::2] + tiles[1::2]).reshape(-1)
+    sums = (rows[0::2] + rows[1::2]).reshape(half, -1, half)
+    # As above: a row of a tile is one item.
+    turned: Bands = sums.view(f"V{4 * half}")[:, :, 0].T.copy().view(np.float32)
+    return turned
 
 
-def _bends(means: Bands, gain: float) -> Bands:
-    """Energy [tiles] of the second differences along the first axis."""
-    steps = means[1:] - means[:-1]
-    return _energy(steps[1:] - steps[:-1], gain)
+def _energies(tiles: Bands, pairs: Bands) -> Bands:
+    """Energy of each tile, float32 [tiles, 5]: noise; fine band along y, along x; coarse band along y, along x."""
+    energies = np.empty((len(pairs), 5), dtype=np.float32)
+    steps = (tiles[0::4] - tiles[1::4]).reshape(-1)  # half of the rows tell enough of noise
+    corners = (steps[0::2] - steps[1::2]).reshape(len(tiles) // 4, len(pairs), -1)
+    energies[:, 0] = np.einsum("ytx,ytx->t", corners, corners)
+    energies[:, 0] *= len(pairs) / (_GAIN_DIAGONAL * corners.size)
+    filters, means = _bands(len(tiles) // 2)
+    bends = pairs @ filters
+    bends *= bends
+    np.matmul(bends, means, out=energies[:, 1:])
+    return energies
 
 
-def _energy(values: Bands, gain: float) -> Bands:
-    """Mean square [tiles] of float32 [.., .., tiles], as of noise of variance 1 at each pixel."""
-    flat = values.reshape(-1, values.shape[-1])
-    energy: Bands = np.einsum("it,it->t", flat, flat)
-    energy *= 1.0 / (gain * len(flat))
-    return energy
+@lru_cache(maxsize=4)
+def _bands(side: int) -> tuple[Bands, Bands]:
+    """For pairs of `side` x `side`: filters float32 [side^2, F], and what makes 4 energies of their squares [F, 4].
+
+    Second differences of the pairs along y and along x, and of sums of 2x2 of them. A mean energy is as of noise
+    of variance 1 at each pixel.
+    """
+    alone, twos = np.eye(side), np.kron(np.eye(side // 2), np.ones((2, 1)))
+    filters, means = [], []
+    for sums, gain in ((alone, _GAIN_PAIRS), (twos, _GAIN_FOURS)):
+        bends = np.diff(sums, 2)
+        for along in (np.kron(bends, sums), np.kron(sums, bends)):
+            filters.append(along)
+            means.append(np.full(along.shape[1], 1.0 / (gain * along.shape[1])))
+    weights = np.zeros((sum(len(mean) for mean in means), len(means)), dtype=np.float32)
+    start = 0
+    for column, mean in enumerate(means):
+        weights[start : start + len(mean), column] = mean
+        start += len(mean)
+    return np.ascontiguousarray(np.concatenate(filters, axis=1), dtype=np.float32), weights

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from flawline.adapters.prometheus.labels import OTHER, SECONDS, Known
+from flawline.adapters.prometheus.labels import OTHER, SECONDS, Known, Series
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, Verdict
 
@@ -29,8 +29,13 @@ class InspectionMetrics:
         self._registry = registry
         self._known = known
 
-        def counter(name: str, says: str, *labels: str) -> Counter:
-            return Counter(name, says, labels, registry=registry)
+        def counter(name: str, says: str, *labels: str) -> Series[Counter]:
+            return Series(Counter(name, says, labels, registry=registry))
+
+        def histogram(
+            name: str, says: str, *labels: str, buckets: tuple[float, ...]
+        ) -> Series[Histogram]:
+            return Series(Histogram(name, says, labels, buckets=buckets, registry=registry))
 
         self._inspections = counter(
             "flawline_inspections",
@@ -54,26 +59,23 @@ class InspectionMetrics:
             "flawline_line_alarms", "How often an alarm of a line was raised.", "line", "alarm"
         )
         self._rejected = counter("flawline_rejected", "Requests not accepted, by why.", "reason")
-        self._scores = Histogram(
+        self._scores = histogram(
             "flawline_detection_score",
             "Scores, 0 to 1, of the defects found on NotOK parts.",
-            ("line", "class"),
+            *("line", "class"),
             buckets=_SCORES,
-            registry=registry,
         )
-        self._duration = Histogram(
+        self._duration = histogram(
             "flawline_inspection_duration_seconds",
             "From request to answer.",
-            ("line",),
+            "line",
             buckets=SECONDS,
-            registry=registry,
         )
-        stages = Histogram(
+        stages = histogram(
             "flawline_stage_duration_seconds",
             "Time of one picture in one stage; those it did not reach are left out.",
-            ("stage",),
+            "stage",
             buckets=SECONDS,
-            registry=registry,
         )
         self._stages = {stage: stages.labels(stage) for stage in _STAGES}
         self._begin_at_zero()
@@ -138,7 +140,7 @@ class InspectionMetrics:
                 self._stages[stage].observe(duration_ms / 1000)
 
     def _count_reasons(
-        self, counter: Counter, words: tuple[str, ...], line: str, inspection: Inspection
+        self, counter: Series[Counter], words: tuple[str, ...], line: str, inspection: Inspection
     ) -> None:
         for reason in inspection.reasons:
             counter.labels(line, reason.code if reason.code in words else OTHER).inc()
