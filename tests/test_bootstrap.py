@@ -8,14 +8,13 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pictures import expected_score, numbered, quarters
 from redis_process import free_port
 from tiny_artifact import write_tiny_artifact
@@ -23,7 +22,7 @@ from tiny_artifact import write_tiny_artifact
 from flawline.adapters.onnx_engine import OnnxEngine
 from flawline.application.inspector import InspectionRequest, Inspector, Readiness
 from flawline.bootstrap import Running, StartupError, build_service, running, serve
-from flawline.core.values import RawOutput, Verdict
+from flawline.core.values import Verdict
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
 from flawline.settings import FlawlineSettings
 
@@ -129,14 +128,14 @@ class Gate:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.entered = asyncio.Event()
         self._open = threading.Event()
-        infer = OnnxEngine.infer
+        run = OnnxEngine.run
 
-        async def held(engine: OnnxEngine, images: NDArray[np.uint8]) -> RawOutput:
+        async def held(engine: OnnxEngine, *work: Callable[..., Any]) -> object:
             self.entered.set()
             await asyncio.to_thread(self._open.wait, 30)
-            return await infer(engine, images)
+            return await run(engine, *work)
 
-        monkeypatch.setattr(OnnxEngine, "infer", held)
+        monkeypatch.setattr(OnnxEngine, "run", held)
 
     def open(self) -> None:
         self._open.set()

@@ -40,9 +40,9 @@ def test_a_container_uses_what_it_is_given(
         pytest.param({"engine_threads": 3, "engine_parallel": 1}, 1, id="all threads for one"),
         pytest.param({"engine_threads": 2, "engine_parallel": 6}, 2, id="none without a thread"),
         pytest.param({"engine_threads": 4, "max_batch": 2}, 2, id="none without a picture"),
-        pytest.param({"engine_threads": 4, "engine_device": "cuda"}, 1, id="a GPU has one queue"),
+        pytest.param({"engine_threads": 4, "engine_device": "cuda"}, 2, id="one is decoded beside"),
         pytest.param(
-            {"engine_threads": 1, "engine_device": "auto", "engine_parallel": 2}, 2, id="as told"
+            {"engine_threads": 1, "engine_device": "auto", "engine_parallel": 3}, 3, id="as told"
         ),
     ],
 )

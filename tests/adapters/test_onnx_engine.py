@@ -15,6 +15,8 @@ from onnx import TensorProto
 from tiny_artifact import boxes_and_scores, tiny_manifest, write_tiny_artifact
 
 from flawline.adapters.onnx_engine import GraphMismatch, OnnxEngine
+from flawline.application.ports import NothingToRun
+from flawline.core.values import RawOutput
 from flawspec.errors import ArtifactError, HashMismatch, MissingArtifact, NotAnArtifact
 from flawspec.manifest import ArtifactManifest
 
@@ -64,6 +66,35 @@ async def test_each_picture_gets_its_own_row(engine: OnnxEngine, size: int) -> N
     np.testing.assert_allclose(output.boxes_xyxy, expected.boxes_xyxy, atol=1e-4)
     np.testing.assert_allclose(output.scores, expected.scores, atol=1e-5)
     assert output.scores.dtype == np.float32
+
+
+async def test_the_work_around_a_batch_is_done_on_the_engines_thread(engine: OnnxEngine) -> None:
+    threads: list[str] = []
+    images = random_pictures(2)
+
+    def made() -> np.ndarray:
+        threads.append(threading.current_thread().name)
+        return images
+
+    def used(output: RawOutput) -> list[float]:
+        threads.append(threading.current_thread().name)
+        return [float(row.max()) for row in output.scores]
+
+    highest = await engine.run(made, used)
+    assert threads == ["flawline-engine"] * 2
+    expected = boxes_and_scores(images).scores.max(axis=(1, 2))
+    assert highest == pytest.approx(expected.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize("fails", ["made", "used"])
+async def test_an_error_around_a_batch_comes_out_as_it_is(engine: OnnxEngine, fails: str) -> None:
+    def broken(*_: object) -> np.ndarray:
+        raise NothingToRun
+
+    made = broken if fails == "made" else lambda: random_pictures(1)
+    with pytest.raises(NothingToRun):
+        await engine.run(made, broken)
+    assert len((await engine.infer(random_pictures(2))).scores) == 2
 
 
 async def test_calls_that_overlap_are_run_one_after_the_other(engine: OnnxEngine) -> None:

@@ -214,12 +214,15 @@ async def test_another_process_that_works_on_the_answer_is_waited_for(rig: Rig) 
 async def test_what_is_wrong_with_another_request_is_not_held_against_who_joined_it(
     rig: Rig,
 ) -> None:
-    rig.prepare.hold()
+    rig.engine.hold()
+    first = rig.ask(numbered(0))
+    await rig.engine.started.get()
     bad = rig.ask(truncated(), idempotency_key="k")
     await settle()
     good = rig.ask(numbered(1), idempotency_key="k")
     await settle()
-    rig.prepare.release()
+    rig.engine.release()
+    await first
     with pytest.raises(BadPicture):
         await bad
     assert (await good).verdict is Verdict.NOT_OK

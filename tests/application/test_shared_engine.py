@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from fakes import FakeEngine, ManualClock, settle
 
+from flawline.application.ports import NothingToRun
 from flawline.application.shared_engine import SharedEngine
 
 
@@ -93,3 +94,18 @@ async def test_a_turn_that_is_given_to_who_just_gave_up_goes_to_the_next() -> No
     await asyncio.gather(first, third)
     assert second.cancelled() or len(second.result().scores) == 2
     await asyncio.wait_for(shared.infer(images(4)), 5)
+
+
+async def test_a_batch_that_turns_out_empty_ends_the_turn_and_is_not_counted() -> None:
+    engine = FakeEngine()
+    shared = SharedEngine(engine, ManualClock())
+    ran: list[tuple[int, float]] = []
+    counted = shared.counted(lambda size, seconds: ran.append((size, seconds)))
+
+    def empty() -> np.ndarray:
+        raise NothingToRun
+
+    with pytest.raises(NothingToRun):
+        await counted.run(empty, len)
+    assert await counted.run(lambda: images(2), lambda output: len(output.scores)) == 2
+    assert ran == [(2, 0.0)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import settle
+from fakes import InlineExecutor, settle
 from numpy.typing import NDArray
 from pictures import DARK, expected_score, numbered, quarters, truncated
 from rig import STALL_LIMIT_S, Rig
@@ -17,8 +17,22 @@ from flawline.application.inspector import Readiness
 from flawline.application.job import Lease
 from flawline.core.errors import BadPicture, NotReady
 from flawline.core.values import Inspection, RawOutput, Verdict
+from flawspec.decoding import DecodeLimits, decode_grey
 
 POISON = quarters((255, 255, 255, 255))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The pictures that were decoded, in their order."""
+    pictures: list[bytes] = []
+
+    def noting(picture: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
+        pictures.append(picture)
+        return decode_grey(picture, limits)
+
+    monkeypatch.setattr("flawline.core.pipeline.decode_grey", noting)
+    return pictures
 
 
 def poisonous(image: NDArray[np.uint8]) -> bool:
@@ -103,17 +117,62 @@ async def test_batches_side_by_side_find_an_engine_failing_once(
         assert caplog.text.count("engine_works") == 1
 
 
-async def test_the_next_batch_is_prepared_while_the_engine_runs(rig: Rig) -> None:
+async def test_no_more_than_one_batch_is_taken_ahead_and_none_of_it_is_decoded(
+    rig: Rig, decoded: list[bytes]
+) -> None:
     rig.engine.hold()
     asking = [rig.ask(numbered(0))]
     await rig.engine.started.get()
     asking += [rig.ask(numbered(n)) for n in range(1, 12)]
     await settle()
-    # One picture runs, eight are decoded already, and no more than one batch ahead.
-    assert rig.prepare.calls == 9
     assert rig.queue.depth == 3
+    assert decoded == [numbered(0)]
     rig.engine.release()
     await asyncio.gather(*asking)
+    assert sorted(decoded) == sorted(numbered(n) for n in range(12))
+
+
+async def test_the_pictures_of_a_batch_may_be_prepared_side_by_side() -> None:
+    spread = InlineExecutor()
+    async with Rig(spread=spread) as rig:
+        rig.engine.hold()
+        first = rig.ask(numbered(0))
+        await rig.engine.started.get()
+        pictures = {1: numbered(1), 2: truncated(), 3: numbered(3), 4: numbered(4)}
+        asking = {n: rig.ask(picture) for n, picture in pictures.items()}
+        await settle()
+        assert spread.calls == 0  # the first was alone
+        rig.engine.release()
+        await first
+        with pytest.raises(BadPicture):
+            await asking.pop(2)
+        for number, task in asking.items():
+            found = (await task).detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+        assert spread.calls == 4
+        assert rig.engine.sizes == [1, 3]
+
+
+async def test_a_batch_of_nothing_but_damaged_pictures_is_not_run(rig: Rig) -> None:
+    with pytest.raises(BadPicture):
+        await rig.inspect(truncated())
+    assert rig.engine.sizes == []
+    assert rig.telemetry.batch_sizes == []
+    assert rig.telemetry.engine_calls == []
+    assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
+
+
+async def test_an_engine_that_takes_no_call_at_all_costs_nobody_his_picture(rig: Rig) -> None:
+    rig.engine.closed = True
+    asking = [rig.ask(numbered(n), deadline_ms=5000) for n in range(3)]
+    await settle()
+    assert rig.worker.fault() == "engine_failing"
+    assert rig.queue.depth == 3
+    rig.engine.closed = False
+    rig.clock.advance(1.0)
+    for number, inspection in enumerate(await asyncio.gather(*asking)):
+        found = inspection.detections[0].score
+        assert found == pytest.approx(expected_score(number), abs=1e-4)
 
 
 async def test_the_earliest_deadline_goes_first(rig: Rig) -> None:
@@ -252,28 +311,25 @@ async def test_a_fault_in_preparing_costs_one_picture(
         patch.setattr("flawline.core.pipeline.decode_grey", broken)
         inspection = await rig.inspect(quarters(DARK))
     assert inspection.reasons[0].code == "processing_failed"
-    for _ in range(rig.max_batch + 1):  # its row was given back
+    for _ in range(rig.max_batch + 1):  # its room was given back
         assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
 
 
-async def test_what_is_too_late_is_neither_decoded_nor_run(rig: Rig) -> None:
+async def test_what_is_too_late_is_neither_decoded_nor_run(rig: Rig, decoded: list[bytes]) -> None:
     rig.engine.hold()
     first = rig.ask(quarters(DARK))
     await rig.engine.started.get()
-    prepared = rig.ask(numbered(1), deadline_ms=500)
-    await settle()
-    rig.prepare.hold()
-    decoding = rig.ask(numbered(2), deadline_ms=500)
+    late = [rig.ask(numbered(n), deadline_ms=500) for n in range(1, 12)]
     await settle()
     rig.clock.jump(0.6)
-    rig.prepare.release()
     await settle()
     rig.engine.release()
-    for asking in (prepared, decoding):
+    for asking in late:
         assert (await asking).reasons[0].code == "deadline"
     assert (await first).verdict is Verdict.OK
     assert rig.engine.sizes == [1]
-    for _ in range(rig.max_batch + 1):  # their rows were given back
+    assert decoded == [quarters(DARK)]
+    for _ in range(rig.max_batch + 1):  # their room was given back
         assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
 
 
@@ -405,7 +461,7 @@ async def test_what_another_worker_died_on_runs_with_nothing_else_in_hand(
         await settle()
         rig.clock.advance(0.1)
         await settle()
-        assert extended == [3]  # one runs, one is prepared, the suspect is set aside
+        assert extended == [3]  # one runs, one waits, the suspect is set aside
         rig.engine.release()
         answers = await asyncio.gather(first, *others)
         for number, inspection in enumerate(answers):
@@ -536,7 +592,7 @@ async def torment(rig: Rig) -> None:
         Verdict.NOT_OK,
         Verdict.UNDEFINED,
     }
-    assert rig.worker._rows.free == rig.max_batch
+    assert rig.worker._taken.room == rig.max_batch
     assert (rig.queue.depth, rig.queue._outcomes, rig.queue._leased) == (0, {}, {})
     assert not rig.worker._in_hand
     assert rig.clock.open_timers == 0

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from flawline.core.batching import BatchPolicy, Cut, FrameRows, halves
+from flawline.core.batching import BatchPolicy, Cut, halves
 
 
 @pytest.mark.parametrize(
@@ -55,40 +54,3 @@ def test_halves_cover_the_batch_and_none_is_empty(size: int) -> None:
     assert [*first, *second] == list(range(3, 3 + size))
     assert first
     assert second
-
-
-def test_rows_are_gathered_in_the_order_asked_and_free_again() -> None:
-    rows = FrameRows(3, input_height_px=2, input_width_px=5)
-    taken = [rows.take() for _ in range(3)]
-    for value, number in enumerate(taken):
-        rows.row(number)[:] = value
-    assert rows.free == 0
-    with pytest.raises(IndexError):
-        rows.take()
-
-    batch = rows.gather([taken[2], taken[0]])
-
-    assert batch.shape == (2, 1, 2, 5)
-    assert [int(image.max()) for image in batch] == [2, 0]
-    assert rows.free == 2
-    rows.give_back(taken[1])
-    assert rows.free == 3
-
-
-def test_a_batch_is_not_disturbed_by_preparing_the_next() -> None:
-    rows = FrameRows(2, 2, 2)
-    number = rows.take()
-    rows.row(number)[:] = 7
-    batch = rows.gather([number])
-    rows.row(rows.take())[:] = 9
-    assert np.all(batch == 7)
-
-
-def test_batches_side_by_side_do_not_disturb_each_other() -> None:
-    rows = FrameRows(2, 2, 2, batches=2)
-    batches = []
-    for value in (3, 5):
-        number = rows.take()
-        rows.row(number)[:] = value
-        batches.append(rows.gather([number], batch_number=len(batches)))
-    assert [int(batch.max()) for batch in batches] == [3, 5]

@@ -18,10 +18,9 @@ PIPELINE = InspectionPipeline(MANIFEST, DecodeLimits())
 def test_a_picture_becomes_a_verdict() -> None:
     # Twice the input's size, one bright quarter: the box comes back in the picture's own pixels.
     grey = PIPELINE.decode(quarters((0, 210, 0, 0), side_px=128))
-    rows = PIPELINE.rows(1)
-    number = rows.take()
-    letterbox = PIPELINE.place(grey, rows.row(number))
-    output = boxes_and_scores(rows.gather([number]))
+    images = PIPELINE.images(1)
+    letterbox = PIPELINE.place(grey, images[0])
+    output = boxes_and_scores(images)
 
     judgement = PIPELINE.judge(
         output.boxes_xyxy[0], output.scores[0], letterbox, default_recipe(MANIFEST)
@@ -36,8 +35,7 @@ def test_a_picture_becomes_a_verdict() -> None:
 
 
 def test_the_frame_is_padded_with_the_artifacts_own_grey() -> None:
-    rows = PIPELINE.rows(1)
-    row = rows.row(rows.take())
+    (row,) = PIPELINE.images(1)
     row[:] = 99  # what an earlier picture left behind
     PIPELINE.place(np.full((32, 64), 200, dtype=np.uint8), row)
     assert np.all(row[0, :16] == 17)

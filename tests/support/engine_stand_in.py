@@ -8,12 +8,13 @@ fails_while fails on anything but an empty frame while there is such a file.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 from flawline.adapters.onnx_engine import OnnxEngine
 from flawline.cli import main
 from flawline.core.values import RawOutput
+
+T = TypeVar("T")
 
 
 class Behaviour:
@@ -30,10 +33,10 @@ class Behaviour:
         self._seconds = 0.0 if self._kind == "fails_while" else float(value or 0)
         self._fails_until_s = 0.0
 
-    async def act(self, images: NDArray[np.uint8]) -> None:
+    def act(self, images: NDArray[np.uint8]) -> None:
         white = any(int(image.min()) == 255 for image in images)
         if self._kind == "slow" or (self._kind == "stuck" and white):
-            await asyncio.sleep(self._seconds)
+            time.sleep(self._seconds)
         elif self._kind == "poison" and white:
             os.kill(os.getpid(), signal.SIGKILL)
         elif self._kind == "failing":
@@ -46,13 +49,21 @@ class Behaviour:
 
 
 def install(words: str) -> None:
-    infer, behaviour = OnnxEngine.infer, Behaviour(words)
+    run, behaviour = OnnxEngine.run, Behaviour(words)
 
-    async def stand_in(engine: OnnxEngine, images: NDArray[np.uint8]) -> RawOutput:
-        await behaviour.act(images)
-        return await infer(engine, images)
+    async def stand_in(
+        engine: OnnxEngine,
+        made: Callable[[], NDArray[np.uint8]],
+        used: Callable[[RawOutput], T],
+    ) -> T:
+        def acted() -> NDArray[np.uint8]:
+            images = made()
+            behaviour.act(images)
+            return images
 
-    OnnxEngine.infer = stand_in
+        return await run(engine, acted, used)
+
+    OnnxEngine.run = stand_in
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from tiny_artifact import boxes_and_scores
 from flawline.application.job import JobOutcome
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, ModelInfo, RawOutput
+
+T = TypeVar("T")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -109,14 +111,18 @@ class FakeEngine:
         self.closed = True
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        return await self.run(lambda: images, lambda output: output)
+
+    async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         if self.closed:
             raise RuntimeError("the engine is closed")
+        images = made()
         self.batches.append(images.copy())
         self.started.put_nowait(len(images))
         await self._free.wait()
         if any(self.fails_on(image) for image in images):
             raise RuntimeError("secret inner detail of the engine")
-        return self.distort(boxes_and_scores(images))
+        return used(self.distort(boxes_and_scores(images)))
 
 
 class RecordingTelemetry:

@@ -10,8 +10,9 @@ import multiprocessing
 import os
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,14 @@ from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.job import JobOutcome
 from flawline.application.stages import Stages
-from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.application.worker import BatchWorker
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook, default_recipe
 from flawline.core.values import RawOutput
 from flawspec.decoding import DecodeLimits
+
+T = TypeVar("T")
 
 
 class LightEngine:
@@ -37,10 +40,14 @@ class LightEngine:
         self._batch_s = batch_s
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        return await self.run(lambda: images, lambda output: output)
+
+    async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
+        images = made()
         if any(int(image.min()) == 255 for image in images):
             os.kill(os.getpid(), signal.SIGKILL)
         await asyncio.sleep(self._batch_s)
-        return boxes_and_scores(images)
+        return used(boxes_and_scores(images))
 
 
 class SilentTelemetry:
@@ -63,7 +70,6 @@ async def work(options: RedisQueueOptions, batch_s: float) -> None:
         stages=Stages(pipeline, RecipeBook((default_recipe(manifest),)), MODEL.ref, clock),
         clock=clock,
         telemetry=SilentTelemetry(),
-        threads=WorkerThreads(ThreadPoolExecutor(1), ThreadPoolExecutor(1)),
         policy=BatchPolicy(8),
         stall_limit_s=5.0,
         extend_every_s=options.lease_s / 3,

@@ -24,7 +24,7 @@ from flawline.application.loaded_models import LoadedModels
 from flawline.application.models import Artifact
 from flawline.application.proving import Prover
 from flawline.application.stages import Stages
-from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.application.worker import BatchWorker
 from flawline.core.batching import BatchPolicy
 from flawline.core.model_errors import UnknownModel, UnusableArtifact
 from flawline.core.pipeline import InspectionPipeline
@@ -88,7 +88,6 @@ class FakeArtifact:
             stages=Stages(pipeline, recipes, info.ref, rig.clock),
             clock=rig.clock,
             telemetry=rig.telemetry,
-            threads=WorkerThreads(InlineExecutor(), InlineExecutor()),
             policy=BatchPolicy(4),
             stall_limit_s=STALL_LIMIT_S,
         )

@@ -19,7 +19,7 @@ from flawline.application.models import RolledOutModels, ServingModel
 from flawline.application.ports import Traces
 from flawline.application.stages import Stages
 from flawline.application.traces import NoTraces
-from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.application.worker import BatchWorker
 from flawline.core.batching import BatchPolicy
 from flawline.core.camera import CameraOptions
 from flawline.core.defect_rate import DefectRateOptions
@@ -84,8 +84,7 @@ class Rig:
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
-    prepare: InlineExecutor = field(default_factory=InlineExecutor)
-    finish: InlineExecutor = field(default_factory=InlineExecutor)
+    spread: InlineExecutor | None = None
     intake: InlineExecutor = field(default_factory=InlineExecutor)
     traces: Traces = field(default_factory=NoTraces)
 
@@ -107,7 +106,7 @@ class Rig:
             ),
             clock=self.clock,
             telemetry=self.telemetry,
-            threads=WorkerThreads(self.prepare, self.finish),
+            spread=self.spread,
             policy=BatchPolicy(self.max_batch, self.parallel),
             stall_limit_s=STALL_LIMIT_S,
             extend_every_s=self.extend_every_s,

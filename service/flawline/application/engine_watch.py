@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawline.application.deadline import pause
-from flawline.application.ports import Clock, InferenceEngine, WorkerTelemetry
+from flawline.application.ports import Clock, InferenceEngine, NothingToRun, WorkerTelemetry
 from flawline.core.call_times import CallTimes
 from flawline.core.postprocess import require_rows
 from flawline.core.values import RawOutput
 
+T = TypeVar("T")
 _TRY_EVERY_S = 1.0
 
 
@@ -43,7 +46,7 @@ class EngineWatch:
 
     @property
     def expected_s(self) -> float:
-        """How long a call takes of late, see CallTimes."""
+        """How long a call takes of late, with the work before and after the network; see CallTimes."""
         return self._times.expected_s(self._clock.monotonic_s())
 
     @property
@@ -62,27 +65,34 @@ class EngineWatch:
         """Whether it failed on an empty frame the last time one was tried."""
         return self._failing
 
-    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+    async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         """As InferenceEngine. Raises what the engine raises, or UnusableOutput."""
-        call, failed = next(self._calls), False
+        call, timed = next(self._calls), _Timed(self._clock, made, used)
         self._open_since_s[call] = started_s = self._clock.monotonic_s()
         try:
-            output = await self._engine.infer(images)
-            require_rows(output, len(images))
-        except Exception:
-            failed = True
+            result = await self._engine.run(timed.made, timed.used)
+        except NothingToRun:
             raise
+        except Exception:
+            self._ended(started_s, timed, failed=True)
+            raise
+        else:
+            self._ended(started_s, timed, failed=False)
         finally:
             del self._open_since_s[call]
-            ended_s = self._clock.monotonic_s()
-            self._times.add(ended_s - started_s, ended_s)
-            self._telemetry.engine_called(ended_s - started_s, failed)
-        return output
+        return result
+
+    def _ended(self, started_s: float, timed: _Timed[T], *, failed: bool) -> None:
+        now_s = self._clock.monotonic_s()
+        self._times.add(now_s - started_s, now_s)
+        began_s = started_s if timed.began_s is None else timed.began_s
+        ended_s = now_s if timed.ended_s is None else timed.ended_s
+        self._telemetry.engine_called(ended_s - began_s, failed)
 
     async def fails_on_anything(self, image: NDArray[np.uint8]) -> bool:
         """Whether it fails on an empty frame of that shape too; uint8 [1, 1, height, width]."""
         try:
-            await self.infer(np.zeros_like(image))
+            await self.run(lambda: np.zeros_like(image), lambda output: output)
         except Exception:  # noqa: BLE001 - that it failed is the answer; the cause was logged once
             self._failing = True
         else:
@@ -94,3 +104,31 @@ class EngineWatch:
         while self._failing:
             await pause(self._clock, _TRY_EVERY_S)
             await self.fails_on_anything(image)
+
+
+class _Timed(Generic[T]):
+    """The work before and after the network, and when the network began and ended."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        made: Callable[[], NDArray[np.uint8]],
+        used: Callable[[RawOutput], T],
+    ) -> None:
+        self._clock = clock
+        self._made = made
+        self._used = used
+        self._size = 0
+        self.began_s: float | None = None
+        self.ended_s: float | None = None
+
+    def made(self) -> NDArray[np.uint8]:
+        images = self._made()
+        self._size = len(images)
+        self.began_s = self._clock.monotonic_s()
+        return images
+
+    def used(self, output: RawOutput) -> T:
+        self.ended_s = self._clock.monotonic_s()
+        require_rows(output, self._size)
+        return self._used(output)

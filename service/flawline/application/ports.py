@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,12 @@ from flawline.application.traces import StageSpan
 from flawline.application.watchers import WatchedInspection
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, ModelInfo, RawOutput
+
+T = TypeVar("T")
+
+
+class NothingToRun(Exception):  # noqa: N818 - an ordinary turn of events, caught by the one who asked
+    """What makes a batch found that no picture of it is left to run."""
 
 
 class Timer(Protocol):
@@ -46,12 +52,18 @@ class Clock(Protocol):
 class InferenceEngine(Protocol):
     """Runs one network. No more calls are open at a time than it was made to run side by side."""
 
-    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
-        """Run a batch; row i of the output belongs to image i.
+    async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
+        """Make a batch, run it, and use its output, all on one thread of the engine's own.
 
-        `images`: uint8 [N, 1, height, width], grey values in input pixels. It stays unchanged until
-        the call ends. Any exception means that no row has an output.
+        A change of threads costs more than much of the work around a network. `made` gives uint8
+        [N, 1, height, width], grey values in input pixels, which stay unchanged until the call ends;
+        row i of the output belongs to image i. What `used` gives is returned. Any exception means
+        that no row has an output; one of `made` or `used` comes out as it is.
         """
+        ...
+
+    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        """Run a batch that is there, as `run`, and return its output."""
         ...
 
 

@@ -143,11 +143,11 @@ class RawInference:
         self, images: NDArray[np.uint8], lent: LentEngine, started_s: float
     ) -> RawOutcome:
         figures = self._statistics.raw(lent.info.ref)
-        ran: list[tuple[float, float]] = []
+        ran: list[tuple[int, float, float]] = []
         async with self._turn:
-            output = await lent.engine.infer(images, lambda *span_s: ran.append(span_s))
+            output = await lent.engine.infer(images, lambda *run: ran.append(run))
         require_rows(output, len(images))
-        ((begun_s, ended_s),) = ran
+        ((_, begun_s, ended_s),) = ran
         times = StageTimes(
             queue_ms=(begun_s - started_s) * 1000, inference_ms=(ended_s - begun_s) * 1000
         )

@@ -39,13 +39,11 @@ async def self_test(lane: Lane, max_batch: int) -> None:
 
 def _drawn(lane: Lane, count: int) -> tuple[NDArray[np.uint8], list[Letterbox]]:
     """Images as the engine takes them, uint8 [N, 1, height, width]."""
-    rows = lane.pipeline.rows(count)
-    numbers = [rows.take() for _ in range(count)]
+    images = lane.pipeline.images(count)
     letterboxes = [
-        lane.pipeline.place(generate_frame(_SEED + i).grey, rows.row(number))
-        for i, number in enumerate(numbers)
+        lane.pipeline.place(generate_frame(_SEED + i).grey, image) for i, image in enumerate(images)
     ]
-    return rows.gather(numbers), letterboxes
+    return images, letterboxes
 
 
 def _fault(

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawline.application.ports import Clock, InferenceEngine, StartableEngine
 from flawline.core.values import RawOutput
+
+T = TypeVar("T")
 
 
 class SharedEngine:
@@ -42,26 +45,57 @@ class SharedEngine:
         """The engine as one of its users has it; executed: told size and seconds of each batch."""
         return _Counted(self, executed)
 
-    async def infer(
-        self, images: NDArray[np.uint8], ran: Callable[[float, float], object] | None = None
-    ) -> RawOutput:
-        """Run a batch, uint8 [N, 1, height, width], once it is its turn.
+    async def run(
+        self,
+        made: Callable[[], NDArray[np.uint8]],
+        used: Callable[[RawOutput], T],
+        ran: Callable[[int, float, float], object] | None = None,
+    ) -> T:
+        """As InferenceEngine, once it is its turn.
 
-        ran: told from when to when, in monotonic seconds.
+        ran: told the size of the batch, and from when to when the network ran, in monotonic seconds.
         """
         await self._turns.take()
-        call = asyncio.create_task(self._run(images, ran))
-        call.add_done_callback(lambda _: self._turns.give_back())
+        call = asyncio.create_task(self._run(made, used, ran))
+        call.add_done_callback(self._turn_ended)
         return await asyncio.shield(call)
 
-    async def _run(
-        self, images: NDArray[np.uint8], ran: Callable[[float, float], object] | None
+    async def infer(
+        self,
+        images: NDArray[np.uint8],
+        ran: Callable[[int, float, float], object] | None = None,
     ) -> RawOutput:
-        begun_s = self._clock.monotonic_s()
-        output = await self._engine.infer(images)
+        """Run a batch, uint8 [N, 1, height, width], as `run`."""
+        return await self.run(lambda: images, lambda output: output, ran)
+
+    async def _run(
+        self,
+        made: Callable[[], NDArray[np.uint8]],
+        used: Callable[[RawOutput], T],
+        ran: Callable[[int, float, float], object] | None,
+    ) -> T:
+        size, began_s, ended_s = 0, 0.0, 0.0
+
+        def noted() -> NDArray[np.uint8]:
+            nonlocal size, began_s
+            images = made()
+            size, began_s = len(images), self._clock.monotonic_s()
+            return images
+
+        def noting(output: RawOutput) -> T:
+            nonlocal ended_s
+            ended_s = self._clock.monotonic_s()
+            return used(output)
+
+        result = await self._engine.run(noted, noting)
         if ran is not None:
-            ran(begun_s, self._clock.monotonic_s())
-        return output
+            ran(size, began_s, ended_s)
+        return result
+
+    def _turn_ended(self, call: asyncio.Task[Any]) -> None:
+        self._turns.give_back()
+        if not call.cancelled():
+            call.exception()  # looked at, in case the one who asked has gone
 
 
 class _Turns:
@@ -98,8 +132,11 @@ class _Counted:
         self._shared = shared
         self._executed = executed
 
+    async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
+        return await self._shared.run(made, used, self._ran)
+
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
-        count = len(images)
-        return await self._shared.infer(
-            images, lambda begun_s, ended_s: self._executed(count, ended_s - begun_s)
-        )
+        return await self._shared.infer(images, self._ran)
+
+    def _ran(self, size: int, began_s: float, ended_s: float) -> None:
+        self._executed(size, ended_s - began_s)

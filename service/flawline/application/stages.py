@@ -1,4 +1,4 @@
-"""The pipeline's stages for one job, timed. `prepare` and `finish` are calls that a worker's threads make."""
+"""The pipeline's stages for one job, timed. Any thread may make these calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from flawline.application.job import Job, Judged, Lease
 from flawline.application.ports import Clock
 from flawline.application.traces import Trail
-from flawline.core.batching import FrameRows
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.quality import FrameLimits, FrameQuality, measure
 from flawline.core.recipe import RecipeBook
@@ -25,12 +24,11 @@ class TooLate(Exception):  # noqa: N818 - an ordinary turn of events, caught by 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture in its row, ready to run, and what it went through so far."""
+    """A picture that is ready to run, and what it went through so far."""
 
     lease: Lease
-    row: int
-    letterbox: Letterbox
     trail: Trail
+    letterbox: Letterbox
     quality: FrameQuality | None = None
 
 
@@ -51,22 +49,22 @@ class Stages:
         self._clock = clock
         self._frame_limits = frame_limits
 
-    def rows(self, count: int, batches: int = 1) -> FrameRows:
-        """Memory for that many pictures, and for batches of them."""
-        return self._pipeline.rows(count, batches)
+    def images(self, count: int) -> NDArray[np.uint8]:
+        """Memory for so many pictures, uint8 [count, 1, input height, input width]."""
+        return self._pipeline.images(count)
+
+    def now_s(self) -> float:
+        """On the clock that stages are timed by."""
+        return self._clock.monotonic_s()
 
     def trail(self) -> Trail:
         """For one picture, to be handed in with it."""
         return Trail(self._clock.monotonic_s)
 
-    def prepare(
-        self, lease: Lease, row: int, pixels: NDArray[np.uint8], trail: Trail
-    ) -> Prepared | Judged:
-        """Decode the picture and place it in its row.
+    def prepare(self, lease: Lease, trail: Trail, pixels: NDArray[np.uint8]) -> Prepared | Judged:
+        """Decode the picture and place it in `pixels`, uint8 [1, input height, input width].
 
         A frame that no verdict can rest on is judged here, NotDecidable: the engine need not see it.
-
-        row: its number. pixels: the row itself, uint8 [1, input height, input width].
 
         Raises TooLate, or flawspec's PictureError.
         """
@@ -81,7 +79,7 @@ class Stages:
             fault = self._fault(quality)
             if fault is None:
                 letterbox = self._pipeline.place(grey, pixels)
-                return Prepared(lease, row, letterbox, trail, quality)
+                return Prepared(lease, trail, letterbox, quality)
         return self._undecidable(lease.job, fault, quality, trail)
 
     def inferred(self, pictures: Sequence[Prepared], started_s: float) -> None:

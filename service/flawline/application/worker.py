@@ -6,48 +6,50 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flawline.application.batch_run import BatchRun, Ended
 from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.engine_watch import EngineWatch
 from flawline.application.failures import failure_of
 from flawline.application.in_hand import InHand
-from flawline.application.job import Expired, JobOutcome, Lease, PictureRefused
-from flawline.application.ports import Clock, InferenceEngine, JobSource, Traces, WorkerTelemetry
-from flawline.application.prepared_frames import PreparedFrames
-from flawline.application.stages import Prepared, Stages, TooLate
+from flawline.application.job import Expired, Lease
+from flawline.application.ports import (
+    Clock,
+    InferenceEngine,
+    JobSource,
+    NothingToRun,
+    Traces,
+    WorkerTelemetry,
+)
+from flawline.application.stages import Stages
+from flawline.application.taken import Taken, TakenPictures
 from flawline.application.traces import NoTraces
 from flawline.core.batching import BatchPolicy, halves
-from flawline.core.values import RawOutput
-from flawspec.errors import PictureError
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerThreads:
-    """`prepare` decodes and letterboxes; `finish` judges, and so never queues behind decoding."""
-
-    prepare: Executor
-    finish: Executor
 
 
 class BatchWorker:
     """Feeds one engine.
 
-    Loops run side by side. One leases jobs and prepares each picture in a row of its own, at most
-    `max_batch` ahead. The others, as many as batches may run in parallel, run what is prepared
-    whenever they are idle. Every lease
-    is resolved with the picture's own outcome: a picture that cannot be decoded never gets into a
-    batch, and a batch that fails is halved until the culprit is alone. When it is the engine that
+    Loops run side by side. One leases jobs, at most `max_batch` ahead. The others, as many as
+    batches may run in parallel, take what waits whenever they are idle, and bring it through all
+    stages in one call of the engine. What waits is not decoded yet: the next batch's pictures would
+    take the processor from the one that runs, and may be too late when it has ended. Every lease
+    is resolved with the picture's own outcome: a picture that cannot be decoded costs no other one,
+    and a batch that fails is halved until the culprit is alone. When it is the engine that
     fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
 
     A job that another worker died on is run when nothing else is in hand: should it kill this one
     too, no neighbour is drawn in.
+
+    spread: threads to prepare the pictures of one batch side by side, where batches that run in
+    parallel do not keep all cores busy; None prepares one after the other.
 
     extend_every_s: how often the queue is told that the leases in hand are worked on; None where
     leases do not run out. A worker whose engine is stuck does not say so: another may take them.
@@ -61,9 +63,9 @@ class BatchWorker:
         stages: Stages,
         clock: Clock,
         telemetry: WorkerTelemetry,
-        threads: WorkerThreads,
         policy: BatchPolicy,
         stall_limit_s: float,
+        spread: Executor | None = None,
         extend_every_s: float | None = None,
         traces: Traces | None = None,
     ) -> None:
@@ -72,10 +74,10 @@ class BatchWorker:
         self._stages = stages
         self._clock = clock
         self._telemetry = telemetry
-        self._threads = threads
-        self._parallel = policy.parallel
+        self._spread = spread
         self._extend_every_s = extend_every_s
-        self._rows = PreparedFrames(stages.rows(policy.max_batch, policy.parallel), policy)
+        self._taken = TakenPictures(policy)
+        self._batches = [stages.images(policy.max_batch) for _ in range(policy.parallel)]
         self._engine_works = asyncio.Event()
         self._engine_works.set()
         self._in_hand = InHand(queue, telemetry, traces or NoTraces())
@@ -86,10 +88,10 @@ class BatchWorker:
     def start(self) -> None:
         """Begin to take jobs."""
         self._loops = (
-            asyncio.create_task(self._prepare_ahead(), name="flawline prepare"),
+            asyncio.create_task(self._take_ahead(), name="flawline take"),
             *(
-                asyncio.create_task(self._run_batches(number), name=f"flawline run {number}")
-                for number in range(self._parallel)
+                asyncio.create_task(self._run_batches(images), name=f"flawline run {number}")
+                for number, images in enumerate(self._batches)
             ),
             asyncio.create_task(self._extend(), name="flawline extend"),
         )
@@ -140,13 +142,13 @@ class BatchWorker:
         """How long the engine's open call has lasted; 0 while it is idle."""
         return self._engine.busy_s
 
-    async def _prepare_ahead(self) -> None:
-        while leases := await self._queue.lease(await self._rows.until_free()):
+    async def _take_ahead(self) -> None:
+        while leases := await self._queue.lease(await self._taken.until_room()):
             for lease in leases:
-                await self._take_up(lease)
+                await self._take(lease)
             await self._engine_works.wait()
 
-    async def _take_up(self, lease: Lease) -> None:
+    async def _take(self, lease: Lease) -> None:
         suspect = lease.deliveries > 1
         if suspect:
             await self._in_hand.take_alone(lease)
@@ -155,105 +157,78 @@ class BatchWorker:
         if self._engine.failing:
             await self._in_hand.hand_back(lease)
             return
-        self._spawn(self._prepare(lease, *self._rows.take_row()))
+        self._taken.put(Taken(lease, self._stages.trail()))
         if suspect:
             await self._in_hand.until_idle()
 
-    async def _prepare(self, lease: Lease, row: int, pixels: NDArray[np.uint8]) -> None:
-        outcome: JobOutcome
-        trail = self._stages.trail()
-        try:
-            prepared = await asyncio.get_running_loop().run_in_executor(
-                self._threads.prepare, self._stages.prepare, lease, row, pixels, trail
-            )
-        except TooLate:
-            outcome = Expired()
-        except PictureError as error:
-            outcome = PictureRefused(error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
-            outcome = failure_of(lease, "prepare", error)
-        else:
-            if isinstance(prepared, Prepared):
-                await self._put(prepared)
-                return
-            outcome = prepared
-        self._rows.give_back([row])
-        await self._in_hand.resolve(lease, outcome, trail)
-
-    async def _put(self, prepared: Prepared) -> None:
-        if self._engine.failing:
-            self._rows.give_back([prepared.row])
-            await self._in_hand.hand_back(prepared.lease)
-            return
-        self._rows.put(prepared)
-
-    async def _run_batches(self, number: int) -> None:
+    async def _run_batches(self, images: NDArray[np.uint8]) -> None:
+        """images: memory of this loop's own, uint8 [max_batch, 1, height, width]."""
         while True:
-            await self._rows.until_some()
-            batch, expired, cut_because = self._rows.cut(
-                self._clock.monotonic_s(), self._engine.expected_s
-            )
-            # Before anything is waited for: what is not gathered could be handed back meanwhile.
-            images = self._rows.gather(batch, number)
-            for picture in expired:
-                await self._in_hand.resolve(picture.lease, Expired(), picture.trail)
+            await self._taken.until_some()
+            now_s = self._clock.monotonic_s()
+            batch, expired, cut_because = self._taken.cut(now_s, self._engine.expected_s)
+            await self._resolve([Ended(late.lease, late.trail, Expired()) for late in expired])
             if batch:
-                self._telemetry.batch_ran(len(batch), cut_because)
-                await self._run(batch, images)
+                run = BatchRun(self._stages, batch, images, self._spread)
+                await self._run(run, cut_because)
 
-    async def _run(self, batch: Sequence[Prepared], images: NDArray[np.uint8]) -> None:
-        """Run a batch, or the parts of it that do run; images: uint8 [N, 1, height, width]."""
-        parts = [range(len(batch))]
+    async def _run(self, run: BatchRun, cut_because: str) -> None:
+        """Run a batch, or the parts of it that do run."""
+        # None is all of it, prepared in the same call; parts are of what was prepared then.
+        parts: list[range | None] = [None]
         while parts:
             part = parts.pop()
-            pictures, inputs = batch[part.start : part.stop], images[part.start : part.stop]
-            started_s = self._clock.monotonic_s()
+            made = run.prepare if part is None else partial(run.again, part)
+            ended: list[Ended] = []
+            failure: Exception | None = None
             try:
-                output = await self._engine.infer(inputs)
+                ended = await self._engine.run(made, partial(run.judge, part))
+            except NothingToRun:
+                pass
             except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
-                self._stages.inferred(pictures, started_s)
-                if len(part) > 1:
-                    logger.warning("batch_failed size=%d: halving it", len(part))
-                    parts.extend(reversed(halves(part)))
-                    continue
-                failed = failure_of(pictures[0].lease, "inference", error)
-                if await self._engine.fails_on_anything(inputs):
-                    rest = [batch[i] for later in reversed(parts) for i in later]
-                    await self._stand_by([*pictures, *rest], inputs)
-                    break
-                await self._in_hand.resolve(pictures[0].lease, failed, pictures[0].trail)
-            else:
-                self._stages.inferred(pictures, started_s)
-                self._spawn(self._finish(pictures, output))
+                failure = error
+            if part is None and run.prepared:
+                self._telemetry.batch_ran(len(run.prepared), cut_because)
+            self._spawn(self._resolve([*run.pop_ended(), *ended]))
+            if failure and not await self._looked_into(failure, run, part, parts):
+                return
 
-    async def _stand_by(self, pictures: Sequence[Prepared], image: NDArray[np.uint8]) -> None:
+    async def _looked_into(
+        self, failure: Exception, run: BatchRun, part: range | None, parts: list[range | None]
+    ) -> bool:
+        """Find the culprit: a picture, or the engine, after which nothing is left to run."""
+        failed = run.failed(part)
+        if run.prepared and len(failed) > 1:
+            logger.warning("batch_failed size=%d: halving it", len(failed))
+            parts.extend(reversed(halves(part or range(len(failed)))))
+            return True
+        ended = [Ended(p.lease, p.trail, failure_of(p.lease, "inference", failure)) for p in failed]
+        if await self._engine.fails_on_anything(run.image):
+            rest = [picture for later in reversed(parts) for picture in run.failed(later)]
+            await self._stand_by([picture.lease for picture in (*failed, *rest)], run.image)
+            return False
+        await self._resolve(ended)
+        return True
+
+    async def _resolve(self, ended: Sequence[Ended]) -> None:
+        for one in ended:
+            await self._in_hand.resolve(one.lease, one.outcome, one.trail)
+
+    async def _stand_by(self, leases: Sequence[Lease], image: NDArray[np.uint8]) -> None:
         """Hand back what is in hand, which another worker may do, until the engine works again."""
         found_first = self._engine_works.is_set()
         if found_first:
             logger.error("engine_failing: it fails on an empty frame too")
             self._engine_works.clear()
-        prepared = self._rows.take_all()
-        for picture in reversed([*pictures, *prepared]):  # each is put in front of the others
-            await self._in_hand.hand_back(picture.lease)
+        waiting = [taken.lease for taken in self._taken.take_all()]
+        for lease in reversed([*leases, *waiting]):  # each is put in front of the others
+            await self._in_hand.hand_back(lease)
         if not found_first:
             await self._engine_works.wait()
             return
         await self._engine.until_it_works(image)
         logger.warning("engine_works")
         self._engine_works.set()
-
-    async def _finish(self, pictures: Sequence[Prepared], output: RawOutput) -> None:
-        loop = asyncio.get_running_loop()
-        for i, picture in enumerate(pictures):
-            outcome: JobOutcome
-            row = RawOutput(output.boxes_xyxy[i], output.scores[i])
-            try:
-                outcome = await loop.run_in_executor(
-                    self._threads.finish, self._stages.finish, picture, row
-                )
-            except Exception as error:  # noqa: BLE001 - logged, and only this picture pays
-                outcome = failure_of(picture.lease, "postprocess", error)
-            await self._in_hand.resolve(picture.lease, outcome, picture.trail)
 
     async def _extend(self) -> None:
         while self._extend_every_s is not None:

@@ -28,7 +28,7 @@ from flawline.application.ports import InferenceEngine, JobSource, Traces
 from flawline.application.stages import Stages
 from flawline.application.statistics import Statistics
 from flawline.application.traces import NoTraces
-from flawline.application.worker import BatchWorker, WorkerThreads
+from flawline.application.worker import BatchWorker
 from flawline.bootstrap.cores import usable_cores
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from flawline.adapters.redis_queue import RedisQueue
 
 _MOST_DECODE_THREADS = 4
+# While one batch is computed there, the pictures of the next are decoded here.
+_BATCHES_OF_A_DEVICE = 2
 # Three chances to extend before a lease runs out.
 _EXTENSIONS_PER_LEASE = 3
 
@@ -52,21 +54,21 @@ class StartupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """Threads by purpose, so that none waits behind another's work."""
+    """Threads by purpose, so that none waits behind another's work; decode_threads: how many `prepare` has."""
 
+    decode_threads: int
     prepare: ThreadPoolExecutor
-    finish: ThreadPoolExecutor
     intake: ThreadPoolExecutor
 
     @classmethod
     def of(cls, decode_threads: int) -> Pools:
         """decode_threads: 0 for one a core, at most four."""
         many = decode_threads or min(usable_cores(), _MOST_DECODE_THREADS)
-        return cls(_pool(many, "prepare"), _pool(1, "finish"), _pool(1, "intake"))
+        return cls(many, _pool(many, "prepare"), _pool(1, "intake"))
 
     def close(self) -> None:
         """End them; what has not begun is dropped."""
-        for pool in (self.prepare, self.finish, self.intake):
+        for pool in (self.prepare, self.intake):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -121,8 +123,13 @@ class Base:
         """How many batches an engine runs side by side; on a CPU none without a thread, or a picture, of its own."""
         settings, threads = self.settings, self.engine_threads
         if settings.engine_device != "cpu":
-            return settings.engine_parallel or 1
+            return min(settings.engine_parallel or _BATCHES_OF_A_DEVICE, settings.max_batch)
         return min(settings.engine_parallel or threads, threads, settings.max_batch)
+
+    @property
+    def _spreads(self) -> bool:
+        """Whether batches alone leave threads that decode without work."""
+        return self.engine_parallel < self.pools.decode_threads
 
     def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
         """One more engine, for the artifact started with or another one."""
@@ -183,9 +190,9 @@ class Base:
             clock=self.clock,
             telemetry=metrics,
             traces=self.traces,
-            threads=WorkerThreads(self.pools.prepare, self.pools.finish),
             policy=BatchPolicy(self.settings.max_batch, self.engine_parallel),
             stall_limit_s=self.settings.engine_stall_s,
+            spread=self.pools.prepare if self._spreads else None,
             extend_every_s=None if lease_s is None else lease_s / _EXTENSIONS_PER_LEASE,
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.core.batching import FrameRows
 from flawline.core.postprocess import find_detections
 from flawline.core.preprocess import place
 from flawline.core.recipe import Recipe
@@ -22,10 +21,10 @@ class InspectionPipeline:
         self._manifest = manifest
         self._limits = limits
 
-    def rows(self, count: int, batches: int = 1) -> FrameRows:
-        """Memory for that many pictures of this artifact's input size, and for batches of them."""
+    def images(self, count: int) -> NDArray[np.uint8]:
+        """Memory for so many pictures of this artifact's input size: uint8 [count, 1, height, width]."""
         manifest = self._manifest
-        return FrameRows(count, manifest.input_height_px, manifest.input_width_px, batches)
+        return np.empty((count, 1, manifest.input_height_px, manifest.input_width_px), np.uint8)
 
     def decode(self, picture: bytes) -> NDArray[np.uint8]:
         """Grey values, uint8 [H, W], of an encoded picture. Raises flawspec's PictureError."""

@@ -14,7 +14,11 @@ class EngineSettings(BaseSettings):
 
     max_batch: int = Field(8, ge=1, le=256, description="Most pictures to run at once.")
     decode_threads: int = Field(
-        0, ge=0, le=256, description="Threads that decode; 0 for one a core, at most four."
+        0,
+        ge=0,
+        le=256,
+        description="Threads that decode the pictures of a batch, where fewer batches run side by side than "
+        "these; else each batch decodes its own. 0 for one a core, at most four.",
     )
     engine_threads: int = Field(
         0, ge=0, le=256, description="Threads that the engine computes with; 0 for one a core."
@@ -24,7 +28,8 @@ class EngineSettings(BaseSettings):
         ge=0,
         le=256,
         description="Batches that the engine runs side by side, on `engine_threads` together; 0 for one a thread on "
-        "a CPU, which answers most frames a second, and one on other devices. With 1, a batch has all threads.",
+        "a CPU, which answers most frames a second, and two on other devices, of which one is decoded while the "
+        "other is computed. With 1, a batch has all threads.",
     )
     engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
         "cpu",

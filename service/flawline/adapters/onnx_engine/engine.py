@@ -73,12 +73,16 @@ class OnnxEngine:
         self._callers.start()
         self._session = await self._callers.run(self._loaded)
 
-    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
-        """Run a batch, uint8 [N, 1, height, width]."""
+    async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
+        """Make a batch, uint8 [N, 1, height, width], run it, and use its output, on one thread."""
         session = self._session
         if session is None:
             raise RuntimeError("the engine was not started")
-        return await self._callers.run(lambda: _run(session, images))
+        return await self._callers.run(lambda: used(_run(session, made())))
+
+    async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
+        """Run a batch, uint8 [N, 1, height, width]."""
+        return await self.run(lambda: images, lambda output: output)
 
     @property
     def fell_back(self) -> bool:

@@ -1,0 +1,70 @@
+"""The pictures that a worker has taken, and that wait for the engine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from flawline.application.job import Lease
+from flawline.application.traces import Trail
+from flawline.core.batching import BatchPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A picture that a worker holds, and what it went through so far."""
+
+    lease: Lease
+    trail: Trail
+
+
+class TakenPictures:
+    """Between the one who takes and those who run: no more than the largest batch."""
+
+    def __init__(self, policy: BatchPolicy) -> None:
+        self._policy = policy
+        self._pictures: list[Taken] = []
+        self._something = asyncio.Event()
+        self._room = asyncio.Event()
+
+    @property
+    def room(self) -> int:
+        """How many more may be taken now."""
+        return self._policy.max_batch - len(self._pictures)
+
+    async def until_room(self) -> int:
+        """Wait for room, and return how much there is."""
+        while self.room < 1:
+            self._room.clear()
+            await self._room.wait()
+        return self.room
+
+    def put(self, picture: Taken) -> None:
+        """One more waits."""
+        self._pictures.append(picture)
+        self._something.set()
+
+    async def until_some(self) -> None:
+        """Wait until a picture waits."""
+        await self._something.wait()
+
+    def cut(self, now_s: float, run_s: float) -> tuple[list[Taken], list[Taken], str]:
+        """Take out the pictures to run now, and those too late, as a run takes `run_s`; and why no more run now."""
+        pictures = self._pictures
+        deadlines_s = [picture.lease.job.deadline_s for picture in pictures]
+        cut = self._policy.cut(deadlines_s, now_s, run_s)
+        gone = {*cut.run, *cut.expired}
+        self._keep([picture for i, picture in enumerate(pictures) if i not in gone])
+        return [pictures[i] for i in cut.run], [pictures[i] for i in cut.expired], cut.because
+
+    def take_all(self) -> list[Taken]:
+        """Take out all that waits; it will not be run."""
+        pictures = self._pictures
+        self._keep([])
+        return pictures
+
+    def _keep(self, pictures: list[Taken]) -> None:
+        self._pictures = pictures
+        self._room.set()
+        if not pictures:
+            self._something.clear()
