@@ -12,12 +12,14 @@ from pathlib import Path
 
 os.environ.setdefault("YOLO_OFFLINE", "true")  # it would ask its makers for updates
 
+import numpy as np
 import torch
 from peer_network import PeerNetwork, TorchvisionStandIn
 from ultralytics import YOLO
 
+from flawspec.letterbox import Letterbox
 from mobilemamba.complexity import times_ms
-from mobilemamba.config import RunConfig, load_config
+from mobilemamba.config import InputConfig, RunConfig, load_config
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.detector import SIZES, build_detector
 from mobilemamba.evaluate import (
@@ -96,7 +98,7 @@ def train(given: argparse.Namespace) -> None:
     )
     *training, val = load_sets(config)
     given.out.mkdir(parents=True, exist_ok=True)
-    data = write_yolo_folder(given.out / "data", training, val)
+    data = write_yolo_folder(given.out / "data", training, val, config.input)
     curve = Curve(given.out, config, val, torch.device(given.device))
     last = given.out / "run" / "weights" / "last.pt"
     yolo = YOLO(str(last) if last.exists() else f"{given.peer}.yaml")
@@ -247,15 +249,23 @@ def finish(given: argparse.Namespace, config: RunConfig, val: Dataset, curve: Cu
     print(f"{given.peer}: mAP50 {metrics.map50:.4f}, {given.out / RESULT}")
 
 
-def write_yolo_folder(folder: Path, training: list[Dataset], val: Dataset) -> Path:
-    """The samples as the framework wants them: pictures, a text file each, and a description; returns the latter."""
+def write_yolo_folder(
+    folder: Path, training: list[Dataset], val: Dataset, size: InputConfig
+) -> Path:
+    """The samples as the framework wants them: pictures, a text file each, and a description; returns the latter.
+
+    For a rectangular input they are laid into it here. The framework would scale them in another way than the evaluator
+    does, and it never shuffles pictures of more than one shape: those without a flaw would end every epoch.
+    """
     from PIL import Image
 
+    lays_in = size.width_px != size.height_px
     sides = {"train": [s for d in training for s in d.samples], "val": list(val.samples)}
     for side, samples in sides.items():
         for kind in ("images", "labels"):
             (folder / kind / side).mkdir(parents=True, exist_ok=True)
-        for number, sample in enumerate(samples):
+        for number, given in enumerate(samples):
+            sample = laid_in(given, size) if lays_in else given
             picture = folder / "images" / side / f"{number:06d}.png"
             if not picture.exists():
                 Image.fromarray(sample.grey).save(picture)
@@ -266,6 +276,15 @@ def write_yolo_folder(folder: Path, training: list[Dataset], val: Dataset) -> Pa
         f"path: {folder.resolve()}\ntrain: images/train\nval: images/val\nnames:\n{names}"
     )
     return path
+
+
+def laid_in(sample: Sample, size: InputConfig) -> Sample:
+    """The sample as the network sees it."""
+    height_px, width_px = sample.grey.shape
+    letterbox = Letterbox.fit(width_px, height_px, size.width_px, size.height_px)
+    grey = np.empty((size.height_px, size.width_px), np.uint8)
+    letterbox.apply_into(sample.grey, size.pad_value, grey)
+    return dataclasses.replace(sample, grey=grey, boxes_xyxy=letterbox.to_input(sample.boxes_xyxy))
 
 
 def yolo_lines(sample: Sample) -> str:
