@@ -36,6 +36,8 @@ def test_a_container_uses_what_it_is_given(
 @pytest.mark.parametrize(
     ("settings", "parallel"),
     [
+        pytest.param({}, 5, id="one a core and one more"),
+        pytest.param({"max_batch": 4}, 4, id="no more than pictures"),
         pytest.param({"engine_threads": 3}, 3, id="one a thread"),
         pytest.param({"engine_threads": 3, "engine_parallel": 1}, 1, id="all threads for one"),
         pytest.param({"engine_threads": 2, "engine_parallel": 6}, 2, id="none without a thread"),
@@ -47,8 +49,9 @@ def test_a_container_uses_what_it_is_given(
     ],
 )
 def test_how_many_batches_run_side_by_side(
-    settings: dict[str, Any], parallel: int, tmp_path: Path
+    settings: dict[str, Any], parallel: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("flawline.bootstrap.parts.usable_cores", lambda: 4)
     base = Base.of(FlawlineSettings(artifact=write_tiny_artifact(tmp_path), **settings))
     assert base.engine_parallel == parallel
     base.pools.close()

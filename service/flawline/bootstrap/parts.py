@@ -120,11 +120,15 @@ class Base:
 
     @property
     def engine_parallel(self) -> int:
-        """How many batches an engine runs side by side; on a CPU none without a thread, or a picture, of its own."""
+        """How many batches an engine runs side by side; on a CPU as `engine_parallel` in the settings says."""
         settings, threads = self.settings, self.engine_threads
         if settings.engine_device != "cpu":
             return min(settings.engine_parallel or _BATCHES_OF_A_DEVICE, settings.max_batch)
-        return min(settings.engine_parallel or threads, threads, settings.max_batch)
+        if settings.engine_parallel:
+            return min(settings.engine_parallel, threads, settings.max_batch)
+        # Each waits now and then, for the interpreter if for nothing else: one more keeps all cores busy.
+        spare = 0 if settings.engine_threads or threads == 1 else 1
+        return min(threads + spare, settings.max_batch)
 
     @property
     def _spreads(self) -> bool:
