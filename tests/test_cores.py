@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tiny_artifact import write_tiny_artifact
 
+from flawline.adapters.memory_queue import MemoryQueue
 from flawline.bootstrap.cores import usable_cores
 from flawline.bootstrap.parts import Base
 from flawline.settings import FlawlineSettings
@@ -36,22 +37,49 @@ def test_a_container_uses_what_it_is_given(
 @pytest.mark.parametrize(
     ("settings", "parallel"),
     [
-        pytest.param({}, 5, id="one a core and one more"),
-        pytest.param({"max_batch": 4}, 4, id="no more than pictures"),
         pytest.param({"engine_threads": 3}, 3, id="one a thread"),
         pytest.param({"engine_threads": 3, "engine_parallel": 1}, 1, id="all threads for one"),
         pytest.param({"engine_threads": 2, "engine_parallel": 6}, 2, id="none without a thread"),
         pytest.param({"engine_threads": 4, "max_batch": 2}, 2, id="none without a picture"),
-        pytest.param({"engine_threads": 4, "engine_device": "cuda"}, 2, id="one is decoded beside"),
+        pytest.param({"engine_threads": 4, "engine_device": "cuda"}, 1, id="a GPU has one queue"),
         pytest.param(
-            {"engine_threads": 1, "engine_device": "auto", "engine_parallel": 3}, 3, id="as told"
+            {"engine_threads": 1, "engine_device": "auto", "engine_parallel": 2}, 2, id="as told"
         ),
     ],
 )
 def test_how_many_batches_run_side_by_side(
-    settings: dict[str, Any], parallel: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], parallel: int, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("flawline.bootstrap.parts.usable_cores", lambda: 4)
     base = Base.of(FlawlineSettings(artifact=write_tiny_artifact(tmp_path), **settings))
     assert base.engine_parallel == parallel
+    base.pools.close()
+
+
+@pytest.mark.parametrize(
+    ("cores", "settings", "batches", "spreads"),
+    [
+        pytest.param(4, {}, 5, False, id="one a core and one more"),
+        pytest.param(1, {}, 1, False, id="nobody to keep busy"),
+        pytest.param(4, {"max_batch": 4}, 4, False, id="no more than pictures"),
+        pytest.param(4, {"engine_threads": 3}, 3, True, id="as many threads as told"),
+        pytest.param(4, {"engine_parallel": 1}, 1, True, id="as many batches as told"),
+        pytest.param(4, {"engine_parallel": 1, "decode_threads": 1}, 1, False, id="alone"),
+        pytest.param(4, {"engine_device": "cuda"}, 2, True, id="one is prepared beside"),
+        pytest.param(4, {"engine_device": "cuda", "max_batch": 1}, 1, True, id="one picture"),
+    ],
+)
+def test_how_many_batches_an_engine_has_and_who_decodes_them(
+    cores: int,
+    settings: dict[str, Any],
+    batches: int,
+    spreads: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flawline.bootstrap.parts.usable_cores", lambda: cores)
+    base = Base.of(FlawlineSettings(artifact=write_tiny_artifact(tmp_path), **settings))
+    assert base.batches == batches
+    (worker,) = base.workers(MemoryQueue(1, base.clock), [base.engine()])
+    assert len(worker._batches) == batches
+    assert (worker._spread is base.pools.prepare) == spreads
     base.pools.close()

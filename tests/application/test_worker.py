@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from fakes import InlineExecutor, settle
 from numpy.typing import NDArray
-from pictures import DARK, expected_score, numbered, quarters, truncated
+from pictures import DARK, encoded, expected_score, numbered, quarters, truncated
 from rig import STALL_LIMIT_S, Rig
 
 from flawline.adapters.memory_queue import MemoryQueue
@@ -151,6 +152,66 @@ async def test_the_pictures_of_a_batch_may_be_prepared_side_by_side() -> None:
             assert found == pytest.approx(expected_score(number), abs=1e-4)
         assert spread.calls == 4
         assert rig.engine.sizes == [1, 3]
+
+
+async def test_threads_that_prepare_side_by_side_mix_nothing_up() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        async with Rig(spread=pool) as rig:
+            rig.engine.fails_on = poisonous
+            rig.engine.hold()
+            first = rig.ask(numbered(0))
+            await rig.engine.started.get()
+            pictures = [numbered(1), truncated(), POISON, numbered(2), truncated(), numbered(3)]
+            asking = [rig.ask(picture, deadline_ms=60_000) for picture in pictures]
+            await settle()
+            rig.engine.release()
+            answers = await asyncio.gather(first, *asking, return_exceptions=True)
+    assert [type(answer) for answer in answers].count(BadPicture) == 2
+    inspections = [answer for answer in answers if isinstance(answer, Inspection)]
+    assert [i.verdict for i in inspections].count(Verdict.UNDEFINED) == 1
+    judged = [i for i in inspections if i.verdict is not Verdict.UNDEFINED]
+    for number, inspection in enumerate(judged):
+        found = inspection.detections[0].score
+        assert found == pytest.approx(expected_score(number), abs=1e-4)
+
+
+async def test_what_is_not_to_be_run_does_not_wait_for_what_is(rig: Rig) -> None:
+    rig.engine.hold()
+    first = rig.ask(numbered(0), deadline_ms=60_000)
+    await rig.engine.started.get()
+    good, damaged = rig.ask(numbered(1), deadline_ms=60_000), rig.ask(truncated())
+    await settle()
+    rig.engine.hold_next()
+    await first
+    await rig.engine.started.get()
+    with pytest.raises(BadPicture):
+        await damaged
+    assert not good.done()
+    rig.engine.release()
+    assert (await good).detections[0].score == pytest.approx(expected_score(1), abs=1e-4)
+
+
+async def test_large_pictures_that_take_long_to_decode_cost_small_ones_no_deadline(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
+    large, small = encoded(noise), numbered(1)
+    assert len(large) > 50 * len(small)
+
+    def slow(picture: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
+        rig.clock.jump(0.3 * len(picture) / len(large))
+        return decode_grey(picture, limits)
+
+    monkeypatch.setattr("flawline.core.pipeline.decode_grey", slow)
+    for _ in range(10):
+        await rig.inspect(large, deadline_ms=10_000)
+    assert (await rig.inspect(small, deadline_ms=200)).verdict is Verdict.NOT_OK
+    # but a large one that cannot even be decoded in time is not begun
+    run = len(rig.engine.sizes)
+    hopeless = rig.ask(large, deadline_ms=200)
+    await settle()
+    assert len(rig.engine.sizes) == run
+    assert (await hopeless).reasons[0].code == "deadline"
 
 
 async def test_a_batch_of_nothing_but_damaged_pictures_is_not_run(rig: Rig) -> None:
@@ -530,6 +591,7 @@ async def test_each_stage_is_timed(rig: Rig, monkeypatch: pytest.MonkeyPatch) ->
     rig.clock.jump(0.011)
     rig.engine.release()
     times = (await asking).processing_times
+    assert rig.telemetry.engine_calls_s == [pytest.approx(0.011)]
     assert times.queue_ms == pytest.approx(0)
     assert times.decode_ms == pytest.approx(3)
     assert times.preprocess_ms == pytest.approx(5)

@@ -133,10 +133,12 @@ def test_every_candidate_is_a_setting_that_may_be(cores: int) -> None:
             assert set(change) <= set(TUNED)
             FlawlineSettings(**change)
     engine = [(c["engine_threads"], c["engine_parallel"]) for c in tried[0].changes]
-    assert engine[0] == (0, 0)  # all cores, and a batch on each
+    assert engine[0] == (0, 0)  # all cores, and a batch on each, and one more
     assert len(set(engine)) == len(engine)
-    assert max(max(pair) for pair in engine) < cores
-    assert ((1, 0) in engine, (0, 1) in engine) == (cores > 1, cores > 1)
+    assert max(threads for threads, _ in engine) < cores
+    assert max(parallel for _, parallel in engine) <= cores
+    for pair in ((1, 0), (0, 1), (0, cores)):
+        assert (pair in engine) == (cores > 1)
 
 
 def test_what_is_in_force_now_comes_first() -> None:

@@ -92,6 +92,11 @@ class FakeEngine:
         """Calls do not return until released."""
         self._free.clear()
 
+    def hold_next(self) -> None:
+        """Calls that are open return, and later ones do not until released."""
+        self._free.set()
+        self._free = asyncio.Event()
+
     def release(self) -> None:
         self._free.set()
 
@@ -132,6 +137,7 @@ class RecordingTelemetry:
         self.batch_sizes: list[int] = []
         self.batch_cuts: list[str] = []
         self.engine_calls: list[bool] = []
+        self.engine_calls_s: list[float] = []
         self.deliveries: list[int] = []
         self.outcomes: list[JobOutcome] = []
         self.alarms: list[tuple[str, Alarm]] = []
@@ -149,6 +155,7 @@ class RecordingTelemetry:
     def engine_called(self, duration_s: float, failed: bool) -> None:
         assert duration_s >= 0
         self.engine_calls.append(failed)
+        self.engine_calls_s.append(duration_s)
 
     def job_taken(self, deliveries: int) -> None:
         self.deliveries.append(deliveries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +85,7 @@ class Rig:
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
-    spread: InlineExecutor | None = None
+    spread: Executor | None = None
     intake: InlineExecutor = field(default_factory=InlineExecutor)
     traces: Traces = field(default_factory=NoTraces)
 

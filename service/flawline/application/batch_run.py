@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,12 +31,13 @@ class Ended:
 class BatchRun:
     """Prepares the pictures, and judges those that the engine ran: all of them, or parts.
 
-    images: memory for the batch, uint8 [N or more, 1, input height, input width]. spread: threads that
-    prepare beside each other; without them one picture is prepared after the other.
+    images: memory for the batch, uint8 [N or more, 1, input height, input width]. ended: told of the pictures
+    that are not to be run, before the others are; from the engine's thread. spread: threads that prepare
+    beside each other; without them one picture is prepared after the other.
 
     Attributes:
         prepared: those to run, in the order of the images.
-        ended: those that were not to be run, until `pop_ended`.
+        prepare_s_a_byte: how long preparing took, in seconds for each byte of the pictures; None before.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class BatchRun:
         stages: Stages,
         pictures: Sequence[Taken],
         images: NDArray[np.uint8],
+        ended: Callable[[list[Ended]], object],
         spread: Executor | None = None,
     ) -> None:
         self._stages = stages
@@ -51,23 +53,24 @@ class BatchRun:
         self._images = images
         self._spread = spread
         self._began_s = 0.0
-        self._ended: list[Ended] = []
+        self._tell_ended = ended
+        self.prepare_s_a_byte: float | None = None
         self.prepared: list[Prepared] = []
 
     def prepare(self) -> NDArray[np.uint8]:
         """Images of all pictures that are to be run; raises NothingToRun when none is."""
-        pairs = list(zip(self._pictures, self._images, strict=False))
-        if self._spread is None or len(pairs) == 1:
-            found = [self._prepared(*pair) for pair in pairs]
-        else:
-            found = list(self._spread.map(self._prepared, *zip(*pairs, strict=True)))
-        for number, one in enumerate(found):
+        started_s, ended = self._stages.now_s(), []
+        for number, one in enumerate(self._all_prepared()):
             if isinstance(one, Ended):
-                self._ended.append(one)
+                ended.append(one)
                 continue
             if number != len(self.prepared):  # the place of one that is not run
                 self._images[len(self.prepared)] = self._images[number]
             self.prepared.append(one)
+        size_bytes = sum(len(picture.lease.job.picture) for picture in self._pictures)
+        self.prepare_s_a_byte = (self._stages.now_s() - started_s) / max(size_bytes, 1)
+        if ended:
+            self._tell_ended(ended)
         if not self.prepared:
             raise NothingToRun
         return self.again(range(len(self.prepared)))
@@ -99,13 +102,20 @@ class BatchRun:
         """Of the shape that the engine takes, uint8 [1, 1, input height, input width]."""
         return self._images[:1]
 
-    def pop_ended(self) -> list[Ended]:
-        """Those that were not to be run, once."""
-        ended, self._ended = self._ended, []
-        return ended
-
     def _part(self, part: range | None) -> Sequence[Prepared]:
         return self.prepared if part is None else self.prepared[part.start : part.stop]
+
+    def _all_prepared(self) -> list[Prepared | Ended]:
+        pairs = list(zip(self._pictures, self._images, strict=False))
+        if self._spread is None or len(pairs) == 1:
+            return [self._prepared(*pair) for pair in pairs]
+        begun: list[Future[Prepared | Ended]] = []
+        try:
+            begun.extend(self._spread.submit(self._prepared, *pair) for pair in pairs)
+        finally:
+            # Also when one does not begin, for want of threads: none may write into the memory of the next batch.
+            found = [future.result() for future in begun]
+        return found
 
     def _prepared(self, picture: Taken, pixels: NDArray[np.uint8]) -> Prepared | Ended:
         lease, trail = picture.lease, picture.trail

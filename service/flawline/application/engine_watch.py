@@ -46,7 +46,7 @@ class EngineWatch:
 
     @property
     def expected_s(self) -> float:
-        """How long a call takes of late, with the work before and after the network; see CallTimes."""
+        """How long a batch takes of late from the moment it was made, until its output was used; see CallTimes."""
         return self._times.expected_s(self._clock.monotonic_s())
 
     @property
@@ -84,8 +84,8 @@ class EngineWatch:
 
     def _ended(self, started_s: float, timed: _Timed[T], *, failed: bool) -> None:
         now_s = self._clock.monotonic_s()
-        self._times.add(now_s - started_s, now_s)
         began_s = started_s if timed.began_s is None else timed.began_s
+        self._times.add(now_s - began_s, now_s)
         ended_s = now_s if timed.ended_s is None else timed.ended_s
         self._telemetry.engine_called(ended_s - began_s, failed)
 

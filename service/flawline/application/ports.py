@@ -238,7 +238,7 @@ class WorkerTelemetry(Protocol):
         ...
 
     def engine_called(self, duration_s: float, failed: bool) -> None:
-        """One call of the engine came back, or failed, after so long."""
+        """The network ran, or failed, for so long; a call that failed before: as long as it lasted."""
         ...
 
     def job_taken(self, deliveries: int) -> None:

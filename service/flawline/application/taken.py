@@ -48,10 +48,18 @@ class TakenPictures:
         """Wait until a picture waits."""
         await self._something.wait()
 
-    def cut(self, now_s: float, run_s: float) -> tuple[list[Taken], list[Taken], str]:
-        """Take out the pictures to run now, and those too late, as a run takes `run_s`; and why no more run now."""
+    def cut(
+        self, now_s: float, run_s: float, prepare_s_a_byte: float
+    ) -> tuple[list[Taken], list[Taken], str]:
+        """Take out the pictures to run now, and those too late; and why no more run now.
+
+        A picture needs `run_s` once it is prepared, which takes longer for large ones: that comes off its deadline.
+        """
         pictures = self._pictures
-        deadlines_s = [picture.lease.job.deadline_s for picture in pictures]
+        deadlines_s = [
+            picture.lease.job.deadline_s - prepare_s_a_byte * len(picture.lease.job.picture)
+            for picture in pictures
+        ]
         cut = self._policy.cut(deadlines_s, now_s, run_s)
         gone = {*cut.run, *cut.expired}
         self._keep([picture for i, picture in enumerate(pictures) if i not in gone])

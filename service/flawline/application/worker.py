@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -30,6 +30,7 @@ from flawline.application.stages import Stages
 from flawline.application.taken import Taken, TakenPictures
 from flawline.application.traces import NoTraces
 from flawline.core.batching import BatchPolicy, halves
+from flawline.core.call_times import CallTimes
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +38,19 @@ logger = logging.getLogger(__name__)
 class BatchWorker:
     """Feeds one engine.
 
-    Loops run side by side. One leases jobs, at most `max_batch` ahead. The others, as many as
-    batches may run in parallel, take what waits whenever they are idle, and bring it through all
-    stages in one call of the engine. What waits is not decoded yet: the next batch's pictures would
-    take the processor from the one that runs, and may be too late when it has ended. Every lease
+    Loops run side by side. One leases jobs, at most `max_batch` ahead. The others, `batches` of them,
+    take what waits whenever they are idle, and bring it through all stages in one call of the engine.
+    What waits is not decoded yet: its pictures would take the processor from the batches that run, and
+    may be too late when those have ended. Every lease
     is resolved with the picture's own outcome: a picture that cannot be decoded costs no other one,
     and a batch that fails is halved until the culprit is alone. When it is the engine that
     fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
 
     A job that another worker died on is run when nothing else is in hand: should it kill this one
     too, no neighbour is drawn in.
+
+    batches: how many are in the engine's hands at a time; as many as share what waits (`policy`), or
+    more where one is prepared while another is computed.
 
     spread: threads to prepare the pictures of one batch side by side, where batches that run in
     parallel do not keep all cores busy; None prepares one after the other.
@@ -65,6 +69,7 @@ class BatchWorker:
         telemetry: WorkerTelemetry,
         policy: BatchPolicy,
         stall_limit_s: float,
+        batches: int | None = None,
         spread: Executor | None = None,
         extend_every_s: float | None = None,
         traces: Traces | None = None,
@@ -77,11 +82,12 @@ class BatchWorker:
         self._spread = spread
         self._extend_every_s = extend_every_s
         self._taken = TakenPictures(policy)
-        self._batches = [stages.images(policy.max_batch) for _ in range(policy.parallel)]
+        self._batches = [stages.images(policy.max_batch) for _ in range(batches or policy.parallel)]
+        self._prepare_times = CallTimes()  # in seconds a byte
         self._engine_works = asyncio.Event()
         self._engine_works.set()
         self._in_hand = InHand(queue, telemetry, traces or NoTraces())
-        self._draining = False
+        self._draining = self._stopped = False
         self._loops: tuple[asyncio.Task[None], ...] = ()
         self._errands: set[asyncio.Task[None]] = set()
 
@@ -111,7 +117,7 @@ class BatchWorker:
 
     async def stop(self) -> None:
         """Take no more jobs, and hand back to the queue those in hand; drain first, then none is."""
-        self._draining = True
+        self._draining = self._stopped = True
         tasks = {*self._loops, *self._errands}
         for task in tasks:
             task.cancel()
@@ -166,10 +172,12 @@ class BatchWorker:
         while True:
             await self._taken.until_some()
             now_s = self._clock.monotonic_s()
-            batch, expired, cut_because = self._taken.cut(now_s, self._engine.expected_s)
+            batch, expired, cut_because = self._taken.cut(
+                now_s, self._engine.expected_s, self._prepare_times.expected_s(now_s)
+            )
             await self._resolve([Ended(late.lease, late.trail, Expired()) for late in expired])
             if batch:
-                run = BatchRun(self._stages, batch, images, self._spread)
+                run = BatchRun(self._stages, batch, images, self._teller(), self._spread)
                 await self._run(run, cut_because)
 
     async def _run(self, run: BatchRun, cut_because: str) -> None:
@@ -187,11 +195,21 @@ class BatchWorker:
                 pass
             except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
                 failure = error
-            if part is None and run.prepared:
-                self._telemetry.batch_ran(len(run.prepared), cut_because)
-            self._spawn(self._resolve([*run.pop_ended(), *ended]))
+            if part is None:
+                self._note(run, cut_because)
+            self._resolve_soon(ended)
             if failure and not await self._looked_into(failure, run, part, parts):
                 return
+
+    def _teller(self) -> Callable[[list[Ended]], object]:
+        loop = asyncio.get_running_loop()
+        return lambda ended: loop.call_soon_threadsafe(self._resolve_soon, ended)
+
+    def _note(self, run: BatchRun, cut_because: str) -> None:
+        if run.prepared:
+            self._telemetry.batch_ran(len(run.prepared), cut_because)
+        if run.prepare_s_a_byte is not None:
+            self._prepare_times.add(run.prepare_s_a_byte, self._clock.monotonic_s())
 
     async def _looked_into(
         self, failure: Exception, run: BatchRun, part: range | None, parts: list[range | None]
@@ -209,6 +227,11 @@ class BatchWorker:
             return False
         await self._resolve(ended)
         return True
+
+    def _resolve_soon(self, ended: Sequence[Ended]) -> None:
+        """Also called back from the engine's thread, which may come too late: then all was handed back."""
+        if ended and not self._stopped:
+            self._spawn(self._resolve(ended))
 
     async def _resolve(self, ended: Sequence[Ended]) -> None:
         for one in ended:

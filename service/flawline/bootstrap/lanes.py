@@ -30,7 +30,7 @@ class LaneMaker:
         queue = MemoryQueue(
             settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
         )
-        engine = SharedEngine(base.engine(artifact), base.clock, base.engine_parallel)
+        engine = SharedEngine(base.engine(artifact), base.clock, base.batches)
         counted = engine.counted(base.statistics.inspections(info.ref).executed)
         stages = Stages(pipeline, recipes, info.ref, base.clock, settings.frame_limits)
         worker = base.worker(queue, counted, stages, self._metrics)

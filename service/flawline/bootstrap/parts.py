@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from flawline.adapters.redis_queue import RedisQueue
 
 _MOST_DECODE_THREADS = 4
-# While one batch is computed there, the pictures of the next are decoded here.
-_BATCHES_OF_A_DEVICE = 2
 # Three chances to extend before a lease runs out.
 _EXTENSIONS_PER_LEASE = 3
 
@@ -120,20 +118,29 @@ class Base:
 
     @property
     def engine_parallel(self) -> int:
-        """How many batches an engine runs side by side; on a CPU as `engine_parallel` in the settings says."""
+        """How many batches are computed side by side; on a CPU none without a thread, or a picture, of its own."""
         settings, threads = self.settings, self.engine_threads
         if settings.engine_device != "cpu":
-            return min(settings.engine_parallel or _BATCHES_OF_A_DEVICE, settings.max_batch)
-        if settings.engine_parallel:
-            return min(settings.engine_parallel, threads, settings.max_batch)
-        # Each waits now and then, for the interpreter if for nothing else: one more keeps all cores busy.
-        spare = 0 if settings.engine_threads or threads == 1 else 1
-        return min(threads + spare, settings.max_batch)
+            return settings.engine_parallel or 1
+        return min(settings.engine_parallel or threads, threads, settings.max_batch)
+
+    @property
+    def batches(self) -> int:
+        """How many batches are in an engine's hands at a time.
+
+        Another device computes while one more is prepared. On a CPU each batch waits now and then, for
+        the interpreter if for nothing else: one more keeps all cores busy, unless told otherwise.
+        """
+        settings, parallel = self.settings, self.engine_parallel
+        told = settings.engine_threads or settings.engine_parallel
+        if settings.engine_device == "cpu" and (told or parallel == 1):
+            return parallel
+        return min(parallel + 1, max(parallel, settings.max_batch))
 
     @property
     def _spreads(self) -> bool:
         """Whether batches alone leave threads that decode without work."""
-        return self.engine_parallel < self.pools.decode_threads
+        return self.batches < self.pools.decode_threads
 
     def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
         """One more engine, for the artifact started with or another one."""
@@ -145,6 +152,7 @@ class Base:
             max_batch=settings.max_batch,
             threads=self.engine_threads,
             parallel=self.engine_parallel,
+            callers=self.batches,
             devices=Devices(
                 settings.engine_device,
                 may_fall_back=settings.engine_fallback == "cpu",
@@ -194,7 +202,12 @@ class Base:
             clock=self.clock,
             telemetry=metrics,
             traces=self.traces,
-            policy=BatchPolicy(self.settings.max_batch, self.engine_parallel),
+            # A device computes one batch after the other, so each may be the largest.
+            policy=BatchPolicy(
+                self.settings.max_batch,
+                self.batches if self.settings.engine_device == "cpu" else self.engine_parallel,
+            ),
+            batches=self.batches,
             stall_limit_s=self.settings.engine_stall_s,
             spread=self.pools.prepare if self._spreads else None,
             extend_every_s=None if lease_s is None else lease_s / _EXTENSIONS_PER_LEASE,

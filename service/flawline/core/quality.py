@@ -13,9 +13,8 @@ from flawline.core.values import Reason
 MEASURES = ("brightness", "contrast", "sharpness", "saturated")
 _WHITE = 250
 _FULL_SCALE = 255.0
-# Enough for the figures. numpy lets other threads have the interpreter for arrays of more than 500, and waiting to
-# get it back takes longer than the work.
-_SAMPLES_PER_SIDE = 22
+# Enough for the figures.
+_SAMPLES_PER_SIDE = 64
 # Of squares of grey levels; below it lies the noise of float32.
 _LEAST_VARIANCE = 1e-2
 
@@ -61,7 +60,7 @@ class FrameLimits:
 def measure(grey: NDArray[np.uint8]) -> FrameQuality:
     """Measure a decoded frame, uint8 [H, W], on a grid and on tiles: a larger frame costs no more."""
     height_px, width_px = grey.shape
-    down, across = -(-height_px // _SAMPLES_PER_SIDE), -(-width_px // _SAMPLES_PER_SIDE)
+    down, across = max(1, height_px // _SAMPLES_PER_SIDE), max(1, width_px // _SAMPLES_PER_SIDE)
     levels = grey[::down, ::across].astype(np.float32).ravel()
     mean = float(np.add.reduce(levels)) / levels.size
     variance = max(0.0, float(levels @ levels) / levels.size - mean**2)

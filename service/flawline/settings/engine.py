@@ -27,9 +27,9 @@ class EngineSettings(BaseSettings):
         0,
         ge=0,
         le=256,
-        description="Batches that the engine runs side by side, on `engine_threads` together. 0 for one a thread on "
-        "a CPU, and one more where `engine_threads` is 0, which answers most frames a second; and for two on other "
-        "devices, of which one is decoded while the other is computed. With 1, a batch has all threads.",
+        description="Batches that are computed side by side, on `engine_threads` together; with 1, a batch has all "
+        "threads. 0 for one on other devices than a CPU, while one more is prepared; and for one a thread on a CPU, "
+        "which answers most frames a second, and one more on several cores where `engine_threads` is 0.",
     )
     engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
         "cpu",

@@ -39,8 +39,11 @@ class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
 class OnnxEngine:
     """One artifact, run in threads of its own.
 
-    threads: how many ONNX Runtime computes with, 0 for all cores. parallel: how many calls run side by side; each
-    has one of the threads to itself, and what is left of them is shared. devices: where it computes.
+    threads: how many ONNX Runtime computes with, 0 for all cores. parallel: how many batches are computed side by
+    side; each has one of the threads to itself, and what is left of them is shared. callers: how many calls are open
+    at a time; where they are more, on another device than a CPU, some make their batch while others are computed. On
+    a CPU all of them compute: a thread that waits for the interpreter after its batch would leave a core idle.
+    devices: where it computes.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class OnnxEngine:
         max_batch: int,
         threads: int = 0,
         parallel: int = 1,
+        callers: int | None = None,
         devices: Devices | None = None,
     ) -> None:
         self._path = path
@@ -63,7 +67,9 @@ class OnnxEngine:
         self._devices = devices or Devices()
         self._fell_back = False
         self._session: onnxruntime.InferenceSession | None = None
-        self._callers = _EngineThreads(parallel)
+        self._callers = _EngineThreads(callers or parallel)
+        computing = parallel if self._devices.wanted != "cpu" else callers or parallel
+        self._computing = threading.BoundedSemaphore(computing)
 
     async def start(self) -> None:
         """Load the graph and run every batch size once, so that no caller pays for first-time work.
@@ -78,7 +84,14 @@ class OnnxEngine:
         session = self._session
         if session is None:
             raise RuntimeError("the engine was not started")
-        return await self._callers.run(lambda: used(_run(session, made())))
+
+        def call() -> T:
+            images = made()
+            with self._computing:
+                output = _run(session, images)
+            return used(output)
+
+        return await self._callers.run(call)
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
         """Run a batch, uint8 [N, 1, height, width]."""

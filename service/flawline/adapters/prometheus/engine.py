@@ -48,8 +48,8 @@ class EngineMetrics:
         self._cuts = {reason: cuts.labels(reason) for reason in _CUTS}
         self._runs = Histogram(
             "flawline_engine_run_duration_seconds",
-            "Time of one call of the engine, whatever the size of its batch; the rate of the sum "
-            "is the engine's utilisation.",
+            "Time of one run of the network, whatever the size of its batch; the rate of the sum "
+            "is how many run at a time.",
             buckets=SECONDS,
             registry=registry,
         )
@@ -98,7 +98,8 @@ class EngineMetrics:
             ("flawline_jobs_in_hand", "Jobs taken by the workers here and not yet ended.", in_hand),
             (
                 "flawline_engine_busy_seconds",
-                "How long the engine's call that is open now has lasted; 0 while it is idle. Past "
+                "How long the engine's oldest open call has lasted, with decoding before and judging after the "
+                "network; 0 while it is idle. Past "
                 "FLAWLINE_ENGINE_STALL_S the engine counts as stuck.",
                 busy_s,
             ),

@@ -6,12 +6,11 @@ from flawline.application.tuning import Axis
 from flawline.core.tuning import Candidate
 from flawline.settings import FlawlineSettings
 
-TUNED = ("engine_threads", "engine_parallel", "max_batch", "decode_threads")
+TUNED = ("engine_threads", "engine_parallel", "max_batch")
 """The settings, in the order of candidates; each is an int in FlawlineSettings."""
 
 _BATCHES = (1, 2, 4, 8, 16)
-_MOST_DECODE_THREADS = 4
-# Threads: as many as there are cores. Parallel: one batch a thread.
+# Threads: as many as there are cores. Parallel: one batch a thread, and one more where threads are all.
 _ALL = 0
 
 
@@ -22,12 +21,12 @@ def axes(cores: int) -> tuple[Axis, ...]:
     """
     below = _powers_below(cores)
     threads = [{"engine_threads": n, "engine_parallel": _ALL} for n in (_ALL, *below)]
-    parallel = [{"engine_threads": _ALL, "engine_parallel": n} for n in below]
-    decoding = (_ALL, *_powers_below(min(cores, _MOST_DECODE_THREADS)))
+    parallel = [
+        {"engine_threads": _ALL, "engine_parallel": n} for n in (*below, cores) if cores > 1
+    ]
     return (
         Axis("engine threads", (*threads, *parallel)),
         Axis("largest batch", tuple({"max_batch": n} for n in _BATCHES)),
-        Axis("decode threads", tuple({"decode_threads": n} for n in decoding)),
     )
 
 
