@@ -48,6 +48,29 @@ def test_batches_side_by_side_share_out_what_is_prepared(
     assert cut == Cut(tuple(range(runs)), (), because)
 
 
+@pytest.mark.parametrize(
+    ("deadlines_s", "prepare_s", "cut"),
+    [
+        pytest.param([9.0, 9.0], [0.1, 0.1], Cut((0, 1), (), "idle"), id="time for both"),
+        pytest.param(
+            [5.7, 5.85], [0.1, 0.3], Cut((0,), (), "deadline"), id="it would wait too long"
+        ),
+        pytest.param(
+            [5.7, 5.85, 5.9], [0.1, 0.3, 0.05], Cut((0, 2), (), "deadline"), id="a short one fits"
+        ),
+        pytest.param(
+            [5.7, 9.0], [0.3, 0.1], Cut((1,), (0,), "idle"), id="too large for its deadline"
+        ),
+        pytest.param([5.6] * 4, [0.01] * 4, Cut((0, 1, 2), (), "full"), id="full all the same"),
+    ],
+)
+def test_what_takes_long_to_prepare_costs_nobody_his_deadline(
+    deadlines_s: list[float], prepare_s: list[float], cut: Cut
+) -> None:
+    policy = BatchPolicy(max_batch=3)
+    assert policy.cut(deadlines_s, now_s=5.0, run_s=0.5, prepare_s=prepare_s) == cut
+
+
 @pytest.mark.parametrize("size", [2, 3, 7, 8])
 def test_halves_cover_the_batch_and_none_is_empty(size: int) -> None:
     first, second = halves(range(3, 3 + size))

@@ -53,14 +53,12 @@ class TakenPictures:
     ) -> tuple[list[Taken], list[Taken], str]:
         """Take out the pictures to run now, and those too late; and why no more run now.
 
-        A picture needs `run_s` once it is prepared, which takes longer for large ones: that comes off its deadline.
+        A run takes `run_s` once its pictures are prepared, which takes longer for large ones.
         """
         pictures = self._pictures
-        deadlines_s = [
-            picture.lease.job.deadline_s - prepare_s_a_byte * len(picture.lease.job.picture)
-            for picture in pictures
-        ]
-        cut = self._policy.cut(deadlines_s, now_s, run_s)
+        jobs = [picture.lease.job for picture in pictures]
+        prepare_s = [prepare_s_a_byte * len(job.picture) for job in jobs]
+        cut = self._policy.cut([job.deadline_s for job in jobs], now_s, run_s, prepare_s)
         gone = {*cut.run, *cut.expired}
         self._keep([picture for i, picture in enumerate(pictures) if i not in gone])
         return [pictures[i] for i in cut.run], [pictures[i] for i in cut.expired], cut.because

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Cut:
     """Positions in the list of waiting pictures: those to run now, and those too late.
 
-    because: why no more run now: "full" (the largest batch), or "idle" (the engine was idle, and
-    there were no more).
+    because: why no more run now: "full" (the largest batch), "deadline" (another one would have cost
+    one of them its own), or "idle" (the engine was idle, and there were no more).
     """
 
     run: tuple[int, ...]
@@ -33,19 +33,37 @@ class BatchPolicy:
     max_batch: int
     parallel: int = 1
 
-    def cut(self, deadlines_s: Sequence[float], now_s: float, run_s: float = 0.0) -> Cut:
+    def cut(
+        self,
+        deadlines_s: Sequence[float],
+        now_s: float,
+        run_s: float = 0.0,
+        prepare_s: Sequence[float] | None = None,
+    ) -> Cut:
         """What an idle engine does with the waiting pictures, the earliest deadline first.
 
-        deadlines_s: of each picture, on the same clock as `now_s`; equal ones keep their
-        order. run_s: how long a run takes; a picture that has no more left than that is too late.
+        deadlines_s: of each picture, on the same clock as `now_s`; equal ones keep their order. run_s: how
+        long a run takes, prepare_s: how long preparing each picture takes before it. A picture that has no
+        more left than both is too late, and none goes with one whose deadline it would cost.
         """
-        ready_s = now_s + run_s
-        expired = tuple(i for i, deadline_s in enumerate(deadlines_s) if deadline_s <= ready_s)
-        alive = [i for i, deadline_s in enumerate(deadlines_s) if deadline_s > ready_s]
+        needs_s = prepare_s or [0.0] * len(deadlines_s)
+        left_s = [deadline_s - now_s - run_s for deadline_s in deadlines_s]  # to prepare in
+        expired = tuple(i for i, left in enumerate(left_s) if left <= needs_s[i])
+        alive = [i for i, left in enumerate(left_s) if left > needs_s[i]]
         alive.sort(key=lambda i: deadlines_s[i])
         largest = _shared_out(self.max_batch, self.parallel)
         size = min(largest, _shared_out(len(alive), self.parallel))
-        return Cut(tuple(alive[:size]), expired, "full" if size == largest else "idle")
+        run: list[int] = []
+        together_s = 0.0
+        for i in alive:
+            together_s += needs_s[i]
+            if len(run) < size and (not run or together_s <= left_s[run[0]]):
+                run.append(i)
+            else:
+                together_s -= needs_s[i]
+        if len(run) == largest:
+            return Cut(tuple(run), expired, "full")
+        return Cut(tuple(run), expired, "idle" if len(run) == size else "deadline")
 
 
 def _shared_out(pictures: int, batches: int) -> int:

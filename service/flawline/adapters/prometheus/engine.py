@@ -18,7 +18,7 @@ from flawline.application.job import (
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _DELIVERIES = (1, 2, 3, 5, 10, 25, 50, 100)
-_CUTS = ("full", "idle")
+_CUTS = ("full", "deadline", "idle")
 _OUTCOMES = {
     Judged: "judged",
     PictureRefused: "refused",
@@ -41,7 +41,7 @@ class EngineMetrics:
         )
         cuts = Counter(
             "flawline_batch_cuts",
-            "Batches, by why they were no larger: full, or the engine was idle.",
+            "Batches, by why they were no larger: full, one more would have cost a deadline, or the engine was idle.",
             ("reason",),
             registry=registry,
         )
