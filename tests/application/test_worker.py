@@ -214,6 +214,22 @@ async def test_large_pictures_that_take_long_to_decode_cost_small_ones_no_deadli
     assert (await hopeless).reasons[0].code == "deadline"
 
 
+async def test_small_pictures_that_take_long_for_their_size_cost_large_ones_no_deadline(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
+
+    def slow(picture: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
+        rig.clock.jump(0.02)
+        return decode_grey(picture, limits)
+
+    monkeypatch.setattr("flawline.core.pipeline.decode_grey", slow)
+    for number in range(10):
+        await rig.inspect(numbered(number))
+    answer = await rig.inspect(encoded(noise), deadline_ms=500)
+    assert answer.verdict is not Verdict.UNDEFINED
+
+
 async def test_a_batch_of_nothing_but_damaged_pictures_is_not_run(rig: Rig) -> None:
     with pytest.raises(BadPicture):
         await rig.inspect(truncated())

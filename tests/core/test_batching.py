@@ -8,7 +8,7 @@ from flawline.core.batching import BatchPolicy, Cut, halves
 @pytest.mark.parametrize(
     ("deadlines_s", "cut"),
     [
-        pytest.param([], Cut((), ()), id="nothing prepared"),
+        pytest.param([], Cut((), ()), id="nothing waits"),
         pytest.param([9.0], Cut((0,), ()), id="a lone picture does not wait"),
         pytest.param(
             [9.0, 9.0, 9.0], Cut((0, 1, 2), (), "full"), id="equal deadlines keep their order"
@@ -31,7 +31,7 @@ def test_what_cannot_be_ready_in_time_is_too_late() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepared", "runs", "because"),
+    ("waiting", "runs", "because"),
     [
         (1, 1, "idle"),
         (2, 1, "idle"),
@@ -41,10 +41,8 @@ def test_what_cannot_be_ready_in_time_is_too_late() -> None:
         (20, 3, "full"),
     ],
 )
-def test_batches_side_by_side_share_out_what_is_prepared(
-    prepared: int, runs: int, because: str
-) -> None:
-    cut = BatchPolicy(max_batch=8, parallel=3).cut([9.0] * prepared, now_s=5.0)
+def test_batches_side_by_side_share_out_what_waits(waiting: int, runs: int, because: str) -> None:
+    cut = BatchPolicy(max_batch=8, parallel=3).cut([9.0] * waiting, now_s=5.0)
     assert cut == Cut(tuple(range(runs)), (), because)
 
 

@@ -37,7 +37,8 @@ class BatchRun:
 
     Attributes:
         prepared: those to run, in the order of the images.
-        prepare_s_a_byte: how long preparing took, in seconds for each byte of the pictures; None before.
+        prepare_s: how long preparing took, in the mean of the pictures; None before.
+        largest_bytes: of the pictures as they came.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class BatchRun:
         self._spread = spread
         self._began_s = 0.0
         self._tell_ended = ended
-        self.prepare_s_a_byte: float | None = None
+        self.prepare_s: float | None = None
+        self.largest_bytes = max(len(picture.lease.job.picture) for picture in pictures)
         self.prepared: list[Prepared] = []
 
     def prepare(self) -> NDArray[np.uint8]:
@@ -67,8 +69,7 @@ class BatchRun:
             if number != len(self.prepared):  # the place of one that is not run
                 self._images[len(self.prepared)] = self._images[number]
             self.prepared.append(one)
-        size_bytes = sum(len(picture.lease.job.picture) for picture in self._pictures)
-        self.prepare_s_a_byte = (self._stages.now_s() - started_s) / max(size_bytes, 1)
+        self.prepare_s = (self._stages.now_s() - started_s) / len(self._pictures)
         if ended:
             self._tell_ended(ended)
         if not self.prepared:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flawline.application.job import Lease
@@ -49,16 +50,16 @@ class TakenPictures:
         await self._something.wait()
 
     def cut(
-        self, now_s: float, run_s: float, prepare_s_a_byte: float
+        self, now_s: float, run_s: float, prepare_s: Callable[[int], float]
     ) -> tuple[list[Taken], list[Taken], str]:
         """Take out the pictures to run now, and those too late; and why no more run now.
 
-        A run takes `run_s` once its pictures are prepared, which takes longer for large ones.
+        A run takes `run_s` once its pictures are prepared, each of which takes `prepare_s` of its bytes.
         """
         pictures = self._pictures
         jobs = [picture.lease.job for picture in pictures]
-        prepare_s = [prepare_s_a_byte * len(job.picture) for job in jobs]
-        cut = self._policy.cut([job.deadline_s for job in jobs], now_s, run_s, prepare_s)
+        needs_s = [prepare_s(len(job.picture)) for job in jobs]
+        cut = self._policy.cut([job.deadline_s for job in jobs], now_s, run_s, needs_s)
         gone = {*cut.run, *cut.expired}
         self._keep([picture for i, picture in enumerate(pictures) if i not in gone])
         return [pictures[i] for i in cut.run], [pictures[i] for i in cut.expired], cut.because

@@ -83,7 +83,7 @@ class BatchWorker:
         self._extend_every_s = extend_every_s
         self._taken = TakenPictures(policy)
         self._batches = [stages.images(policy.max_batch) for _ in range(batches or policy.parallel)]
-        self._prepare_times = CallTimes()  # in seconds a byte
+        self._prepare_times = CallTimes()  # by the bytes of a picture
         self._engine_works = asyncio.Event()
         self._engine_works.set()
         self._in_hand = InHand(queue, telemetry, traces or NoTraces())
@@ -173,7 +173,7 @@ class BatchWorker:
             await self._taken.until_some()
             now_s = self._clock.monotonic_s()
             batch, expired, cut_because = self._taken.cut(
-                now_s, self._engine.expected_s, self._prepare_times.expected_s(now_s)
+                now_s, self._engine.expected_s, partial(self._prepare_times.expected_s, now_s)
             )
             await self._resolve([Ended(late.lease, late.trail, Expired()) for late in expired])
             if batch:
@@ -208,8 +208,9 @@ class BatchWorker:
     def _note(self, run: BatchRun, cut_because: str) -> None:
         if run.prepared:
             self._telemetry.batch_ran(len(run.prepared), cut_because)
-        if run.prepare_s_a_byte is not None:
-            self._prepare_times.add(run.prepare_s_a_byte, self._clock.monotonic_s())
+        if run.prepare_s is not None:
+            now_s = self._clock.monotonic_s()
+            self._prepare_times.add(run.prepare_s, now_s, run.largest_bytes)
 
     async def _looked_into(
         self, failure: Exception, run: BatchRun, part: range | None, parts: list[range | None]

@@ -18,22 +18,25 @@ class CallTimes:
     """
 
     def __init__(self) -> None:
-        self._lasted_s: deque[float] = deque(maxlen=KEPT)
+        self._calls: deque[tuple[int, float]] = deque(maxlen=KEPT)
         self._ended_s = 0.0
 
-    def add(self, lasted_s: float, ended_s: float) -> None:
-        """A call that came back; `ended_s` on the clock that `expected_s` is asked by."""
+    def add(self, lasted_s: float, ended_s: float, size: int = 0) -> None:
+        """A call that came back; `ended_s` on the clock that `expected_s` is asked by. size: of its work."""
         if ended_s - self._ended_s > STALE_S:
-            self._lasted_s.clear()
-        self._lasted_s.append(lasted_s)
+            self._calls.clear()
+        self._calls.append((size, lasted_s))
         self._ended_s = ended_s
 
-    def expected_s(self, now_s: float) -> float:
+    def expected_s(self, now_s: float, size: int = 0) -> float:
         """The second slowest of them, so that a single hiccup costs nobody; 0, when nothing should be dropped.
+
+        Only calls of no more work than `size` count: those take no longer, whatever larger ones took.
 
         That is so with fewer than `ENOUGH` calls, or without any for `STALE_S`: an engine that became
         slower than all deadlines is thus tried again and again, and found when it is fast once more.
         """
-        if len(self._lasted_s) < ENOUGH or now_s - self._ended_s > STALE_S:
+        lasted_s = [lasted for of, lasted in self._calls if of <= size]
+        if len(lasted_s) < ENOUGH or now_s - self._ended_s > STALE_S:
             return 0.0
-        return sorted(self._lasted_s)[-2]
+        return sorted(lasted_s)[-2]
