@@ -31,12 +31,12 @@ class CallTimes:
     def expected_s(self, now_s: float, size: int = 0) -> float:
         """The second slowest of them, so that a single hiccup costs nobody; 0, when nothing should be dropped.
 
-        Only calls of no more work than `size` count: those take no longer, whatever larger ones took.
+        Only calls of no more than twice the work of `size` count, whatever larger ones took.
 
         That is so with fewer than `ENOUGH` calls, or without any for `STALE_S`: an engine that became
         slower than all deadlines is thus tried again and again, and found when it is fast once more.
         """
-        lasted_s = [lasted for of, lasted in self._calls if of <= size]
+        lasted_s = [lasted for of, lasted in self._calls if of <= 2 * size]
         if len(lasted_s) < ENOUGH or now_s - self._ended_s > STALE_S:
             return 0.0
         return sorted(lasted_s)[-2]
