@@ -164,6 +164,29 @@ async def test_a_job_goes_through_another_process_and_leaves_nothing(
     assert await keys_left(client, namespace) == set()
 
 
+async def test_who_saw_that_no_job_is_left_asks_again_once_there_is_one(
+    make: Maker, client: Redis
+) -> None:
+    queue = make()
+    await queue.submit(job("a"))
+    assert [lease.job.job_id for lease in await queue.lease(2)] == ["a"]
+    before = await client.info("commandstats")
+    waiting = asyncio.create_task(queue.lease(2))
+    await queue.submit(job("b"))
+    assert [lease.job.job_id for lease in await waiting] == ["b"]
+    after = await client.info("commandstats")
+    calls = [stats["cmdstat_evalsha"]["calls"] for stats in (before, after)]
+    assert calls[1] - calls[0] == 2  # submit, take
+
+
+async def test_who_took_as_many_as_he_could_asks_at_once(make: Maker) -> None:
+    queue = make()
+    for name in ("a", "b", "c"):
+        await queue.submit(job(name))
+    taken = [await asyncio.wait_for(queue.lease(1), 5) for _ in range(3)]
+    assert [lease.job.job_id for leases in taken for lease in leases] == ["a", "b", "c"]
+
+
 async def test_what_a_dead_worker_held_goes_to_another_and_its_late_outcome_is_nobodys(
     make: Maker, client: Redis, namespace: str
 ) -> None:

@@ -47,6 +47,7 @@ class Leases:
         self._max_deliveries = max_deliveries
         # Jobs of the dead announce themselves by no bell: look for them in time.
         self._block_ms = round(min(BLOCK_S, lease_s / 2) * 1000)
+        self._emptied_at: bytes | None = None  # ring after which none waited any more, if known
         self._turn = 0
         self._numbers = itertools.count(1)
         self._bells: set[asyncio.Task[None]] = set()
@@ -59,10 +60,10 @@ class Leases:
         backoff = Backoff()
         while not self._closed:
             try:
-                leases, rung = await self._undisturbed(max_jobs)
-                if leases:
+                # What took the last ones saw that none was left: to ask again would be for nothing.
+                if self._emptied_at is None and (leases := await self._undisturbed(max_jobs)):
                     return leases
-                await self._wait_for_bell(rung)
+                await self._wait_for_bell()
             except RedisError:  # noqa: PERF203 - an outage ends no loop
                 await asyncio.sleep(backoff.next_s())
             else:
@@ -103,7 +104,7 @@ class Leases:
             with suppress(RedisError):
                 await self._server.run("retire", self._consumer)
 
-    async def _undisturbed(self, max_jobs: int) -> tuple[list[Lease], bytes]:
+    async def _undisturbed(self, max_jobs: int) -> list[Lease]:
         """Take; when the caller goes away meanwhile, hand back what was taken."""
         taking = self._errand(self._take_now(max_jobs))
         try:
@@ -112,16 +113,15 @@ class Leases:
             self._errand(self._hand_back(taking))
             raise
 
-    async def _hand_back(self, taking: asyncio.Task[tuple[list[Lease], bytes]]) -> None:
+    async def _hand_back(self, taking: asyncio.Task[list[Lease]]) -> None:
         with suppress(RedisError):
-            leases, _ = await taking
-            for lease in leases:
+            for lease in await taking:
                 await self.release(lease)
 
-    async def _take_now(self, max_jobs: int) -> tuple[list[Lease], bytes]:
+    async def _take_now(self, max_jobs: int) -> list[Lease]:
         self._used = True
         error_id = new_error_id()
-        jobs, rung, (reclaimed, expired, unwanted), dead = await self._server.run(
+        jobs, rung, (reclaimed, expired, unwanted), dead, emptied = await self._server.run(
             "take",
             self._consumer,
             max_jobs,
@@ -131,6 +131,7 @@ class Leases:
             outcome_to_wire(Expired()),
             outcome_to_wire(Failed(error_id)),
         )
+        self._emptied_at = rung if emptied else None
         self._turn += len(jobs)
         for job_id in dead:
             logger.error("dead_letter inspection_id=%s error_id=%s", job_id.decode(), error_id)
@@ -144,7 +145,7 @@ class Leases:
         for event, count in counts.items():
             self._count(event, count)
         leases = [await self._lease_of(job) for job in jobs]
-        return [lease for lease in leases if lease is not None], rung
+        return [lease for lease in leases if lease is not None]
 
     async def _lease_of(self, fields: Sequence[Any]) -> Lease | None:
         """None when the picture is gone, which happens a good while after the deadline."""
@@ -167,8 +168,11 @@ class Leases:
             return None
         return lease
 
-    async def _wait_for_bell(self, rung: bytes) -> None:
-        """Until a job was added after that ring; not longer than one blocking read."""
+    async def _wait_for_bell(self) -> None:
+        """Until a job was added since none waited; not longer than one blocking read."""
+        rung, self._emptied_at = self._emptied_at, None
+        if rung is None:
+            return
         waiting: asyncio.Task[None] = asyncio.create_task(self._hear(rung))
         self._bells.add(waiting)
         try:

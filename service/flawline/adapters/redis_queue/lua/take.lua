@@ -1,5 +1,5 @@
 -- ARGV: consumer, how many, lease_ms, max_deliveries, turn, expired outcome, outcome of a dead letter
--- Returns {jobs, last ring of the bell, counts, ids of dead letters}.
+-- Returns {jobs, last ring of the bell, counts, ids of dead letters, 1 when no more wait}.
 local consumer, most, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local max_deliveries, turn = tonumber(ARGV[4]), tonumber(ARGV[5])
 local expired_outcome, dead_outcome = ARGV[6], ARGV[7]
@@ -69,8 +69,14 @@ local function read_one()
   return false
 end
 
-local looked_at = 0
-while not suspect and #taken < most and looked_at < most + 256 and read_one() do looked_at = looked_at + 1 end
+local looked_at, emptied = 0, 0
+while not suspect and #taken < most and looked_at < most + 256 do
+  if not read_one() then
+    emptied = 1
+    break
+  end
+  looked_at = looked_at + 1
+end
 
 local rung = redis.call('XREVRANGE', BELL, '+', '-', 'COUNT', 1)[1]
-return {taken, rung and rung[1] or '0-0', {reclaimed, expired, unwanted}, dead}
+return {taken, rung and rung[1] or '0-0', {reclaimed, expired, unwanted}, dead, emptied}
