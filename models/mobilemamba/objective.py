@@ -61,7 +61,8 @@ class Objective(nn.Module):
             negatives = background_points(
                 features, predictions.points_xy, targets, settings.most_negatives
             )
-            parts["background"] = contrast(*flaw_points(features, assignment), negatives, settings)
+            flaws = flaw_points(features, assignment, targets)
+            parts["background"] = contrast(*flaws, negatives, settings)
             parts["total"] = (
                 parts["total"] + ramp * settings.background_weight * parts["background"]
             )

@@ -128,13 +128,14 @@ def targets(*boxes: list[float]) -> Targets:
 def test_flaw_points_and_true_boxes_come_from_the_assignment() -> None:
     positive = torch.tensor([[True, True, False, False], [False] * 4])
     class_scores = torch.zeros(2, 4, 3)
-    class_scores[0, :2, 1] = torch.tensor([0.9, 0.4])
+    class_scores[0, 0, 1] = 0.9  # the second point's box misses its true one: all its targets are 0
     ids = torch.zeros(2, 4, dtype=torch.int64)
     assignment = Assignment(torch.zeros(2, 4, 4), class_scores, ids, positive)
-    features, class_ids = flaw_points(FEATURES, assignment)
+    truth = targets([0.0, 0, 16, 8], [])
+    features, class_ids = flaw_points(FEATURES, assignment, truth)
     assert features.equal(FEATURES[0, :2])
     assert class_ids.tolist() == [1, 1]
-    boxes, box_classes = true_boxes(FEATURES, assignment, targets([0.0, 0, 16, 8], []))
+    boxes, box_classes = true_boxes(FEATURES, assignment, truth)
     assert torch.allclose(boxes, F.normalize(FEATURES[0, :2].sum(0, keepdim=True), dim=-1))
     assert box_classes.tolist() == [1]
 

@@ -96,10 +96,12 @@ def negative_weights(
     return weights
 
 
-def flaw_points(features: Tensor, assignment: Assignment) -> tuple[Tensor, Tensor]:
+def flaw_points(
+    features: Tensor, assignment: Assignment, targets: Targets
+) -> tuple[Tensor, Tensor]:
     """Features [M, D] and classes [M] of the points that answer for a flaw; features is [B, A, D]."""
-    positive = assignment.positive
-    return features[positive], assignment.class_scores.argmax(dim=-1)[positive]
+    # The box tells the class: soft targets are all 0 where a predicted box misses the true one.
+    return features[assignment.positive], targets.class_ids.flatten()[_slots(assignment, targets)]
 
 
 def background_points(features: Tensor, points_xy: Tensor, targets: Targets, most: int) -> Tensor:
@@ -112,15 +114,20 @@ def background_points(features: Tensor, points_xy: Tensor, targets: Targets, mos
 
 def true_boxes(features: Tensor, assignment: Assignment, targets: Targets) -> tuple[Tensor, Tensor]:
     """One unit feature a true box, the mean of its points': [M, D], and its class [M]."""
-    batch, most_boxes = targets.class_ids.shape
-    rows = torch.arange(batch, device=features.device)[:, None] * most_boxes
-    slot = (assignment.box_ids + rows)[assignment.positive]
-    sums = features.new_zeros((batch * most_boxes, features.shape[-1]))
+    slot, slots = _slots(assignment, targets), targets.class_ids.numel()
+    sums = features.new_zeros((slots, features.shape[-1]))
     sums = sums.index_add(0, slot, features[assignment.positive])
-    seen = torch.zeros(batch * most_boxes, dtype=torch.bool, device=features.device)
+    seen = torch.zeros(slots, dtype=torch.bool, device=features.device)
     seen[slot] = True
     means = torch.nn.functional.normalize(sums[seen], dim=-1)
     return means, targets.class_ids.flatten()[seen]
+
+
+def _slots(assignment: Assignment, targets: Targets) -> Tensor:
+    """Where the true box of each positive point stands in the flattened targets: [M] int64."""
+    batch, most_boxes = targets.class_ids.shape
+    rows = torch.arange(batch, device=assignment.box_ids.device)[:, None] * most_boxes
+    return (assignment.box_ids + rows)[assignment.positive]
 
 
 def wrong_predictions(
