@@ -44,6 +44,7 @@ from serving.running import figures_of
 
 LINE = "line-1"
 CALLERS = 8
+SIZES = ("200x200", "640x640", "2048x1000")
 WARM_S = 0.2
 SCRAPE_EVERY_S = 15.0
 BAR = 0.03
@@ -127,11 +128,11 @@ async def half(watched: bool, log: str) -> AsyncIterator[Half]:
 
 
 async def measure(
-    pairs: int, seconds: float, seed: int, log: str, folder: Path
+    pairs: int, seconds: float, seed: int, log: str, size: str, folder: Path
 ) -> tuple[list[float], list[float], float]:
     """Log ratios of throughput and of CPU, of the watched one to the other; and CPU milliseconds a frame of that."""
     artifact, order = ArtifactFile.find(None, None).path, random.Random(seed)  # noqa: S311
-    kind = draw("200x200", folder, Detector(artifact, 1), folder)
+    kind = draw(size, folder, Detector(artifact, 1), folder)
     throughputs, cpus, bare_ms = [], [], []
     async with AsyncExitStack() as stack:
         watched = await stack.enter_async_context(half(True, log))
@@ -169,6 +170,7 @@ def main() -> None:
     parser.add_argument(
         "--log", choices=("odd", "all"), default="odd", help="FLAWLINE_LOG_INSPECTIONS"
     )
+    parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="of the frames, in px")
     options = parser.parse_args()
     if options.pairs < 10:
         parser.error("--pairs must be 10 or more, or the interval means nothing")
@@ -179,13 +181,16 @@ def main() -> None:
         logging.getLogger("flawline").addHandler(handler)
         logging.getLogger("flawline").setLevel(logging.INFO)
         throughputs, cpus, bare_ms = uvloop.run(
-            measure(options.pairs, options.seconds, options.seed, options.log, Path(folder))
+            measure(
+                *(options.pairs, options.seconds, options.seed, options.log, options.size),
+                Path(folder),
+            )
         )
         handler.close()
     print(
         f"{options.pairs} pairs of turns of {options.seconds:g} s, {os.cpu_count()} cores, ", end=""
     )
-    print(f"{CALLERS} callers over REST, logged: {options.log}")
+    print(f"{CALLERS} callers over REST, frames of {options.size}, logged: {options.log}")
     print(
         f"load average {os.getloadavg()[0]:.1f}; without: {bare_ms:.2f} ms of CPU a frame; ", end=""
     )

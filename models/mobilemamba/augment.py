@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mobilemamba.dataset import Sample
+from mobilemamba.strip_edge import past_the_edge
 
 SMALLEST_SIDE_PX = 2.0
 
@@ -32,6 +33,7 @@ class AugmentConfig:
         offset: largest change of brightness in grey levels.
         gamma: largest exponent of the tone curve (and its inverse).
         noise: largest standard deviation of Gaussian noise in grey levels.
+        edge: probability of a side that lies past the edge of the strip (`strip_edge`).
         least_visible: a box cut down below this share of its area is dropped.
     """
 
@@ -46,6 +48,7 @@ class AugmentConfig:
     offset: float = 25.0
     gamma: float = 1.3
     noise: float = 5.0
+    edge: float = 0.0
     least_visible: float = 0.3
 
 
@@ -82,7 +85,13 @@ def augment(
         example = _mosaic(sample, draw_other, rng, config, size_hw, pad_value)
     else:
         example = _single(sample, rng, config, size_hw, pad_value)
-    return Example(_light(example.grey, rng, config), example.boxes_xyxy, example.class_ids)
+    example = Example(_light(example.grey, rng, config), example.boxes_xyxy, example.class_ids)
+    if config.edge > 0 and rng.random() < config.edge:  # without, earlier runs draw as they did
+        grey, boxes, kept = past_the_edge(
+            example.grey, example.boxes_xyxy, rng, config.least_visible
+        )
+        return Example(grey, boxes, example.class_ids[kept])
+    return example
 
 
 def _draw_linear(rng: Generator, config: AugmentConfig, zoom: float) -> NDArray[np.float64]:

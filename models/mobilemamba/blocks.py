@@ -28,6 +28,9 @@ STEP_RANGE = (
     0.01,
     0.3,
 )  # initial step sizes: memories from about 3 to 100 positions, the lengths that occur at stride 8
+MIX_CEILING = 64.0
+"""Most that a mixed channel may say. The scan multiplies four maps, and its product again: beyond the contrast of training
+such powers grow from block to block, to infinity on a frame that is half black. Real frames hardly reach it."""
 SCAN_STAND_IN_KERNEL = 7  # of the convolution that an ablation puts in the scan's place
 
 
@@ -138,7 +141,9 @@ class Mrffi(nn.Module):
         )
         self.wavelet = WaveletBranch(global_channels) if wavelet else None
         self.local = depthwise(local_channels, local_kernel)
-        self.mix = nn.Sequential(nn.ReLU(), ConvNorm(channels, channels, norm_scale=0.0))
+        self.mix = nn.Sequential(
+            nn.Hardtanh(0.0, MIX_CEILING), ConvNorm(channels, channels, norm_scale=0.0)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] -> the same shape."""

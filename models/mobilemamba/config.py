@@ -194,7 +194,14 @@ def _convert(hint: Any, value: Any, place: str, faults: list[str]) -> Any:
 
 def _range_faults(run: RunConfig) -> list[str]:
     t, i = run.training, run.input
-    probabilities = ("mosaic", "flip_horizontal", "flip_vertical", "transpose", "least_visible")
+    probabilities = (
+        "mosaic",
+        "flip_horizontal",
+        "flip_vertical",
+        "transpose",
+        "edge",
+        "least_visible",
+    )
     checks = {
         "seed must not be negative": run.seed >= 0,
         f"model.size must be one of {', '.join(SIZES)}": run.model.size in SIZES,

@@ -1,0 +1,39 @@
+"""Augmentation: the camera sees past the edge of the strip, where it is black, or glares."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+SHARE = (0.05, 0.4)  # of the input's side that lies beyond the edge
+DARK_SHARE = 0.8  # of the edges; the others glare
+MOST_OFF = 12  # grey levels from black or white
+
+
+def past_the_edge(
+    grey: NDArray[np.uint8], boxes_xyxy: NDArray[np.float32], rng: Generator, least_visible: float
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    """A side of the picture painted over, the boxes that are left, and which of those given they are.
+
+    Args:
+        grey: uint8 [H, W].
+        boxes_xyxy: float32 [N, 4], pixels.
+        rng: the only source of chance.
+        least_visible: a box cut down below this share of its area is dropped.
+    """
+    rows, columns = grey.shape
+    window = np.array([0, 0, columns, rows])
+    side = int(rng.integers(4))
+    along = (columns, rows)[side % 2]
+    cut = round(along * float(rng.uniform(*SHARE)))
+    window[side] = cut if side < 2 else along - cut
+    level = int(rng.integers(MOST_OFF + 1))
+    beyond = np.full_like(grey, level if rng.random() < DARK_SHARE else 255 - level)
+    left, top, right, bottom = window
+    beyond[top:bottom, left:right] = grey[top:bottom, left:right]
+    low = boxes_xyxy[:, :2].clip(window[:2], window[2:])
+    high = boxes_xyxy[:, 2:].clip(window[:2], window[2:])
+    area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
+    kept = (high - low).prod(axis=1) >= np.maximum(least_visible * area, 1.0)
+    return beyond, np.concatenate((low, high), axis=1)[kept].astype(np.float32), kept
