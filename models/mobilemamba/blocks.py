@@ -29,8 +29,11 @@ STEP_RANGE = (
     0.3,
 )  # initial step sizes: memories from about 3 to 100 positions, the lengths that occur at stride 8
 MIX_CEILING = 64.0
-"""Most that a mixed channel may say. The scan multiplies four maps, and its product again: beyond the contrast of training
-such powers grow from block to block, to infinity on a frame that is half black. Real frames hardly reach it."""
+"""Most that a mixed channel may say; real frames hardly reach it.
+
+The scan multiplies four maps, and its product again. On a frame that is half black such powers grew from block to
+block, to infinity.
+"""
 SCAN_STAND_IN_KERNEL = 7  # of the convolution that an ablation puts in the scan's place
 
 

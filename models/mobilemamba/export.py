@@ -28,6 +28,7 @@ from flawspec.artifact import BOXES_NAME, INPUT_NAME, METADATA_KEY, SCORES_NAME
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.evaluate import Predict, network_predictor
 from mobilemamba.folding.network import fold
+from mobilemamba.harsh import harsh_pictures
 from mobilemamba.wrapper import ArtifactNetwork
 
 OPSET = 18
@@ -136,6 +137,16 @@ def check_parity(network: nn.Module, artifact: bytes, pictures: NDArray[np.uint8
             f"ONNX Runtime and PyTorch differ by {worst:.2e}; at most {PARITY_TOLERANCE:.0e} is allowed"
         )
     return worst
+
+
+def require_answers(predict: Predict, height_px: int, width_px: int) -> None:
+    """Raises ExportError unless frames in black and white get numbers: one without would get no verdict."""
+    if not all(
+        np.isfinite(values).all() for values in predict(harsh_pictures(height_px, width_px))
+    ):
+        raise ExportError(
+            "the network gives values that are not finite on frames in black and white"
+        )
 
 
 def largest_difference(ours: Predict, theirs: Predict, pictures: NDArray[np.uint8]) -> float:

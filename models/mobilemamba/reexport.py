@@ -15,6 +15,7 @@ from mobilemamba.export import (
     ExportError,
     artifact_predictor,
     largest_difference,
+    require_answers,
     textured_pictures,
     to_onnx,
 )
@@ -62,9 +63,11 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
     ).eval()
     size = (manifest.input_height_px, manifest.input_width_px)
     graph = to_onnx(network, *size)
+    anew = artifact_predictor(graph.SerializeToString())
+    require_answers(anew, *size)
     difference = largest_difference(
         artifact_predictor(source),
-        artifact_predictor(graph.SerializeToString()),
+        anew,
         textured_pictures(2 * max(PARITY_BATCHES), *size, seed=0),
     )
     if not difference <= MOST_DIFFERENT:

@@ -35,6 +35,7 @@ from mobilemamba.export import (
     ExportError,
     artifact_predictor,
     check_parity,
+    require_answers,
     textured_pictures,
     to_onnx,
     with_manifest,
@@ -122,6 +123,7 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     say("measuring it in ONNX Runtime on the validation set")
     geometry = _geometry(config)
     predict = artifact_predictor(graph.SerializeToString())
+    require_answers(predict, geometry.height_px, geometry.width_px)
     detections = list(detect(val.samples, predict, geometry))
     metrics = measure(val, detections)
     clean = list(detect(request.clean, predict, geometry))

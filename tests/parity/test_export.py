@@ -11,12 +11,14 @@ import torch
 
 from flawspec.labels import LabelSet
 from flawspec.manifest import ArtifactManifest, TrainingData
+from mobilemamba.blocks import AxialScan, Mrffi
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.detector import nano
 from mobilemamba.export import (
     ExportError,
     artifact_predictor,
     check_parity,
+    require_answers,
     textured_pictures,
     to_onnx,
     with_manifest,
@@ -102,6 +104,26 @@ def test_values_that_are_not_finite_are_refused(network, graph) -> None:
     for both in ((spoiled, nan_graph), (network, nan_graph), (spoiled, graph.SerializeToString())):
         with pytest.raises(ExportError, match="not finite"):
             check_parity(*both, pictures)
+
+
+def test_frames_in_black_and_white_get_an_answer() -> None:
+    """Selectors that grow with contrast drive every scan to where its products would leave float32."""
+    torch.manual_seed(3)
+    steep = ArtifactNetwork(nano(classes=3), 0.5, 0.25).eval()
+    with torch.no_grad():
+        for module in steep.modules():
+            if isinstance(module, AxialScan):
+                module.project.weight *= 30
+            if isinstance(module, Mrffi):
+                module.mix[1][1].weight.fill_(30.0)
+    served = artifact_predictor(to_onnx(steep, HEIGHT, WIDTH).SerializeToString())
+    require_answers(served, HEIGHT, WIDTH)
+    for module in steep.modules():
+        if isinstance(module, Mrffi):
+            module.mix[0] = torch.nn.ReLU()
+    without_ceiling = artifact_predictor(to_onnx(steep, HEIGHT, WIDTH).SerializeToString())
+    with pytest.raises(ExportError, match="not finite on frames in black and white"):
+        require_answers(without_ceiling, HEIGHT, WIDTH)
 
 
 @pytest.mark.parametrize(

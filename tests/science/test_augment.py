@@ -7,6 +7,7 @@ from flawspec.letterbox import Letterbox
 from mobilemamba.augment import AugmentConfig, augment
 from mobilemamba.batches import EpochPlan
 from mobilemamba.dataset import Sample
+from mobilemamba.strip_edge import MOST_OFF, past_the_edge
 
 QUIET = {"gain": 0.0, "offset": 0.0, "gamma": 1.0, "noise": 0.0}
 
@@ -124,3 +125,28 @@ def test_targets_are_padded_and_marked() -> None:
     assert batch.targets.present[row].tolist() == [False]
     assert batch.targets.present[1 - row].tolist() == [True]
     assert batch.pictures.shape == (2, 1, 64, 64)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_past_the_edge_nothing_is_left_to_find(seed: int) -> None:
+    sample = square(128, (0, 0, 100, 100))
+    boxes = np.array([[0, 0, 100, 100], [0, 0, 4, 4], [96, 96, 100, 100]], dtype=np.float32)
+    grey, left, kept = past_the_edge(sample.grey, boxes, np.random.default_rng(seed), 0.3)
+    beyond = (grey <= MOST_OFF) | (grey >= 255 - MOST_OFF)
+    assert 0.05 <= beyond.mean() <= 0.4
+    assert kept[0], "most of it is still there"
+    assert kept.sum() == len(left) >= 2, "the edge lies on one side: one corner is always seen"
+    for x0, y0, x1, y1 in left.astype(int):
+        assert not beyond[y0:y1, x0:x1].any()
+    assert len(np.unique(grey)) == 2
+
+
+def test_the_edge_is_drawn_as_often_as_asked_for() -> None:
+    config = AugmentConfig(mosaic=0, scale=(1, 1), stretch=0, translate=0, edge=0.5, **QUIET)
+    sample = square(128, (0, 0, 100, 100))
+    rng = np.random.default_rng(0)
+    edges = 0
+    for _ in range(200):
+        example = augment(sample, lambda: sample, rng, config, (100, 100), 114, allow_mosaic=False)
+        edges += len(np.unique(example.grey)) > 1
+    assert 80 <= edges <= 120
