@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,10 +102,10 @@ def coco_document(samples: Sequence[Sample], labels: LabelSet) -> dict[str, obje
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def write_found(path: Path, groups: Groups) -> None:
-    """The groups of more than one picture, and the overlaps that made them, as JSON."""
+def found_document(groups: Groups) -> dict[str, object]:
+    """The groups of more than one picture, and the overlaps that made them, for JSON."""
     names = [s.name for s in groups.samples]
-    document = {
+    return {
         "least_correlation": LEAST_CORRELATION,
         "groups": [[names[i] for i in members] for members in groups.shared],
         "overlaps": [
@@ -116,4 +114,3 @@ def write_found(path: Path, groups: Groups) -> None:
             for o in groups.overlaps
         ],
     }
-    path.write_text(json.dumps(document, indent=1), "utf-8")

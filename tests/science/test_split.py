@@ -140,3 +140,21 @@ def test_the_command_writes_coco_files_that_load(
     assert "0 groups lie in more than one of the 2 files" in capsys.readouterr().out
     assert run(source, "--images", images, "--shares", 0.6, 0.2, 0.1) == 2
     assert "do not add up to 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["train.json", "groups.json"])
+def test_a_split_overwrites_nothing(
+    coco_folder, part: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder = coco_folder(count=4)
+    given = (folder / "annotations.json").rename(folder / part)
+    content = given.read_bytes()
+    command = ["split", str(given), "--images", str(folder / "images"), "--out", str(folder)]
+    monkeypatch.setattr("sys.argv", ["mobilemamba", *command])
+    monkeypatch.setattr("mobilemamba.commands.data.load_dataset", lambda *_: pytest.fail("read"))
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    error = capsys.readouterr().err
+    assert f"{given} exists already and would be overwritten; give another folder" in error
+    assert given.read_bytes() == content
+    assert {p.name for p in folder.iterdir()} == {part, "images"}

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
 
 from mobilemamba.commands.arguments import FOLDER
 from mobilemamba.dataset import load_dataset
-from mobilemamba.split import FOUND_FILE, Groups, coco_document, find_groups, share_out, write_found
+from mobilemamba.split import (
+    FOUND_FILE,
+    Groups,
+    coco_document,
+    find_groups,
+    found_document,
+    share_out,
+)
 
 PARTS = ("train", "val", "test")
 
@@ -37,10 +45,13 @@ def split(
     """Find pictures that show the same place (copies, shifted cut-outs), and split so that they stay together.
 
     ANNOTATIONS are one or several COCO files, or folders of Pascal VOC or YOLO files, of one folder of pictures.
-    Of several it is said which groups cross them. Writes train.json, val.json, test.json (COCO) and groups.json.
+    Of several it is said which groups cross them. Writes train.json, val.json, test.json (COCO) and groups.json;
+    none of them may exist already.
     """
     if abs(sum(shares) - 1) > 1e-6:
         raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")
+    if out is not None:
+        _check_free(out)
     first = load_dataset(annotations[0], images)
     datasets = [first, *(load_dataset(path, images, first.labels) for path in annotations[1:])]
     groups = find_groups(datasets)
@@ -52,9 +63,29 @@ def split(
     for name, part in zip(PARTS, parts, strict=True):
         samples = [groups.samples[i] for i in part]
         boxes = sum(len(s.class_ids) for s in samples)
-        (out / f"{name}.json").write_text(json.dumps(coco_document(samples, first.labels)), "utf-8")
+        _write(out / f"{name}.json", json.dumps(coco_document(samples, first.labels)))
         click.echo(f"{out / name}.json: {len(samples)} pictures, {boxes} boxes")
-    write_found(out / FOUND_FILE, groups)
+    _write(out / FOUND_FILE, json.dumps(found_document(groups), indent=1))
+
+
+def _check_free(out: Path) -> None:
+    """Before anything is computed: what would be overwritten may be the annotations themselves."""
+    for file_name in (*(f"{part}.json" for part in PARTS), FOUND_FILE):
+        if os.path.lexists(out / file_name):
+            raise click.BadParameter(
+                f"{out / file_name} exists already and would be overwritten; give another folder",
+                param_hint="--out",
+            )
+
+
+def _write(path: Path, text: str) -> None:
+    """Beside the target, then renamed: a full disk leaves no half of a split behind."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, "utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _say(groups: Groups, annotations: tuple[Path, ...]) -> None:
