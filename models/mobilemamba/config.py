@@ -18,6 +18,7 @@ from mobilemamba.augment import AugmentConfig
 from mobilemamba.detector import SIDE_MULTIPLE, SIZES, Detector, build_detector
 from mobilemamba.losses.contrastive import ContrastConfig
 from mobilemamba.losses.detection import DetectionWeights
+from mobilemamba.ranges import number_faults
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -143,7 +144,7 @@ def load_config(path: Path) -> RunConfig:
     if "sha256" in content:
         faults.append("sha256 is computed, not given")
     run = _build(RunConfig, content, "", faults)
-    faults += _range_faults(run) if run is not None and not faults else []
+    faults += _value_faults(run) if run is not None and not faults else []
     if faults or run is None:
         raise ConfigError(
             f"{path} has {len(faults)} fault(s):\n" + "\n".join(f"  - {f}" for f in faults)
@@ -185,6 +186,9 @@ def _convert(hint: Any, value: Any, place: str, faults: list[str]) -> Any:
             faults.append(f"{place} must hold {len(kinds)} values")
             return None
         return tuple(_convert(kinds[0], v, f"{place}[{i}]", faults) for i, v in enumerate(value))
+    if type(value) is int and abs(value) >= 1 << 63:  # more than TOML promises, or a float holds
+        faults.append(f"{place} is too large")
+        return None
     if hint is float and type(value) is int:
         return float(value)
     if type(value) is not hint:
@@ -192,18 +196,10 @@ def _convert(hint: Any, value: Any, place: str, faults: list[str]) -> Any:
     return value
 
 
-def _range_faults(run: RunConfig) -> list[str]:
-    t, i = run.training, run.input
-    probabilities = (
-        "mosaic",
-        "flip_horizontal",
-        "flip_vertical",
-        "transpose",
-        "edge",
-        "least_visible",
-    )
+def _value_faults(run: RunConfig) -> list[str]:
+    sides = ("width_px", "height_px")
+    low, high = run.augment.scale
     checks = {
-        "seed must not be negative": run.seed >= 0,
         f"model.size must be one of {', '.join(SIZES)}": run.model.size in SIZES,
         f"model.name and model.version must match {IDENTIFIER.pattern}": all(
             IDENTIFIER.fullmatch(text) for text in (run.model.name, run.model.version)
@@ -212,35 +208,29 @@ def _range_faults(run: RunConfig) -> list[str]:
             run.model.license_note.strip()
         ),
         "at least one [[train]] data set is needed": len(run.train) > 0,
-        f"input.width_px must be a positive multiple of {SIDE_MULTIPLE}": i.width_px > 0
-        and i.width_px % SIDE_MULTIPLE == 0,
-        f"input.height_px must be a positive multiple of {SIDE_MULTIPLE}": i.height_px > 0
-        and i.height_px % SIDE_MULTIPLE == 0,
-        "input.pad_value must be 0 to 255": 0 <= i.pad_value <= 255,
-        "input.std must be positive": i.std > 0,
-        "training.epochs must be positive": t.epochs > 0,
-        "training.batch_size must be positive": t.batch_size > 0,
-        "training.learning_rate must be positive": t.learning_rate > 0,
-        "training.warmup_epochs must not be negative": t.warmup_epochs >= 0,
-        "training.weight_decay must not be negative": t.weight_decay >= 0,
-        "training.clip_norm must be positive": t.clip_norm > 0,
-        "training.final_share must be 0 to 1": 0 <= t.final_share <= 1,
-        "training.evaluate_every must be positive": t.evaluate_every > 0,
-        "training.average_decay must be below 1 and not negative": 0 <= t.average_decay < 1,
-        "augment.scale must be two positive numbers, the smaller first": 0
-        < run.augment.scale[0]
-        <= run.augment.scale[1],
-        "augment.gamma must be at least 1": run.augment.gamma >= 1,
-        "contrast.temperature must be positive": run.contrast.temperature > 0,
-        "contrast.hard_share must be 0 to 1": 0 <= run.contrast.hard_share <= 1,
-        "contrast.easy_weight must be 0 to 1": 0 <= run.contrast.easy_weight <= 1,
+        "augment.scale must have the smaller number first": not low > high,
     }
     faults = [text for text, holds in checks.items() if not holds]
     faults += [
-        f"augment.{p} must be 0 to 1"
-        for p in probabilities
-        if not 0 <= getattr(run.augment, p) <= 1
+        f"input.{side} must be a positive multiple of {SIDE_MULTIPLE}"
+        for side in sides
+        if getattr(run.input, side) % SIDE_MULTIPLE
     ]
+    places = {f"train[{i}]": entry for i, entry in enumerate(run.train)} | {"val": run.val}
+    for place, entry in places.items():
+        faults += _blank_faults(place, entry)
+    return faults + number_faults(run)
+
+
+def _blank_faults(place: str, entry: DataConfig) -> list[str]:
+    """What manifest and card say of a data set: an artifact could not be exported without it."""
+    faults = [
+        f"{place}.{name} must be a text that is not blank"
+        for name in ("name", "split", "images")
+        if not getattr(entry, name).strip()
+    ]
+    if entry.annotations and not entry.annotations.strip():
+        faults.append(f"{place}.annotations must be a path, or left out for clean pictures")
     return faults
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mobilemamba.config import ConfigError, DataConfig, load_config
+from mobilemamba.ranges import RANGES, _numbers
 
 DATA = 'name = "a"\nsplit = "b"\nannotations = "x.json"\nimages = "x"\n'
 LEAST = f"[[train]]\n{DATA}[val]\n{DATA}[model]\nlicense_note = 'none'\n"
@@ -55,6 +57,48 @@ def test_values_out_of_range_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="on what terms the weights may be used"):
         load_config(write(tmp_path, LEAST.replace("'none'", "' '")))
     assert "input.width_px must be a positive multiple of 64" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "value", "message"),
+    [
+        ("augment", "scale = [1.0, inf]", "augment.scale must be at least 0.01 and at most 100"),
+        ("augment", "noise = nan", "augment.noise must be at least 0 and at most 255, not nan"),
+        ("augment", "stretch = 1.0", "augment.stretch must be at least 0 and below 1, not 1"),
+        ("contrast", "channels = -3", "contrast.channels must be finite and at least 1, not -3"),
+        ("contrast", "most_negatives = -3", "contrast.most_negatives must be finite and at least"),
+        ("contrast", "background_weight = -1", "contrast.background_weight must be finite and"),
+        ("input", "mean = nan", "input.mean must be at least 0 and at most 1, not nan"),
+        ("input", "std = inf", "input.std must be finite and above 0, not inf"),
+        ("input", "width_px = 64000", "input.width_px must be at least 1 and at most 8192"),
+        ("loss", "box = -inf", "loss.box must be finite and at least 0, not -inf"),
+        ("training", "learning_rate = nan", "training.learning_rate must be finite and above 0"),
+        ("training", f"weight_decay = {10**400}", "training.weight_decay is too large"),
+    ],
+)
+def test_numbers_that_nothing_can_be_computed_with_are_named(
+    tmp_path: Path, table: str, value: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, f"{LEAST}[{table}]\n{value}\n"))
+    assert message in str(caught.value)
+
+
+def test_every_number_has_a_range(tmp_path: Path) -> None:
+    numbers = {place for place, _ in _numbers(load_config(write(tmp_path, LEAST)), "")}
+    assert numbers == set(RANGES)
+
+
+@pytest.mark.parametrize("name", ["name", "split", "images"])
+def test_a_data_set_that_an_artifact_could_not_name_is_refused(tmp_path: Path, name: str) -> None:
+    blank = re.sub(f"^{name} = .*", f'{name} = " \t"', LEAST, flags=re.MULTILINE)
+    with pytest.raises(ConfigError, match=r"has 2 fault\(s\)") as caught:
+        load_config(write(tmp_path, blank))
+    for place in ("train[0]", "val"):
+        assert f"{place}.{name} must be a text that is not blank" in str(caught.value)
+    without = LEAST.replace('annotations = "x.json"', 'annotations = " "')
+    with pytest.raises(ConfigError, match="or left out for clean pictures"):
+        load_config(write(tmp_path, without))
 
 
 @pytest.mark.parametrize(
