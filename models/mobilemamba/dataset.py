@@ -187,4 +187,7 @@ def _box_fault(box: AnnotatedBox, xywh: tuple[float, ...], width: int, height: i
         and x + box_width <= width + TOLERANCE_PX
         and y + box_height <= height + TOLERANCE_PX
     )
-    return None if inside else f"{box.where}: {shown} lies outside its {width}x{height} picture"
+    if not inside:
+        return f"{box.where}: {shown} lies outside its {width}x{height} picture"
+    shared = min(x + box_width, width) > max(x, 0.0) and min(y + box_height, height) > max(y, 0.0)
+    return None if shared else f"{box.where}: {shown} shares no area with its picture"

@@ -188,3 +188,17 @@ def test_clean_pictures_as_a_training_set(coco_folder) -> None:
     assert load_dataset(None, folder / "images", labels).sha256 != found.sha256
     with pytest.raises(DatasetError, match="clean pictures cannot come first"):
         load_dataset(None, folder / "images")
+
+
+def test_a_box_that_clipping_leaves_without_area_is_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=1)
+    path = edit(folder, lambda c: c["annotations"][0].update(bbox=[-1, 10, 0.9, 5]))
+    with pytest.raises(DatasetError, match=r"box \[-1, 10, 0.9, 5\] shares no area with its pict"):
+        load_dataset(path, folder / "images")
+
+
+def test_one_picture_under_two_ids_is_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    path = edit(folder, lambda c: c["images"].append(c["images"][0] | {"id": 9}))
+    with pytest.raises(DatasetError, match="image file_name '0.png' is given twice"):
+        load_dataset(path, folder / "images")

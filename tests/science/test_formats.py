@@ -141,3 +141,11 @@ def test_folders_that_hold_no_data_set(coco_folder, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<annotation/>")
     with pytest.raises(DatasetError, match="no box was found"):
         load_dataset(tmp_path, folder / "images")
+
+
+def test_a_voc_file_of_an_unknown_encoding_is_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    path = as_voc(folder) / "0.xml"
+    path.write_text('<?xml version="1.0" encoding="foo"?>' + path.read_text())
+    with pytest.raises(DatasetError, match=r"0\.xml: unknown encoding: foo"):
+        load_dataset(path.parent, folder / "images")

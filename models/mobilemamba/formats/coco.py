@@ -39,7 +39,7 @@ def read_coco(path: Path) -> AnnotationSet:
         raise DatasetError(path, faults)
     names = {c["id"]: c["name"] for c in sorted(content["categories"], key=lambda c: c["id"])}
     boxes: dict[Any, list[AnnotatedBox]] = {image["id"]: [] for image in content["images"]}
-    faults = _doubled(content["annotations"], "annotation")
+    faults = _doubled(content["annotations"], "annotation", "id")
     for entry in content["annotations"]:
         fault = _fault(entry, names, boxes)
         if fault is not None:
@@ -84,18 +84,21 @@ def _structure_faults(content: Any) -> list[str]:
         for c in content["categories"]
         if type(c["id"]) is not int or not isinstance(c["name"], str)
     ]
-    return faults or _doubled(content["images"], "image") + _doubled(
-        content["categories"], "category"
-    )
+    return faults or [
+        *_doubled(content["images"], "image", "id"),
+        # with boxes under the one and none under the other it would be trained on as flawed and as clean
+        *_doubled(content["images"], "image", "file_name"),
+        *_doubled(content["categories"], "category", "id"),
+    ]
 
 
-def _doubled(entries: list[dict[str, Any]], word: str) -> list[str]:
+def _doubled(entries: list[dict[str, Any]], word: str, field: str) -> list[str]:
     seen: set[str] = set()
     faults = []
     for entry in entries:
-        key = repr(entry["id"])
+        key = repr(entry[field])
         if key in seen:
-            faults.append(f"{word} id {key} is given twice")
+            faults.append(f"{word} {field} {key} is given twice")
         seen.add(key)
     return faults
 

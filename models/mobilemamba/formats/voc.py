@@ -33,7 +33,7 @@ def read_voc(folder: Path) -> AnnotationSet:
         try:
             root = fromstring(text, forbid_dtd=True)
             pictures.append(_picture(root, path, index + 1, faults))
-        except (ParseError, DefusedXmlException, ValueError) as error:
+        except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
             faults.append(f"{path.name}: {error}")
     names = sorted({box.class_name for picture in pictures for box in picture.boxes})
     if not names:
