@@ -29,7 +29,10 @@ def reexported_card(card: str, made: Reexport) -> str:
         ExportError: `card` is not one that `model_card` wrote.
     """
     manifest, old = made.manifest, made.source
-    lines, found = [], set()
+    folder = made.artifact.parent.as_posix()
+    again = f"mobilemamba reexport {folder}/{old.name} --version {manifest.model_version} --out {folder}"
+    lines: list[str] = []
+    found: set[str] = set()
     for line in card.splitlines():
         start = " ".join(line.split()[:2])
         found.add(start)
@@ -43,11 +46,9 @@ def reexported_card(card: str, made: Reexport) -> str:
         elif start == "| made":
             lines += [line, _anew(made)]
         elif start == "mobilemamba evaluate":
-            again = (
-                f"{made.artifact.parent.as_posix()}/{old.name} --version {manifest.model_version}"
-            )
-            lines.append(f"mobilemamba reexport {again} --out {made.artifact.parent.as_posix()}")
-            lines.append(line.replace(old.name, made.artifact.name))
+            lines += [again, line.replace(old.name, made.artifact.name)]
+        elif line == "```" and again not in lines:
+            lines += [again, line]
         else:
             lines.append(line)
     if missing := {f"# {manifest.model_name}", "| file", "| sha256", "| made"} - found:
@@ -157,10 +158,13 @@ def _figures(release: Release, request: ReleaseRequest) -> list[str]:
 def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> list[str]:
     run = f"runs/{release.manifest.model_name}"
     folder, val = request.folder.as_posix(), request.config.val
-    measure = f"--coco '{val.annotations}' --images '{val.images}'".replace("'", '"')
-    clean = " --clean CLEAN" if release.clean else ""
+    clean = " --clean CLEAN" if request.clean else ""
     if request.thresholds is not None:
         clean += " --thresholds THRESHOLDS"
+    artifact = f"{folder}/{release.artifact.name}"
+    measure = [
+        f'mobilemamba evaluate {artifact} --coco "{val.annotations}" --images "{val.images}" --json'
+    ]
     return [
         "## Make it again",
         "",
@@ -169,6 +173,6 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
         "```sh",
         f"mobilemamba train {config_file.as_posix()} --out {run}",
         f"mobilemamba export {config_file.as_posix()} {run}/{request.checkpoint.name} --out {folder}{clean}",
-        f"mobilemamba evaluate {folder}/{release.artifact.name} {measure} --json",
+        *(measure if val.annotations else []),  # `evaluate` needs annotations
         "```",
     ]

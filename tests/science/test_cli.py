@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from datetime import datetime, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from flawspec.artifact import read_manifest
+from mobilemamba.card import _remake
 from mobilemamba.cli import main
+from mobilemamba.config import load_config
+from mobilemamba.release import ReleaseRequest
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -18,6 +24,20 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
+
+
+def yolo_of(data: Path) -> Path:
+    """The boxes of a COCO data set again, as a folder of YOLO files."""
+    content = json.loads((data / "annotations.json").read_text())
+    folder = data / "yolo"
+    folder.mkdir()
+    (folder / "classes.txt").write_text("\n".join(c["name"] for c in content["categories"]))
+    for image, box in zip(content["images"], content["annotations"], strict=True):
+        (x, y, width, height), side = box["bbox"], image["width"]
+        shares = [v / side for v in (x + width / 2, y + height / 2, width, height)]
+        line = " ".join(map(str, (box["category_id"], *shares)))
+        (folder / image["file_name"]).with_suffix(".txt").write_text(line)
+    return folder
 
 
 @pytest.mark.timeout(600)
@@ -53,6 +73,8 @@ def test_from_pictures_to_a_measured_artifact(
         "mobilemamba train",
     ):
         assert part in card
+    assert f'--coco "{tmp_path}/run-data/annotations.json"' in card
+    assert "--clean CLEAN" in card
     capsys.readouterr()
 
     data = tmp_path / "run-data"
@@ -71,6 +93,13 @@ def test_from_pictures_to_a_measured_artifact(
     assert set(report["ap50"]) == {"dark", "bright"}
     assert run(monkeypatch, *command) == 0
     assert "mAP50" in capsys.readouterr().out
+    folder = ["--coco", yolo_of(data), "--images", data / "images"]
+    assert run(monkeypatch, "evaluate", artifact, *folder, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["boxes"] == 8
+    assert run(monkeypatch, "report", artifact, *folder, "--out", tmp_path / "page") == 0
+    assert "On yolo:" in (tmp_path / "page" / "report.html").read_text()
+    assert run(monkeypatch, "calibrate", artifact, *folder, "--escape-rate", "0.5") == 0
+    capsys.readouterr()
 
     assert run(monkeypatch, "info", artifact) == 0
     manifest = json.loads(capsys.readouterr().out)
@@ -128,3 +157,19 @@ def test_ctrl_c_ends_with_130(config_file, tmp_path: Path, monkeypatch, capsys) 
     monkeypatch.setattr("mobilemamba.train.Trainer.run", interrupt)
     assert run(monkeypatch, "train", config_file(), "--out", tmp_path / "run") == 130
     assert "--resume goes on" in capsys.readouterr().err
+
+
+def test_the_card_names_no_option_that_was_not_given(config_file, tmp_path: Path) -> None:
+    config = load_config(config_file())
+    val = dataclasses.replace(config.val, annotations="")
+    request = ReleaseRequest(
+        dataclasses.replace(config, val=val),
+        tmp_path / "best",
+        tmp_path,
+        (),
+        datetime.now(timezone.utc),
+    )
+    manifest = SimpleNamespace(model_name="toy")
+    made = SimpleNamespace(manifest=manifest, clean=8, artifact=tmp_path / "toy-0.1.0.onnx")
+    lines = _remake(made, request, Path("toy.toml"))
+    assert not any("--clean" in line or "evaluate" in line or '""' in line for line in lines)

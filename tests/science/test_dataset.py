@@ -200,5 +200,5 @@ def test_a_box_that_clipping_leaves_without_area_is_a_fault(coco_folder) -> None
 def test_one_picture_under_two_ids_is_a_fault(coco_folder) -> None:
     folder = coco_folder(count=2)
     path = edit(folder, lambda c: c["images"].append(c["images"][0] | {"id": 9}))
-    with pytest.raises(DatasetError, match="image file_name '0.png' is given twice"):
+    with pytest.raises(DatasetError, match=r"image file_name '0\.png' is given twice"):
         load_dataset(path, folder / "images")

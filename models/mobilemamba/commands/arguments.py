@@ -8,6 +8,8 @@ import click
 import torch
 
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
+ANNOTATIONS = click.Path(path_type=Path)
+ANNOTATIONS_HELP = "COCO file, or folder of Pascal VOC or YOLO files"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OPEN_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 

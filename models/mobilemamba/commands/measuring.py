@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER
+from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
@@ -25,7 +25,7 @@ PLAIN_SCORE = 0.25  # what detectors are commonly shown at
 
 @click.command()
 @click.argument("artifact", type=EXISTING_FILE)
-@click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
+@click.option("--coco", type=ANNOTATIONS, required=True, help=f"{ANNOTATIONS_HELP}.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
 @click.option("--clean", type=FOLDER, help="Folder of pictures without flaws, for false alarms.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
@@ -72,7 +72,7 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
 
 @click.command()
 @click.argument("artifact", type=EXISTING_FILE)
-@click.option("--coco", type=EXISTING_FILE, required=True, help="Annotations, COCO JSON.")
+@click.option("--coco", type=ANNOTATIONS, required=True, help=f"{ANNOTATIONS_HELP}.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for report.html and its pictures.")
 @click.option(
@@ -102,7 +102,7 @@ def report(
     dataset = load_dataset(coco, images, labels=manifest.labels)
     found = evaluate_artifact(artifact, manifest, dataset)
     contents = Contents(not figures_only, ablation, peers, curves)
-    click.echo(write_report(out, manifest, dataset, found, coco.name, contents))
+    click.echo(write_report(out, manifest, dataset, found, coco.resolve().name, contents))
 
 
 @click.command()

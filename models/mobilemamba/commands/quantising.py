@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER
+from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
 from mobilemamba.dataset import load_dataset
 from mobilemamba.quantise import LEAST_FASTER, MOST_LOST, Trial, try_recipes
 from mobilemamba.release import released_figures, write_graph
@@ -20,9 +20,12 @@ from mobilemamba.release import released_figures, write_graph
 @click.command()
 @click.argument("artifact", type=EXISTING_FILE)
 @click.option(
-    "--calibration", type=EXISTING_FILE, required=True, help="COCO JSON of training pictures."
+    "--calibration",
+    type=ANNOTATIONS,
+    required=True,
+    help=f"Of training pictures: {ANNOTATIONS_HELP}.",
 )
-@click.option("--coco", type=EXISTING_FILE, required=True, help="COCO JSON to measure on.")
+@click.option("--coco", type=ANNOTATIONS, required=True, help=f"To measure on: {ANNOTATIONS_HELP}.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of both's pictures.")
 @click.option(
     "--pictures",
@@ -60,7 +63,7 @@ def quantise(
         manifest,
         model_name=f"{manifest.model_name}-int8",
         metrics=released_figures(best.metrics),
-        metrics_split=coco.name,
+        metrics_split=coco.resolve().name,
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
     )
     path, digest = write_graph(best.graph, changed, out, artifact)

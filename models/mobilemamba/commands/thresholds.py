@@ -13,7 +13,14 @@ from rich.table import Table
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
 from mobilemamba.calibrate import calibrate as calibrate_escapes
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, OPEN_SHARE, choose_device
+from mobilemamba.commands.arguments import (
+    ANNOTATIONS,
+    ANNOTATIONS_HELP,
+    EXISTING_FILE,
+    FOLDER,
+    OPEN_SHARE,
+    choose_device,
+)
 from mobilemamba.config import load_config
 from mobilemamba.crossval import DETECTIONS, cross_validate
 from mobilemamba.dataset import load_clean, load_dataset
@@ -50,7 +57,7 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
 
 @click.command()
 @click.argument("artifact", type=EXISTING_FILE, required=False)
-@click.option("--coco", type=EXISTING_FILE, help="Annotations, COCO JSON.")
+@click.option("--coco", type=ANNOTATIONS, help=f"{ANNOTATIONS_HELP}.")
 @click.option("--images", type=FOLDER, help="Folder of the pictures.")
 @click.option("--clean", type=FOLDER, help="Folder of further pictures without flaws.")
 @click.option(
