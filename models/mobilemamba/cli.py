@@ -31,6 +31,13 @@ EXPECTED = (
     OSError,
 )
 
+AGAIN = "; the same command again goes on where it stopped"
+GOES_ON = {
+    "train": "; --resume goes on after the last finished epoch",
+    "crossval": AGAIN,
+    "ablate": AGAIN,
+}
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
@@ -65,5 +72,6 @@ def main() -> None:
         click.echo(f"mobilemamba: {error}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        click.echo("mobilemamba: stopped; --resume goes on after the last finished epoch", err=True)
+        advice = GOES_ON.get(sys.argv[1], "") if len(sys.argv) > 1 else ""
+        click.echo(f"mobilemamba: stopped{advice}", err=True)
         sys.exit(130)

@@ -66,19 +66,30 @@ def peer_table(own_name: str, own: Metrics, paths: tuple[Path, ...]) -> Table:
 def curves(paths: tuple[Path, ...]) -> dict[str, list[tuple[int, float]]]:
     """mAP50 by epoch from ``metrics.jsonl`` files, named by their folders; those without a measurement are left out.
 
+    Where folders have the same name, so much of their paths is named as tells them apart.
+
     Raises:
         DatasetError: one is something else.
     """
     found = {}
-    for path in paths:
+    for path, name in zip(paths, _distinct_names(paths), strict=True):
         try:
             lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
             points = [(e["epoch"], e["metrics"]["map50"]) for e in lines if e["metrics"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DatasetError(path, [f"holds no learning curve: {error}"]) from error
         if points:
-            found[path.parent.name] = points
+            found[name] = points
     return found
+
+
+def _distinct_names(paths: tuple[Path, ...]) -> list[str]:
+    whole = [path.resolve() for path in paths]
+    for parts in range(1, max((len(path.parts) for path in whole), default=1)):
+        names = [Path(*path.parent.parts[-parts:]).as_posix() for path in whole]
+        if len(set(names)) == len(set(whole)):
+            return names
+    return [str(path) for path in whole]  # two files of one folder
 
 
 def _figures(metrics: dict[str, Any]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from mobilemamba.operating_point import at_threshold, match
 from mobilemamba.release import ArtifactReport
 
 WORST = 12
+MISSES, FALSE_ALARMS = "misses.png", "false-alarms.png"
 TILE_PX = 240
 TRUE, REPORTED = "#00b050", "#ff2020"
 
@@ -66,6 +67,8 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and its pictures into `folder`; returns the page's path.
 
+    Without `contents.mistakes` pictures of the data set that an earlier report left there are removed.
+
     Raises:
         DatasetError: a file that `contents` names is something else.
     """
@@ -99,6 +102,9 @@ def write_report(
     sections = [_picture(heading, file_name) for file_name, (heading, _) in figures.items()]
     if contents.mistakes:
         sections += _mistakes(folder, names, mistakes)
+    else:  # who publishes the folder must not publish those of an earlier report with it
+        for file_name in (MISSES, FALSE_ALARMS):
+            (folder / file_name).unlink(missing_ok=True)
     sections[1:1] = [_html_table(table) for table in tables]
     path = folder / "report.html"
     path.write_text(_page(name, title, report, sections), "utf-8")
@@ -122,17 +128,17 @@ def _classes(manifest: ArtifactManifest, dataset: Dataset, report: ArtifactRepor
 
 
 def _mistakes(folder: Path, names: tuple[str, ...], mistakes: Mistakes) -> list[str]:
-    sheet(mistakes.misses[:WORST], names, TRUE).save(folder / "misses.png")
-    sheet(mistakes.false_alarms[:WORST], names, REPORTED).save(folder / "false-alarms.png")
+    sheet(mistakes.misses[:WORST], names, TRUE).save(folder / MISSES)
+    sheet(mistakes.false_alarms[:WORST], names, REPORTED).save(folder / FALSE_ALARMS)
     return [
         _picture(
             f"Worst misses ({len(mistakes.misses)} in all)",
-            "misses.png",
+            MISSES,
             "Thick green: the flaw that was missed. The figure is the best score that overlapped it.",
         ),
         _picture(
             f"Worst false alarms ({len(mistakes.false_alarms)} in all)",
-            "false-alarms.png",
+            FALSE_ALARMS,
             "Thick red: what was reported. Thin green: the true boxes.",
         ),
     ]

@@ -157,6 +157,11 @@ def test_ctrl_c_ends_with_130(config_file, tmp_path: Path, monkeypatch, capsys) 
     monkeypatch.setattr("mobilemamba.train.Trainer.run", interrupt)
     assert run(monkeypatch, "train", config_file(), "--out", tmp_path / "run") == 130
     assert "--resume goes on" in capsys.readouterr().err
+    assert run(monkeypatch, "crossval", config_file(name="b"), "--out", tmp_path / "folds") == 130
+    assert "stopped; the same command again goes on" in capsys.readouterr().err
+    monkeypatch.setattr("mobilemamba.commands.measuring.verify", interrupt)
+    assert run(monkeypatch, "info", "some.onnx") == 130
+    assert capsys.readouterr().err.strip() == "mobilemamba: stopped"
 
 
 def test_the_card_names_no_option_that_was_not_given(config_file, tmp_path: Path) -> None:

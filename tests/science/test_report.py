@@ -9,6 +9,7 @@ from PIL import Image
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
+from mobilemamba.comparison import curves
 from mobilemamba.confusion import find_mistakes
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, measure
@@ -133,3 +134,26 @@ def test_a_page_to_be_published_holds_tables_and_no_picture_of_the_data_set(tmp_
     curve.write_text("no")
     with pytest.raises(DatasetError, match="holds no learning curve"):
         write_report(tmp_path / "p", Manifest, dataset, report, "v", Contents(curves=(curve,)))
+
+
+def test_a_page_to_be_published_keeps_no_picture_of_an_earlier_one(tmp_path: Path) -> None:
+    dataset, detections = example()
+    report = ArtifactReport(measure(dataset, detections), detections)
+    write_report(tmp_path, Manifest, dataset, report, "val")
+    assert (tmp_path / "misses.png").exists()
+    write_report(tmp_path, Manifest, dataset, report, "val", Contents(mistakes=False))
+    assert not {"misses.png", "false-alarms.png"} & {p.name for p in tmp_path.iterdir()}
+
+
+def test_curves_of_folders_with_the_same_name_stay_apart(tmp_path: Path) -> None:
+    def curve(place: str, value: float) -> Path:
+        path = tmp_path / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"epoch": 1, "metrics": {"map50": value}}))
+        return path
+
+    one, two = curve("one/fold-1/metrics.jsonl", 0.1), curve("two/fold-1/metrics.jsonl", 0.2)
+    assert curves((one, two)) == {"one/fold-1": [(1, 0.1)], "two/fold-1": [(1, 0.2)]}
+    assert curves((one, one)) == {"fold-1": [(1, 0.1)]}
+    other = curve("one/fold-1/other.jsonl", 0.3)
+    assert curves((one, other)) == {str(one): [(1, 0.1)], str(other): [(1, 0.3)]}

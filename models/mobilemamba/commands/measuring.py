@@ -78,7 +78,7 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
 @click.option(
     "--figures-only",
     is_flag=True,
-    help="No pictures of the data set: a page that may be published.",
+    help="No pictures of the data set, also none of an earlier report: a page that may be published.",
 )
 @click.option("--ablation", type=EXISTING_FILE, help="ablation.json of `ablate`.")
 @click.option("--peer", "peers", type=EXISTING_FILE, multiple=True, help="A peer's result.json.")
