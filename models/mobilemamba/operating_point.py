@@ -58,15 +58,21 @@ def match(dataset: Dataset, detections: list[Detections]) -> tuple[ClassMatches,
 
 
 def best_f1(matches: ClassMatches) -> OperatingPoint:
-    """The threshold with the highest F1; 0.5 for a class that has no true boxes or no hits."""
+    """The threshold with the highest F1; 0.5 for a class that has no true boxes or no hits.
+
+    Of four decimals where these tell the last detection from the next; else that detection's own score.
+    """
     if matches.boxes == 0 or not matches.hits.any():
         return at_threshold(matches, 0.5)
     true_positives = matches.hits.cumsum()
     f1 = 2 * true_positives / (np.arange(1, len(matches.hits) + 1) + matches.boxes)
+    following = np.append(matches.scores[1:], np.float32(0))
+    f1[matches.scores == following] = 0  # no threshold parts equal scores
     best = int(f1.argmax())
-    # half way to the next lower score, so that rounding cannot turn the last hit into a miss
-    below = matches.scores[best + 1] if best + 1 < len(matches.scores) else 0.0
-    return at_threshold(matches, round(float(matches.scores[best] + below) / 2, 4))
+    score, below = matches.scores[best], following[best]
+    half_way = round((float(score) + float(below)) / 2, 4)
+    parts = below < np.float32(half_way) <= score
+    return at_threshold(matches, half_way if parts else float(score))
 
 
 def at_threshold(matches: ClassMatches, threshold: float) -> OperatingPoint:

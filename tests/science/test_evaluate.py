@@ -9,6 +9,7 @@ from flawspec.labels import LabelSet
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, InputGeometry, detect, measure
 from mobilemamba.operating_point import (
+    ClassMatches,
     at_threshold,
     best_f1,
     false_alarm_pictures,
@@ -114,3 +115,21 @@ def test_operating_points() -> None:
     assert math.isnan(empty.recall)
     assert false_alarm_pictures(data.samples, detections, (0.75, 0.5)) == (1, 1)
     assert false_alarm_pictures(data.samples, detections, (0.85, 0.5)) == (0, 1)
+
+
+def test_the_best_f1_is_reached_however_close_the_scores_are() -> None:
+    close = ClassMatches(np.array([0.12346, 0.12344], np.float32), np.array([True, False]), 1)
+    assert best_f1(close).precision == 1
+    equal = ClassMatches(np.array([0.5, 0.5, 0.4], np.float32), np.array([True, False, True]), 2)
+    assert best_f1(equal).threshold == 0.2
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        scores = np.sort(rng.uniform(0.001, 0.03, 60).astype(np.float32))[::-1]
+        matches = ClassMatches(scores, rng.random(60) < 0.5, 40)
+        points = [
+            at_threshold(matches, float(score)) for score in (*scores, best_f1(matches).threshold)
+        ]
+        *others, chosen = [
+            2 * p.precision * p.recall / max(p.precision + p.recall, 1e-9) for p in points
+        ]
+        assert chosen == pytest.approx(max(others))
