@@ -126,11 +126,11 @@ def load_checkpoint(path: Path, config_sha256: str, state: RunState) -> Progress
     return progress
 
 
-def load_matching(path: Path, network: nn.Module) -> tuple[int, int]:
+def load_matching(path: Path, network: nn.Module) -> frozenset[str]:
     """Start `network` from the averaged weights of another run, as far as names and shapes agree.
 
     Returns:
-        How many tensors were taken, and how many the network has.
+        Names of the tensors that only one of the two has, or in another shape.
 
     Raises:
         CheckpointError: see `load_checkpoint`; or nothing agrees.
@@ -143,7 +143,7 @@ def load_matching(path: Path, network: nn.Module) -> tuple[int, int]:
     if not agreeing:
         raise CheckpointError(f"{path} has no weights that fit this network")
     network.load_state_dict(own | agreeing)
-    return len(agreeing), len(own)
+    return frozenset(own.keys() | found.keys()) - agreeing.keys()
 
 
 def load_average(path: Path, network: nn.Module) -> Progress:

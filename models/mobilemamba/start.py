@@ -28,11 +28,12 @@ def start_from(
     labels: LabelSet,
     settings: InputConfig,
     samples: tuple[Sample, ...],
-) -> None:
+) -> str:
     """Start `network` from a checkpoint (.safetensors) or an artifact (.onnx).
 
-    From an artifact everything is taken, its class layers only where its labels are `labels`; the
-    statistics of its batch norms, which an artifact does not hold, are taken from `samples`.
+    Everything is taken but the class layers, which are taken of an artifact where its labels are `labels`, and of a
+    checkpoint, which names neither labels nor normalisation, where it has as many. The statistics of its batch
+    norms, which an artifact does not hold, are taken from `samples`.
 
     Args:
         path: the file.
@@ -42,12 +43,14 @@ def start_from(
         settings: its input.
         samples: what it trains on.
 
+    Returns:
+        What was taken, in a sentence.
+
     Raises:
-        CheckpointError: the file is missing, damaged, or fits nothing.
+        CheckpointError: the file is missing, damaged, or holds another network.
     """
     if path.suffix != ARTIFACT_SUFFIX:
-        load_matching(path, network)
-        return
+        return _from_checkpoint(path, network)
     try:
         verify(path, None)
         manifest = read_manifest(path)
@@ -66,6 +69,25 @@ def start_from(
         own = network.state_dict()
         taken |= {f"head.{n}": own[f"head.{n}"] for n in network.head.class_layer_names()}
     network.load_state_dict(taken)
+    return _sentence(path, manifest.labels == labels)
+
+
+def _from_checkpoint(path: Path, network: Detector) -> str:
+    differing = load_matching(path, network)
+    others = differing - {f"head.{name}" for name in network.head.class_layer_names()}
+    if others:
+        raise CheckpointError(
+            f"{path} holds another network than model.size, model.scan and model.wavelet describe: {len(others)} "
+            f"tensors differ, such as {min(others)}; start from one of this network, or leave model.start out"
+        )
+    unknown = "; a checkpoint does not say of which classes and input.mean and input.std it is: see that they are these"
+    return _sentence(path, not differing) + unknown
+
+
+def _sentence(path: Path, whole: bool) -> str:
+    return f"starting from {path}: " + (
+        "every layer" if whole else "every layer but those of the classes, which are made anew"
+    )
 
 
 def _pictures(samples: tuple[Sample, ...], settings: InputConfig) -> torch.Tensor:

@@ -89,9 +89,12 @@ class Trainer:
         self.samples = tuple(sample for dataset in training for sample in dataset.samples)
         torch.manual_seed(config.seed)
         detector = config.model.build(len(self.val.labels.names))
+        self.started = ""  # what was taken from model.start
         if config.model.start:
             start = expand_path(config.model.start)
-            start_from(start, detector, config.model, self.val.labels, config.input, self.samples)
+            self.started = start_from(
+                start, detector, config.model, self.val.labels, config.input, self.samples
+            )
         self.network = detector.to(device, memory_format=torch.channels_last)
         self.state = _start(self.network, config, device)
         self.progress = Progress(config.sha256, 0, 0, -1.0)

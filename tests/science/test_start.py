@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from flawspec.artifact import read_manifest
-from mobilemamba.checkpoint import CheckpointError
+from flawspec.labels import LabelSet
+from mobilemamba.checkpoint import CheckpointError, save_checkpoint
 from mobilemamba.config import InputConfig, ModelConfig, load_config
 from mobilemamba.dataset import Sample
 from mobilemamba.detector import Detector, build_detector
@@ -95,6 +96,24 @@ def test_an_artifact_that_does_not_fit_is_refused(
         start_from(
             RELEASED, build_detector(size, 6), ModelConfig(size), labels, settings, samples()
         )
+
+
+def test_a_checkpoint_of_another_network_is_refused_and_what_was_taken_is_said(
+    config_file, tmp_path: Path
+) -> None:
+    trainer = Trainer(load_config(config_file()), tmp_path / "run", torch.device("cpu"))
+    path = tmp_path / "start.safetensors"
+    save_checkpoint(path, trainer.progress, trainer.state)
+
+    def start(classes: int, model: ModelConfig) -> str:
+        labels = LabelSet(tuple(f"flaw-{i}" for i in range(classes)))
+        return start_from(path, model.build(classes), model, labels, InputConfig(), samples())
+
+    assert "every layer;" in start(2, ModelConfig())
+    assert "every layer but those of the classes, which are made anew" in start(3, ModelConfig())
+    for model in (ModelConfig("small"), ModelConfig(scan=False), ModelConfig(wavelet=False)):
+        with pytest.raises(CheckpointError, match=r"holds another network than model\.size"):
+            start(2, model)
 
 
 def test_missing_damaged_and_altered_artifacts_are_refused(tmp_path: Path) -> None:

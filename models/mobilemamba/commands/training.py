@@ -36,6 +36,8 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
         if trainer.progress.epoch >= run.training.epochs:
             click.echo(f"{out} has all of its {run.training.epochs} epochs already; nothing to do")
             return
+    elif trainer.started:
+        click.echo(trainer.started)
     with TrainingDisplay(Console(), run.training.epochs) as display:
         trainer.run(display.observer())
 
