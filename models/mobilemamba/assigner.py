@@ -53,6 +53,7 @@ class TaskAlignedAssigner:
     """A box takes the `top_k` points inside it with the best score^alpha * IoU^beta; a point serves one box.
 
     A box thinner than the finest stride would hold no point at all; it is widened to that stride for the test "inside".
+    Points on its edge do not count: one whose centre lies exactly between two points of that stride still holds none.
     """
 
     top_k: int = 10
