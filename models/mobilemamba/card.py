@@ -109,6 +109,16 @@ def _data(release: Release, request: ReleaseRequest) -> list[str]:
         *rows,
         f"| validation | {entry.name} | {entry.split} | {len(val.samples)} | `{val.sha256[:16]}` |",
         "",
+        *_unknown_data(release),
+    ]
+
+
+def _unknown_data(release: Release) -> list[str]:
+    if release.progress.data is not None:
+        return []
+    return [
+        "These are the sets as they were found at the export. The checkpoint does not say what it was trained on.",
+        "",
     ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +15,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mobilemamba.average import WeightAverage
+from mobilemamba.trained_on import TrainedOn
 
 FORMAT = "mobilemamba-checkpoint-1"
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
+NO_MOMENTS = "holds no optimiser state of this network"
+OTHER_START = "use another checkpoint, or start a new run with model.start naming this one"
 
 
 class CheckpointError(Exception):
@@ -30,12 +36,27 @@ class Progress:
         epoch: epochs done.
         average_updates: updates of the weight average.
         best_map50: of the averaged weights so far, -1 before the first measurement.
+        data: what it is trained and measured on; None in files of a time when they did not keep it.
     """
 
     config_sha256: str
     epoch: int
     average_updates: int
     best_map50: float
+    data: TrainedOn | None = None
+
+    def require_data(self, now: TrainedOn, path: Path) -> None:
+        """That the checkpoint at `path` is of these data, or does not say.
+
+        Raises:
+            CheckpointError: it is of others.
+        """
+        differing = self.data.differences(now) if self.data is not None else []
+        if differing:
+            raise CheckpointError(
+                f"{path} was trained on other data than are given now: {'; '.join(differing)}. "
+                "Put those back, or start anew in another folder"
+            )
 
 
 @dataclass(frozen=True)
@@ -96,34 +117,77 @@ def read_progress(path: Path) -> Progress:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of this program ({FORMAT})")
     try:
-        return Progress(**json.loads(metadata["progress"]))
+        return _progress(json.loads(metadata["progress"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} has a damaged header") from error
+        raise CheckpointError(
+            f"{path} has a damaged header ({error}); use another checkpoint of the run"
+        ) from error
 
 
-def load_checkpoint(path: Path, config_sha256: str, state: RunState) -> Progress:
+def _progress(content: dict[str, Any]) -> Progress:
+    data = content.get("data")
+    if data is not None:
+        content["data"] = TrainedOn.from_json(data)
+    progress = Progress(**content)
+    for name in ("epoch", "average_updates"):
+        value = getattr(progress, name)
+        if type(value) is not int or value < 0:
+            raise ValueError(f"{name} is {value!r}, not a count")
+    best = progress.best_map50
+    if type(best) not in (int, float) or not math.isfinite(best):
+        raise ValueError(f"best_map50 is {best!r}, not a number")
+    return progress
+
+
+def load_checkpoint(path: Path, config_sha256: str, data: TrainedOn, state: RunState) -> Progress:
     """Restore a run in place.
 
     Raises:
-        CheckpointError: missing, damaged, written by something else, of another configuration or network.
+        CheckpointError: missing, damaged, written by something else, of another configuration, other data or
+            another network.
     """
     progress = read_progress(path)
     if progress.config_sha256 != config_sha256:
         raise CheckpointError(
             f"{path} belongs to another configuration; resume with that one, or start a new run"
         )
+    progress.require_data(data, path)
     tensors = _read(path)
     for part, module in state.modules().items():
         _load_weights(path, module, tensors, f"{part}.")
     state.average.updates = progress.average_updates
+    _load_moments(path, progress, tensors, state.optimizer)
+    return progress
+
+
+def _load_moments(
+    path: Path, progress: Progress, tensors: dict[str, Tensor], optimizer: Optimizer
+) -> None:
+    """The optimiser's running means; PyTorch itself looks at them only when it takes a step."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    try:
+        moments = _moments(tensors, parameters)
+    except (ValueError, IndexError) as error:
+        raise CheckpointError(f"{path} {NO_MOMENTS} ({error}); {OTHER_START}") from error
+    if progress.epoch > 0 and not moments:
+        raise CheckpointError(f"{path} {NO_MOMENTS}; {OTHER_START}")
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _moments(tensors: dict[str, Tensor], parameters: list[Tensor]) -> dict[int, dict[str, Tensor]]:
+    """By the parameter's position; ValueError or IndexError where one does not fit its parameter."""
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".")
+            shape = () if key == "step" else parameters[int(index)].shape
+            if key not in MOMENTS or value.shape != shape:
+                raise ValueError(f"{name} has the shape {tuple(value.shape)}")
             moments.setdefault(int(index), {})[key] = value
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    return progress
+    if lacking := [i for i, held in moments.items() if len(held) < len(MOMENTS)]:
+        raise ValueError(f"that of parameter {lacking[0]} is not whole")
+    return moments
 
 
 def load_matching(path: Path, network: nn.Module) -> frozenset[str]:

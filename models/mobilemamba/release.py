@@ -48,6 +48,7 @@ from mobilemamba.operating_point import (
     match,
 )
 from mobilemamba.sets import load_sets
+from mobilemamba.trained_on import TrainedOn
 from mobilemamba.wrapper import ArtifactNetwork
 
 
@@ -117,6 +118,7 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
         raise CheckpointError(
             f"{request.checkpoint} was not trained as this configuration says; give the one it was trained with"
         )
+    progress.require_data(TrainedOn.of(config, [*training, val]), request.checkpoint)
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
     say("exporting the graph")
     graph = to_onnx(network, config.input.height_px, config.input.width_px)

@@ -36,6 +36,7 @@ from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
 from mobilemamba.start import start_from
 from mobilemamba.strict_json import to_json
+from mobilemamba.trained_on import TrainedOn
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
@@ -73,7 +74,8 @@ class Trainer:
         folder: where checkpoints and `metrics.jsonl` go; made if missing.
         device: to compute on.
         clock: seconds, monotonic.
-        sets: what `load_sets` gives for `config`; other sets where a run is one of several on parts of them.
+        sets: what `load_sets` gives for `config`; where a run is one of several on parts of them, these parts, as
+            `config` names them.
     """
 
     def __init__(
@@ -85,7 +87,8 @@ class Trainer:
         sets: list[Dataset] | None = None,
     ) -> None:
         self.config, self.folder, self.device, self._clock = config, folder, device, clock
-        *training, self.val = sets if sets is not None else load_sets(config)
+        sets = sets if sets is not None else load_sets(config)
+        *training, self.val = sets
         self.samples = tuple(sample for dataset in training for sample in dataset.samples)
         torch.manual_seed(config.seed)
         detector = config.model.build(len(self.val.labels.names))
@@ -97,7 +100,8 @@ class Trainer:
             )
         self.network = detector.to(device, memory_format=torch.channels_last)
         self.state = _start(self.network, config, device)
-        self.progress = Progress(config.sha256, 0, 0, -1.0)
+        self.data = TrainedOn.of(config, sets)
+        self.progress = Progress(config.sha256, 0, 0, -1.0, self.data)
         self._plan = EpochPlan(
             config.training.batch_size,
             (config.input.height_px, config.input.width_px),
@@ -109,10 +113,12 @@ class Trainer:
     def resume(self, checkpoint: Path) -> None:
         """Go on where `checkpoint` stopped; what follows equals an unbroken run.
 
+        A checkpoint that does not say what it was trained on is taken; what follows from it does not say so either.
+
         Raises:
             CheckpointError: see `checkpoint.load_checkpoint`.
         """
-        self.progress = load_checkpoint(checkpoint, self.config.sha256, self.state)
+        self.progress = load_checkpoint(checkpoint, self.config.sha256, self.data, self.state)
 
     def run(self, observer: Observer) -> None:
         """Train to the last epoch.
@@ -208,7 +214,12 @@ class Trainer:
         measured = report.metrics.map50 if report.metrics else math.nan
         improved = measured > self.progress.best_map50
         best = measured if improved else self.progress.best_map50
-        self.progress = Progress(self.config.sha256, report.epoch, self.state.average.updates, best)
+        self.progress = replace(
+            self.progress,
+            epoch=report.epoch,
+            average_updates=self.state.average.updates,
+            best_map50=best,
+        )
         if (
             improved
         ):  # first, or a crash between the two would lose a best that the last one knows of

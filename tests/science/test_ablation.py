@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mobilemamba.ablation import Protocol, ablate, spread, variants
+from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.config import load_config
 from mobilemamba.train import Observer
 
@@ -65,6 +66,13 @@ def test_runs_are_done_once_and_go_on_where_they_were_cut(config_file, tmp_path:
     assert all(f"| {name} | 1 | " in text for name in names)
     run = json.loads((tmp_path / "a" / "no-contrast-seed-1" / "run.json").read_text())
     assert (run["seed"], run["training"]["epochs"]) == (1, 2)
+
+    annotations = tmp_path / "run-data" / "annotations.json"
+    fewer = json.loads(annotations.read_text())
+    fewer["annotations"].pop()
+    annotations.write_text(json.dumps(fewer))
+    with pytest.raises(CheckpointError, match="was trained on other data than are given now"):
+        ablate(config, protocol, names, tmp_path / "a", CPU, observer)
 
 
 def test_spread_is_mean_and_deviation() -> None:

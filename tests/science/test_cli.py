@@ -61,6 +61,15 @@ def test_from_pictures_to_a_measured_artifact(
     assert run(monkeypatch, *export) == 2
     assert "was not trained as this configuration says" in capsys.readouterr().err
     config.write_text(text)
+    annotations = tmp_path / "run-data" / "annotations.json"
+    listed = annotations.read_text()
+    fewer = json.loads(listed)
+    fewer["annotations"].pop()
+    annotations.write_text(json.dumps(fewer))
+    assert run(monkeypatch, *export) == 2
+    assert "was trained on other data than are given now" in capsys.readouterr().err
+    assert not artifacts.exists()
+    annotations.write_text(listed)
     assert run(monkeypatch, *export, "--clean", tmp_path / "run-data" / "images") == 0
     (artifact,) = artifacts.glob("*.onnx")
     assert artifact.name == "mobilemamba-nano-squares-0.1.0.onnx"

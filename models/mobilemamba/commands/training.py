@@ -33,6 +33,11 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     trainer = Trainer(run, out, chosen)
     if resume:
         trainer.resume(out / LAST)
+        if trainer.progress.data is None:
+            click.echo(
+                f"{out / LAST} does not say which data it was trained on (a former release wrote it); that they are "
+                "these cannot be checked"
+            )
         if trainer.progress.epoch >= run.training.epochs:
             click.echo(f"{out} has all of its {run.training.epochs} epochs already; nothing to do")
             return

@@ -1,0 +1,105 @@
+"""What a run is trained and measured on, as its checkpoints keep it: a folder's name does not tell what lies in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mobilemamba.config import RunConfig
+from mobilemamba.dataset import Dataset, Sample
+
+DIGITS_SHOWN = 12
+PICTURE_DIGITS = 16  # 64 bits: two of a million pictures agree by chance once in 10^7 times
+
+
+@dataclass(frozen=True)
+class SetDigest:
+    """One data set.
+
+    Attributes:
+        name, split: as the configuration calls it.
+        pictures: how many.
+        sha256: of every picture's name, pixels, boxes and classes, in their order.
+        annotations_sha256: of the files they were read from, empty for a part of several. Not compared: annotations
+            that say the same in other words are the same data.
+    """
+
+    name: str
+    split: str
+    pictures: int
+    sha256: str
+    annotations_sha256: str = field(compare=False)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} {self.split} ({self.pictures} pictures, {self.sha256[:DIGITS_SHOWN]}...)"
+        )
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """Class names in the network's order, and every set: those of training in order, then the validation set."""
+
+    labels: tuple[str, ...]
+    sets: tuple[SetDigest, ...]
+
+    @classmethod
+    def of(cls, config: RunConfig, sets: Sequence[Dataset]) -> TrainedOn:
+        """Of `sets` as `config` names them."""
+        entries = (*config.train, config.val)
+        return cls(
+            sets[0].labels.names,
+            tuple(
+                SetDigest(
+                    entry.name, entry.split, len(data.samples), _samples_sha256(data), data.sha256
+                )
+                for entry, data in zip(entries, sets, strict=True)
+            ),
+        )
+
+    @classmethod
+    def from_json(cls, content: dict[str, object]) -> TrainedOn:
+        """From what `dataclasses.asdict` made, by way of JSON.
+
+        Raises:
+            KeyError, TypeError: it is something else.
+        """
+        labels, sets = content["labels"], content["sets"]
+        if not isinstance(labels, list) or not isinstance(sets, list):
+            raise TypeError("labels and sets must be lists")
+        return cls(tuple(map(str, labels)), tuple(SetDigest(**entry) for entry in sets))
+
+    def differences(self, now: TrainedOn) -> list[str]:
+        """What `now` has otherwise, a phrase each; empty where both are the same."""
+        found = []
+        if self.labels != now.labels:
+            found.append(f"classes {', '.join(self.labels)}, not {', '.join(now.labels)}")
+        if len(self.sets) != len(now.sets):
+            found.append(f"{len(self.sets)} data sets, not {len(now.sets)}")
+        pairs = zip(self.sets, now.sets, strict=False)
+        return found + [f"{then}, not {today}" for then, today in pairs if then != today]
+
+
+def picture_sha256(grey: NDArray[np.uint8]) -> str:
+    """The first digits of a digest of one picture's size and pixels: enough to know it again among others."""
+    digest = hashlib.sha256(f"{grey.shape}".encode())
+    digest.update(np.ascontiguousarray(grey))
+    return digest.hexdigest()[:PICTURE_DIGITS]
+
+
+def pictures_sha256(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """`picture_sha256` of each sample."""
+    return tuple(picture_sha256(s.grey) for s in samples)
+
+
+def _samples_sha256(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for sample in dataset.samples:
+        digest.update(f"{sample.name}\n{sample.grey.shape} {len(sample.class_ids)}\n".encode())
+        for array in (sample.grey, sample.boxes_xyxy, sample.class_ids):
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

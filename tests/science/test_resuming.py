@@ -1,0 +1,121 @@
+"""What a run goes on from: a whole checkpoint of the same data, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from mobilemamba.checkpoint import CheckpointError, read_progress
+from mobilemamba.config import load_config
+from mobilemamba.train import LAST, EpochReport, Observer, Trainer
+
+
+def trainer(config: Path, folder: Path) -> Trainer:
+    return Trainer(load_config(config), folder, torch.device("cpu"))
+
+
+def begin(config: Path, folder: Path) -> Trainer:
+    """A run that was stopped after its first epoch."""
+
+    def stop(report: EpochReport) -> None:
+        raise KeyboardInterrupt
+
+    run = trainer(config, folder)
+    with pytest.raises(KeyboardInterrupt):
+        run.run(Observer(lambda *_: None, stop))
+    return run
+
+
+def spoil(
+    checkpoint: Path,
+    target: Path,
+    change: Callable[[dict[str, torch.Tensor], dict[str, Any]], None],
+) -> Path:
+    """A copy of `checkpoint` after `change` (of its tensors and its progress, both in place)."""
+    tensors = load_file(checkpoint)
+    with safe_open(checkpoint, framework="pt") as file:
+        metadata = file.metadata()
+    progress = json.loads(metadata["progress"])
+    change(tensors, progress)
+    save_file(tensors, target, metadata | {"progress": json.dumps(progress)})
+    return target
+
+
+def test_a_checkpoint_that_is_not_whole_is_refused_in_a_sentence(
+    config_file, tmp_path: Path
+) -> None:
+    run = begin(config_file(), tmp_path / "run")
+
+    def no_optimizer(tensors, progress) -> None:
+        for name in [n for n in tensors if n.startswith("optimizer.")]:
+            del tensors[name]
+
+    def part_of_it(tensors, progress) -> None:
+        del tensors["optimizer.0.exp_avg"]
+
+    def other_shape(tensors, progress) -> None:
+        tensors["optimizer.0.exp_avg"] = torch.zeros(7)
+
+    def unknown_parameter(tensors, progress) -> None:
+        tensors["optimizer.99999.exp_avg"] = torch.zeros(7)
+
+    def no_number(tensors, progress) -> None:
+        progress["epoch"] = "one"
+
+    def no_data(tensors, progress) -> None:
+        progress["data"] = [1]
+
+    for number, (change, message) in enumerate(
+        (
+            (no_optimizer, r"holds no optimiser state of this network; use another"),
+            (part_of_it, "that of parameter 0 is not whole"),
+            (other_shape, r"optimizer.0.exp_avg has the shape \(7,\)"),
+            (unknown_parameter, "holds no optimiser state of this network"),
+            (no_number, r"has a damaged header \(epoch is 'one', not a count\)"),
+            (no_data, "has a damaged header"),
+        )
+    ):
+        spoiled = spoil(tmp_path / "run" / LAST, tmp_path / f"{number}.safetensors", change)
+        with pytest.raises(CheckpointError, match=message):
+            run.resume(spoiled)
+
+
+def test_a_run_goes_on_with_the_data_it_began_with_alone(config_file, tmp_path: Path) -> None:
+    config = config_file()
+    begin(config, tmp_path / "run")
+    checkpoint = tmp_path / "run" / LAST
+    data = read_progress(checkpoint).data
+    assert data is not None
+    assert [(s.name, s.split, s.pictures) for s in data.sets] == [
+        ("squares", "train", 8),
+        ("squares", "val", 8),
+    ]
+
+    def forget(tensors, progress) -> None:
+        del progress["data"]
+
+    former = trainer(config, tmp_path / "run")
+    former.resume(spoil(checkpoint, tmp_path / "former.safetensors", forget))
+    assert former.progress.data is None, "what is not known stays unknown"
+
+    path = tmp_path / "run-data" / "annotations.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content, indent=2))
+    trainer(config, tmp_path / "run").resume(checkpoint)  # the same in other words
+
+    content["annotations"][0]["bbox"][2] -= 1
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"trained on other data .*: squares train \(8 pic"):
+        trainer(config, tmp_path / "run").resume(checkpoint)
+    for category, name in zip(content["categories"], ("bright", "dark"), strict=True):
+        category["name"] = name
+    path.write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="classes dark, bright, not bright, dark"):
+        trainer(config, tmp_path / "run").resume(checkpoint)
