@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from flawspec.labels import LabelSet
-from mobilemamba.config import RunConfig
+from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.config import DataConfig, RunConfig
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, Metrics, measure
 from mobilemamba.out_of_fold import OutOfFold
@@ -57,7 +58,7 @@ def cross_validate(
 
     Pictures of one surface are never in two folds. The weights after the last epoch are taken, since the
     best of all epochs would be chosen on what it is measured on. A fold that is done is not trained
-    again, one that was cut goes on.
+    again, one that was cut goes on; both only where the fold still holds the same pictures.
 
     Args:
         config: of every run.
@@ -79,7 +80,8 @@ def cross_validate(
         rest = sorted(set(range(len(groups.samples))) - set(part))
         sets = [_numbered(labels, [groups.samples[i] for i in side]) for side in (rest, part)]
         place = folder / f"fold-{number + 1}"
-        trainer = _trained(config, place, device, sets, observer(number))
+        own = _named(config, f"fold {number + 1} of {folds}")
+        trainer = _trained(own, place, device, sets, observer(number))
         found = trainer.detections()
         metrics.append(measure(sets[1], found))
         _write(place / FOLD_RESULT, dataclasses.asdict(metrics[-1]))
@@ -110,10 +112,22 @@ def _trained(
     config: RunConfig, place: Path, device: torch.device, sets: list[Dataset], observer: Observer
 ) -> Trainer:
     trainer = Trainer(config, place, device, sets=sets)
-    if (place / LAST).exists():
-        trainer.resume(place / LAST)
+    last = place / LAST
+    if last.exists():
+        trainer.resume(last)
+        if trainer.progress.data is None:  # its pictures may be the ones to measure on
+            raise CheckpointError(
+                f"{last} does not say which pictures it was trained on (a former release wrote it); give another folder"
+            )
     trainer.run(observer)
     return trainer
+
+
+def _named(config: RunConfig, fold: str) -> RunConfig:
+    """The same run with its two sets named as what they are: all training sets together, in two parts."""
+    name = " + ".join(dict.fromkeys(f"{entry.name} {entry.split}" for entry in config.train))
+    rest, part = (DataConfig(name, split, "") for split in (f"without {fold}", fold))
+    return dataclasses.replace(config, train=(rest,), val=part)
 
 
 def _numbered(labels: LabelSet, samples: list[Sample]) -> Dataset:

@@ -12,6 +12,7 @@ import torch
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
+from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.cli import main
 from mobilemamba.config import load_config
 from mobilemamba.crossval import cross_validate, spread_of
@@ -79,6 +80,20 @@ def test_every_picture_is_measured_once_by_a_network_that_did_not_see_it(
     again = cross_validate(config, 2, out, torch.device("cpu"), observer)
     assert seen == [0, 1], "what is done is not done again"
     assert again.spread["map50"] == result.spread["map50"]
+
+    with pytest.raises(
+        CheckpointError, match=r"fold 1 of 2 .*, not .*fold 1 of 3 .*another folder"
+    ):
+        cross_validate(config, 3, out, torch.device("cpu"), observer)
+    annotations = tmp_path / "run-data" / "annotations.json"
+    listed = annotations.read_text()
+    fewer = json.loads(listed)
+    fewer["annotations"].pop()
+    annotations.write_text(json.dumps(fewer))
+    with pytest.raises(CheckpointError, match="was trained on other data than are given now"):
+        cross_validate(config, 2, out, torch.device("cpu"), observer)
+    annotations.write_text(listed)
+    assert seen == [0, 1], "nor is anything trained on what a fold is to be measured on"
 
     def calibrate(*arguments: object) -> int:
         monkeypatch.setattr("sys.argv", ["mobilemamba", "calibrate", *map(str, arguments)])
