@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from flawspec.labels import LabelSet
+from mobilemamba.annotations import DatasetError
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.config import DataConfig, RunConfig
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, Metrics, measure
 from mobilemamba.out_of_fold import OutOfFold
-from mobilemamba.sets import load_sets
-from mobilemamba.split import find_groups, share_out
+from mobilemamba.sets import has_boxes, load_sets
+from mobilemamba.split import Groups, find_groups, share_out
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
 
@@ -76,9 +77,8 @@ def cross_validate(
     parts = share_out(groups, len(labels), [1 / folds] * folds, config.seed)
     metrics: list[Metrics] = []
     collected: list[tuple[Sample, Detections]] = []
-    for number, part in enumerate(parts):
-        rest = sorted(set(range(len(groups.samples))) - set(part))
-        sets = [_numbered(labels, [groups.samples[i] for i in side]) for side in (rest, part)]
+    halves = _halves(config, labels, groups, parts)
+    for number, sets in enumerate(halves):
         place = folder / f"fold-{number + 1}"
         own = _named(config, f"fold {number + 1} of {folds}")
         trainer = _trained(own, place, device, sets, observer(number))
@@ -121,6 +121,31 @@ def _trained(
             )
     trainer.run(observer)
     return trainer
+
+
+def _halves(
+    config: RunConfig, labels: LabelSet, groups: Groups, parts: list[list[int]]
+) -> list[list[Dataset]]:
+    """For each fold what is trained on and what is measured on.
+
+    Raises:
+        DatasetError: a fold would be empty, or leave nothing to learn from.
+    """
+    found = []
+    for number, part in enumerate(parts):
+        rest = sorted(set(range(len(groups.samples))) - set(part))
+        sets = [_numbered(labels, [groups.samples[i] for i in side]) for side in (rest, part)]
+        fault = "holds no picture" if not part else ""
+        fault = fault or ("leaves no box to learn from" if not has_boxes(sets[0]) else "")
+        if fault:
+            annotations, images = config.train[0].paths()
+            what = (
+                f"fold {number + 1} of {len(parts)} {fault}: there are {len(groups.members)} places to share out, and "
+                "pictures of one place stay together; give fewer --folds, or more pictures"
+            )
+            raise DatasetError(annotations or images, [what])
+        found.append(sets)
+    return found
 
 
 def _named(config: RunConfig, fold: str) -> RunConfig:

@@ -114,3 +114,17 @@ def test_every_picture_is_measured_once_by_a_network_that_did_not_see_it(
     ):
         assert calibrate(*arguments) == 2
         assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_folds_that_hold_nothing_are_refused_before_anything_is_trained(
+    config_file, tmp_path: Path
+) -> None:
+    config = load_config(config_file())
+    cpu = torch.device("cpu")
+    with pytest.raises(DatasetError, match=r"fold \d of 9 holds no picture: there are \d places"):
+        cross_validate(config, 9, tmp_path / "a", cpu, lambda number: pytest.fail("trained"))
+    images = tmp_path / "run-data" / "images"
+    for index in range(1, 8):
+        (images / f"{index}.png").write_bytes((images / "0.png").read_bytes())
+    with pytest.raises(DatasetError, match=r"there are 1 places .* give fewer --folds"):
+        cross_validate(config, 2, tmp_path / "b", cpu, lambda number: pytest.fail("trained"))

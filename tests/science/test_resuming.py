@@ -1,4 +1,4 @@
-"""What a run goes on from: a whole checkpoint of the same data, and nothing else."""
+"""What a run begins and goes on with: sets with boxes, and a whole checkpoint of the same data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from mobilemamba.annotations import DatasetError
 from mobilemamba.checkpoint import CheckpointError, read_progress
 from mobilemamba.config import load_config
 from mobilemamba.train import LAST, EpochReport, Observer, Trainer
@@ -119,3 +120,24 @@ def test_a_run_goes_on_with_the_data_it_began_with_alone(config_file, tmp_path: 
     path.write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="classes dark, bright, not bright, dark"):
         trainer(config, tmp_path / "run").resume(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("[val]", "the validation set has no boxes, so nothing can be measured on it"),
+        ("[[train]]", "no training set has a box to learn from"),
+    ],
+)
+def test_nothing_is_begun_without_boxes(
+    section: str, message: str, config_file, tmp_path: Path
+) -> None:
+    config = config_file()
+    path = tmp_path / "run-data" / "annotations.json"
+    without = json.loads(path.read_text()) | {"annotations": []}
+    (path.parent / "none.json").write_text(json.dumps(without))
+    before, after = config.read_text().split(section)
+    after = after.replace("/annotations.json", "/none.json", 1)
+    config.write_text(section.join((before, after)))
+    with pytest.raises(DatasetError, match=message):
+        trainer(config, tmp_path / "run")
