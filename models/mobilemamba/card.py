@@ -39,7 +39,7 @@ def reexported_card(card: str, made: Reexport) -> str:
         if start == f"# {manifest.model_name}":
             lines.append(f"# {manifest.model_name} {manifest.model_version}")
         elif start == "| file":
-            size = made.artifact.stat().st_size / 1e6
+            size = len(made.content) / 1e6
             lines.append(f"| file | `{made.artifact.name}`, {size:.1f} MB |")
         elif start == "| sha256":
             lines.append(f"| sha256 | `{made.sha256}` |")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from mobilemamba.export import (
     require_answers,
     textured_pictures,
     to_onnx,
+    with_manifest,
 )
 from mobilemamba.from_artifact import load_artifact
-from mobilemamba.release import write_graph
+from mobilemamba.release import derived_path
 from mobilemamba.wrapper import ArtifactNetwork
 
 MOST_DIFFERENT = (
@@ -30,28 +32,29 @@ MOST_DIFFERENT = (
 
 @dataclass(frozen=True)
 class Reexport:
-    """What was written and from what.
+    """What is to be written and from what.
 
     Attributes:
         source, source_sha256: the old file.
-        artifact, sha256, manifest: the new one.
+        artifact, content, sha256, manifest: the new one.
         difference: the largest between the two, of scores and of boxes divided by the input's larger side.
     """
 
     source: Path
     source_sha256: str
     artifact: Path
+    content: bytes
     sha256: str
     manifest: ArtifactManifest
     difference: float
 
 
 def reexport(source: Path, version: str, folder: Path) -> Reexport:
-    """Write ``folder/<name>-<version>.onnx`` and its line in SHA256SUMS; the manifest changes in its version alone.
+    """Make ``folder/<name>-<version>.onnx``, which is not written yet; the manifest changes in its version alone.
 
     Raises:
         CheckpointError: `source` holds no network that this release builds.
-        ExportError: the new graph does not say what the old one says, or would overwrite it; nothing is written.
+        ExportError: the new graph does not say what the old one says, or would overwrite it.
         FlawspecError: `source` is no artifact, or not the listed one.
     """
     digest = verify(source, None)
@@ -76,8 +79,9 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
             f"at most {MOST_DIFFERENT:.0e} is allowed"
         )
     changed = dataclasses.replace(manifest, model_version=version)
-    path, sha256 = write_graph(graph, changed, folder, source)
-    return Reexport(source, digest, path, sha256, changed, difference)
+    path, content = derived_path(changed, folder, source), with_manifest(graph, changed)
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Reexport(source, digest, path, content, sha256, changed, difference)
 
 
 def _network_in(source: Path, manifest: ArtifactManifest) -> Detector:

@@ -14,8 +14,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from flawspec.artifact import SUMS_NAME, sha256_file
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
+from mobilemamba.artifact_files import write_artifact
 from mobilemamba.calibrate import ChosenThresholds
 from mobilemamba.checkpoint import CheckpointError, Progress, load_average
 from mobilemamba.config import RunConfig
@@ -153,7 +153,7 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     )
     return Release(
         path,
-        _write(path, content),
+        write_artifact(path, content),
         manifest,
         metrics,
         points,
@@ -195,12 +195,22 @@ def write_graph(
     """Write an artifact made from the one at `source`; returns the new file and its sha256.
 
     Raises:
-        ExportError: the file would overwrite the one it is made from.
+        ExportError: the file would overwrite the one it is made from, or another one.
+    """
+    target = derived_path(manifest, folder, source)
+    return target, write_artifact(target, with_manifest(graph, manifest))
+
+
+def derived_path(manifest: ArtifactManifest, folder: Path, source: Path) -> Path:
+    """Where an artifact made from the one at `source` goes.
+
+    Raises:
+        ExportError: that is where the source is.
     """
     target = folder / f"{manifest.model_name}-{manifest.model_version}.onnx"
     if target.resolve() == source.resolve():
         raise ExportError(f"{target} exists and is the source; give another version")
-    return target, _write(target, with_manifest(graph, manifest))
+    return target
 
 
 def released_figures(metrics: Metrics) -> dict[str, float]:
@@ -258,25 +268,3 @@ def _manifest(
         created_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         train_config_sha256=config.sha256,
     )
-
-
-def _write(path: Path, content: bytes) -> str:
-    """Write file and SHA256SUMS, each beside its target and renamed; returns the sha256."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, content)
-    digest = sha256_file(path)
-    sums = path.with_name(SUMS_NAME)
-    lines = sums.read_text("utf-8").splitlines() if sums.exists() else []
-    lines = [line for line in lines if line[66:] != path.name] + [f"{digest}  {path.name}"]
-    _replace(sums, "".join(f"{line}\n" for line in sorted(lines, key=lambda s: s[66:])).encode())
-    return digest
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise

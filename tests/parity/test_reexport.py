@@ -86,3 +86,27 @@ def test_what_cannot_be_exported_anew_is_left_alone(tmp_path: Path, monkeypatch,
     assert run(monkeypatch, "reexport", foreign, "--version", "1", "--out", tmp_path) == 2
     assert "holds none of the networks that this release builds" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([copy.name, foreign.name])
+
+
+def test_a_foreign_card_stops_it_before_anything_is_written(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    copy, out = tmp_path / RELEASED.name, tmp_path / "anew"
+    copy.write_bytes(RELEASED.read_bytes())
+    card = RELEASED.with_suffix(".md").read_text()
+    lines = [line for line in card.splitlines() if not line.startswith("| made")]
+    copy.with_suffix(".md").write_text("\n".join(lines))
+    assert run(monkeypatch, "reexport", copy, "--version", "0.1.9", "--out", out) == 2
+    assert "it has no line '| made'" in capsys.readouterr().err
+    assert not out.exists()
+
+    copy.with_suffix(".md").write_text(card)
+    out.mkdir()
+    other = out / "mobilemamba-nano-neu-0.1.9.onnx"
+    other.write_bytes(b"what a plant has qualified")
+    assert run(monkeypatch, "reexport", copy, "--version", "0.1.9", "--out", out) == 2
+    assert f"{other} exists and is another artifact" in capsys.readouterr().err
+    assert [p.name for p in out.iterdir()] == [other.name]
+    other.unlink()
+    for _ in range(2):  # the same bytes again are no other artifact
+        assert run(monkeypatch, "reexport", copy, "--version", "0.1.9", "--out", out) == 0

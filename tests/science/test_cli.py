@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +38,14 @@ def yolo_of(data: Path) -> Path:
         line = " ".join(map(str, (box["category_id"], *shares)))
         (folder / image["file_name"]).with_suffix(".txt").write_text(line)
     return folder
+
+
+class NextDay(datetime):
+    """A clock for what is made later."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:
+        return datetime.now(tz) + timedelta(days=1)
 
 
 @pytest.mark.timeout(600)
@@ -74,7 +82,13 @@ def test_from_pictures_to_a_measured_artifact(
     (artifact,) = artifacts.glob("*.onnx")
     assert artifact.name == "mobilemamba-nano-squares-0.1.0.onnx"
     assert artifact.name in (artifacts / "SHA256SUMS").read_text()
-    card = artifact.with_suffix(".md").read_text()
+    card, sums = artifact.with_suffix(".md").read_text(), (artifacts / "SHA256SUMS").read_text()
+    released = artifact.read_bytes()
+    monkeypatch.setattr("mobilemamba.commands.training.datetime", NextDay)
+    assert run(monkeypatch, *export) == 2
+    assert f"{artifact} exists and is another artifact; give another" in capsys.readouterr().err
+    assert (artifact.read_bytes(), (artifacts / "SHA256SUMS").read_text()) == (released, sums)
+    assert artifact.with_suffix(".md").read_text() == card
     for part in (
         "# mobilemamba-nano-squares 0.1.0",
         "of 8 clean pictures",

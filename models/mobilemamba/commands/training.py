@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from mobilemamba.artifact_files import write_artifact
 from mobilemamba.calibrate import ChosenThresholds
 from mobilemamba.card import model_card, reexported_card
 from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
@@ -93,11 +94,11 @@ def reexport(artifact: Path, version: str, out: Path) -> None:
     """
     made = export_anew(artifact, version, out)
     card = artifact.with_suffix(".md")
-    if card.exists():
-        made.artifact.with_suffix(".md").write_text(
-            reexported_card(card.read_text("utf-8"), made), "utf-8"
-        )
+    text = reexported_card(card.read_text("utf-8"), made) if card.exists() else None
+    write_artifact(made.artifact, made.content)
+    if text is not None:
+        made.artifact.with_suffix(".md").write_text(text, "utf-8")
     click.echo(
         f"{made.artifact}: differs from {artifact.name} by {made.difference:.1e}, sha256 {made.sha256}"
-        + ("" if card.exists() else f"; there was no card {card} to carry over")
+        + ("" if text is not None else f"; there was no card {card} to carry over")
     )
