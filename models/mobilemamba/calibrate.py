@@ -10,10 +10,8 @@ bound of each step is the exact binomial one (Clopper & Pearson 1934).
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,47 +54,6 @@ class Calibration:
     false_rejects: int
     clean: int
     false_reject_bound: float
-
-
-@dataclass(frozen=True)
-class ChosenThresholds:
-    """Thresholds by class name, as ``mobilemamba calibrate`` prints them, and a sentence on how they were chosen."""
-
-    by_class: dict[str, float]
-    origin: str
-
-    @classmethod
-    def load(cls, path: Path) -> ChosenThresholds:
-        """Read what the command printed.
-
-        Raises:
-            CalibrationError: it cannot be read or is something else.
-        """
-        try:
-            content = json.loads(path.read_bytes())
-            by_class = {str(k): float(v) for k, v in content["thresholds"].items()}
-            kind = "escape_rate" if "escape_rate" in content else "false_reject_rate"
-            named = "an escape rate" if kind == "escape_rate" else "a false reject rate"
-            origin = (
-                f"chosen by `mobilemamba calibrate` for {named} of at most {content[kind]:g} "
-                f"with {content['confidence']:g} confidence, on {content['defective']} pictures with flaws and "
-                f"{content['clean']} without, none of these"
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CalibrationError(f"{path} is not what calibrate prints: {error}") from error
-        return cls(by_class, origin)
-
-    def of(self, names: tuple[str, ...]) -> tuple[float, ...]:
-        """In the order of `names`.
-
-        Raises:
-            CalibrationError: the classes differ.
-        """
-        if set(names) != set(self.by_class):
-            raise CalibrationError(
-                f"the thresholds are for {', '.join(self.by_class)}, the network knows {', '.join(names)}"
-            )
-        return tuple(self.by_class[name] for name in names)
 
 
 def calibrate(

@@ -141,7 +141,7 @@ def _figures(release: Release, request: ReleaseRequest) -> list[str]:
         if request.thresholds is None
         else (
             "The checkpoint was chosen on these pictures, so expect a little less on new ones. Thresholds were",
-            f"{request.thresholds.origin}.",
+            release.thresholds_origin,
         )
     )
     alarms = (

@@ -26,6 +26,7 @@ from mobilemamba.sets import has_boxes, load_sets
 from mobilemamba.split import Groups, find_groups, share_out
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
+from mobilemamba.trained_on import pictures_sha256
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
 
@@ -88,9 +89,10 @@ def cross_validate(
         collected += list(zip(sets[1].samples, found, strict=True))
     result = CrossValidation(tuple(metrics), spread_of(metrics))
     _write(folder / RESULT, dataclasses.asdict(result) | {"config_sha256": config.sha256})
-    OutOfFold(labels, [s for s, _ in collected], [d for _, d in collected]).save(
-        folder / DETECTIONS
-    )
+    samples = [s for s, _ in collected]
+    OutOfFold(
+        labels, samples, [d for _, d in collected], pictures_sha256(samples), config.sha256
+    ).save(folder / DETECTIONS)
     return result
 
 

@@ -19,11 +19,20 @@ from mobilemamba.evaluate import Detections
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Samples (whose pixels are not kept in the file) and what was found in each."""
+    """Samples (whose pixels are not kept in the file) and what was found in each.
+
+    Attributes:
+        labels: what class ids stand for.
+        samples, detections: one a picture.
+        pictures_sha256: `trained_on.picture_sha256` of each; empty where a former release wrote the file.
+        config_sha256: of the TOML file of the networks; empty likewise.
+    """
 
     labels: LabelSet
     samples: Sequence[Sample]
     detections: Sequence[Detections]
+    pictures_sha256: tuple[str, ...] = ()
+    config_sha256: str = ""
 
     def save(self, path: Path) -> None:
         """Write beside the target, then rename."""
@@ -32,6 +41,8 @@ class OutOfFold:
             np.savez_compressed(
                 file,
                 labels=np.array(self.labels.names),
+                pictures_sha256=np.array(self.pictures_sha256, dtype=np.str_),
+                config_sha256=np.array(self.config_sha256),
                 names=np.array([s.name for s in self.samples]),
                 true_counts=np.array([len(s.class_ids) for s in self.samples], dtype=np.int64),
                 true_boxes_xyxy=_joined([s.boxes_xyxy for s in self.samples], (0, 4), np.float32),
@@ -63,7 +74,10 @@ class OutOfFold:
             )
             parts = (np.split(found[k], ends) for k in ("boxes_xyxy", "scores", "class_ids"))
             detections = tuple(Detections(*one) for one in zip(*parts, strict=True))
-            return cls(LabelSet(tuple(map(str, found["labels"]))), samples, detections)
+            labels = LabelSet(tuple(map(str, found["labels"])))
+            pictures = tuple(map(str, found.get("pictures_sha256", ())))
+            config = str(found.get("config_sha256", ""))
+            return cls(labels, samples, detections, pictures, config)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DatasetError(path, [f"holds no out-of-fold detections: {error}"]) from error
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.artifact_files import write_artifact
-from mobilemamba.calibrate import ChosenThresholds
 from mobilemamba.checkpoint import CheckpointError, Progress, load_average
+from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.detector import SIDE_MULTIPLE
@@ -48,7 +48,7 @@ from mobilemamba.operating_point import (
     match,
 )
 from mobilemamba.sets import load_sets
-from mobilemamba.trained_on import TrainedOn
+from mobilemamba.trained_on import TrainedOn, pictures_sha256
 from mobilemamba.wrapper import ArtifactNetwork
 
 
@@ -64,6 +64,7 @@ class Release:
         false_alarms, clean: clean pictures with any detection at these thresholds, and how many there were.
         progress: of the checkpoint.
         parity: the largest PyTorch to ONNX Runtime difference.
+        thresholds_origin: how the thresholds were chosen, where they were given.
     """
 
     artifact: Path
@@ -76,6 +77,7 @@ class Release:
     clean: int
     progress: Progress
     parity: float
+    thresholds_origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,12 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     everything = dataclasses.replace(val, samples=(*val.samples, *request.clean))
     if request.thresholds is not None:
         thresholds = request.thresholds.of(val.labels.names)
+        trained = [picture for dataset in training for picture in pictures_sha256(dataset.samples)]
+        origin = request.thresholds.origin(
+            config.sha256, pictures_sha256(everything.samples), trained
+        )
     else:
+        origin = ""
         thresholds = tuple(best_f1(m).threshold for m in match(everything, [*detections, *clean]))
     points = tuple(
         at_threshold(m, t) for m, t in zip(match(val, detections), thresholds, strict=True)
@@ -162,6 +169,7 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
         clean_count,
         progress,
         parity,
+        origin,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -8,13 +9,13 @@ import pytest
 
 from mobilemamba.calibrate import (
     CalibrationError,
-    ChosenThresholds,
     Promise,
     calibrate,
     calibrate_false_rejects,
     least_pictures,
     upper_bound,
 )
+from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.evaluate import Detections
 
 
@@ -119,11 +120,44 @@ def test_printed_thresholds_are_read_again(tmp_path: Path) -> None:
     )
     chosen = ChosenThresholds.load(path)
     assert chosen.of(("dent", "pit")) == (0.5, 0.4)
-    assert (
-        "a false reject rate of at most 0.02 with 0.95 confidence, on 8 pictures" in chosen.origin
-    )
+    origin = chosen.origin("c", ["1"], ["1"])
+    assert "a false reject rate of at most 0.02 with 0.95 confidence, on 8 pictures" in origin
+    assert "none of these" not in origin, "an old file does not say on which pictures"
+    assert origin.endswith("is not recorded. With which network is not recorded.")
     with pytest.raises(CalibrationError, match="are for pit, dent, the network knows pit"):
         chosen.of(("pit",))
     path.write_text("[1]")
     with pytest.raises(CalibrationError, match="is not what calibrate prints"):
         ChosenThresholds.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "shown", "words"),
+    [
+        (
+            "a.onnx",
+            "c",
+            ["7"],
+            "without, none of these (by pixels). The detections are those of `a",
+        ),
+        ("a.onnx", "c", ["1", "7"], "without; 1 of them are among these. The"),
+        ("a.onnx", "d", ["7"], "trained by another configuration. 2 of the pictures were trained"),
+        ("crossval", "c", ["7"], "those of a cross-validation of this configuration."),
+        ("crossval", "d", ["7"], "those of a cross-validation of another configuration."),
+    ],
+)
+def test_a_card_says_of_thresholds_what_their_file_shows(
+    name: str, config: str, shown: list[str], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    document = {
+        "escape_rate": 0.02,
+        "confidence": 0.95,
+        "defective": 3,
+        "clean": 0,
+        "thresholds": {"pit": 0.4},
+        "source": {"name": name, "sha256": "5" * 64, "config_sha256": config},
+        "pictures_sha256": "1 2 3",
+    }
+    path.write_text(json.dumps(document))
+    assert words in ChosenThresholds.load(path).origin("c", shown, ["2", "3", "4"])

@@ -8,13 +8,18 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from flawspec.artifact import read_manifest
+from flawspec.artifact import read_manifest, sha256_file
+from flawspec.labels import LabelSet
 from mobilemamba.card import _remake
 from mobilemamba.cli import main
 from mobilemamba.config import load_config
-from mobilemamba.release import ReleaseRequest
+from mobilemamba.dataset import Sample
+from mobilemamba.evaluate import Detections
+from mobilemamba.out_of_fold import OutOfFold
+from mobilemamba.release import ReleaseRequest, rewrite
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
@@ -144,9 +149,44 @@ def test_from_pictures_to_a_measured_artifact(
     )
     assert changed.metrics == read_manifest(artifact).metrics
 
+    thresholds = tmp_path / "thresholds.json"
+    thresholds.write_text(json.dumps(result))
+    assert run(monkeypatch, *export[:-1], tmp_path / "again", "--thresholds", thresholds) == 0
+    card = (tmp_path / "again" / artifact.name).with_suffix(".md").read_text()
+    assert "8 of them are among these" in card, "they were chosen on the validation pictures"
+    assert f"those of `{artifact.name}` (sha256 `{sha256_file(artifact)[:16]}`)" in card
+    assert "8 of the pictures were trained on" in card
+
+    apart = dataclasses.replace(changed, score_thresholds=(0.2, 0.6), model_version="0.1.3")
+    source, _ = rewrite(artifact, apart, artifacts)
+    out_of_fold = tmp_path / "out-of-fold.npz"
+    sources = ["--out-of-fold", out_of_fold, "--start", "0.5", "--escape-rate", "0.5"]
+    again = ["calibrate", source, *sources, "--out", artifacts, "--version", "0.1.2"]
+    _detections(("dark", "pit")).save(out_of_fold)
+    assert run(monkeypatch, *again) == 2
+    assert "knows dark, bright, --out-of-fold is of dark, pit" in capsys.readouterr().err
+    _detections(("bright", "dark")).save(out_of_fold)
+    del again[4:6]  # --start
+    assert run(monkeypatch, *again) == 0
+    result = json.loads(capsys.readouterr().out)
+    changed = read_manifest(Path(result["artifact"]["path"]))
+    assert changed.labels.names == ("dark", "bright")
+    assert changed.score_thresholds == tuple(result["thresholds"][n] for n in ("dark", "bright"))
+    dark, bright = changed.score_thresholds
+    assert dark < bright, "as they were apart in the artifact"
+
     artifact.write_bytes(artifact.read_bytes()[:-1] + b"x")
     assert run(monkeypatch, *command) == 2
     assert "sha256" in capsys.readouterr().err
+
+
+def _detections(names: tuple[str, ...]) -> OutOfFold:
+    """Of 40 pictures with one flaw each, of the first class, found with a score of 0.9."""
+    box = np.array([[1, 1, 9, 9]], np.float32)
+    first = np.zeros(1, np.int64)
+    samples = [Sample(f"{i}.png", i, np.zeros((0, 0), np.uint8), box, first) for i in range(40)]
+    found = Detections(box, np.array([0.9], np.float32), first)
+    return OutOfFold(LabelSet(names), samples, [found] * 40)
 
 
 def test_info_without_artifact_lists_the_sizes(monkeypatch, capsys) -> None:

@@ -19,7 +19,9 @@ from mobilemamba.crossval import cross_validate, spread_of
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections, Metrics
 from mobilemamba.out_of_fold import OutOfFold
+from mobilemamba.sets import load_sets
 from mobilemamba.train import Observer
+from mobilemamba.trained_on import pictures_sha256
 
 
 def metrics(map50: float, pit: float) -> Metrics:
@@ -76,6 +78,9 @@ def test_every_picture_is_measured_once_by_a_network_that_did_not_see_it(
     assert len(result.folds) == 2
     read = OutOfFold.load(out / "out-of-fold.npz")
     assert sorted(s.name for s in read.samples) == [f"{i}.png" for i in range(8)]
+    assert read.config_sha256 == config.sha256
+    val = load_sets(config)[-1]
+    assert set(read.pictures_sha256) == set(pictures_sha256(val.samples))
     assert json.loads((out / "crossval.json").read_text())["spread"]["map50"]["mean"] >= 0
     again = cross_validate(config, 2, out, torch.device("cpu"), observer)
     assert seen == [0, 1], "what is done is not done again"

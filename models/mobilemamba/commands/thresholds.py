@@ -13,6 +13,7 @@ from rich.table import Table
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
 from mobilemamba.calibrate import calibrate as calibrate_escapes
+from mobilemamba.chosen_thresholds import CROSSVAL, Source
 from mobilemamba.commands.arguments import (
     ANNOTATIONS,
     ANNOTATIONS_HELP,
@@ -28,6 +29,7 @@ from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.release import evaluate_samples, rewrite
 from mobilemamba.train import Observer
+from mobilemamba.trained_on import pictures_sha256
 
 
 @click.command()
@@ -107,26 +109,35 @@ def calibrate(
     if artifact is not None:
         verify(artifact, None)
     found = _evidence(artifact, coco, images, clean, out_of_fold)
-    result = _choose(
-        found,
-        _starts(artifact, start, len(found.labels)),
-        escape_rate,
-        false_reject_rate,
-        confidence,
-    )
+    names = found.labels.names
+    starts = _starts(artifact, start, names)
+    result = _choose(found, starts, escape_rate, false_reject_rate, confidence)
     promised = {"escape_rate": escape_rate, "false_reject_rate": false_reject_rate}
     document: dict[str, object] = {k: v for k, v in promised.items() if v is not None}
     document |= {"confidence": confidence} | dataclasses.asdict(result)
-    document["thresholds"] = dict(zip(found.labels.names, result.thresholds, strict=True))
+    chosen = dict(zip(names, result.thresholds, strict=True))
+    document["thresholds"] = chosen
+    document["source"] = dataclasses.asdict(_source(found, None if out_of_fold else artifact))
+    document["pictures_sha256"] = " ".join(found.pictures_sha256)
     if out is not None and version is not None:
         if artifact is None:
             raise click.UsageError("--out needs ARTIFACT")
-        changed = dataclasses.replace(
-            read_manifest(artifact), score_thresholds=result.thresholds, model_version=version
-        )
-        path, digest = rewrite(artifact, changed, out)
-        document["artifact"] = {"path": str(path), "sha256": digest}
+        document["artifact"] = _write(artifact, chosen, version, out)
     click.echo(json.dumps(document, indent=2))
+
+
+def _write(artifact: Path, thresholds: dict[str, float], version: str, out: Path) -> dict[str, str]:
+    manifest = read_manifest(artifact)
+    in_order = tuple(thresholds[name] for name in manifest.labels.names)
+    changed = dataclasses.replace(manifest, score_thresholds=in_order, model_version=version)
+    path, digest = rewrite(artifact, changed, out)
+    return {"path": str(path), "sha256": digest}
+
+
+def _source(found: OutOfFold, artifact: Path | None) -> Source:
+    if artifact is None:
+        return Source(CROSSVAL, "", found.config_sha256)
+    return Source(artifact.name, verify(artifact, None), found.config_sha256)
 
 
 def _evidence(
@@ -143,18 +154,29 @@ def _evidence(
     manifest = read_manifest(artifact)
     dataset = load_dataset(coco, images, labels=manifest.labels)
     pictures = (*dataset.samples, *(load_clean(clean) if clean is not None else ()))
-    return OutOfFold(manifest.labels, pictures, evaluate_samples(artifact, manifest, pictures))
+    found = evaluate_samples(artifact, manifest, pictures)
+    digests = pictures_sha256(pictures)
+    return OutOfFold(manifest.labels, pictures, found, digests, manifest.train_config_sha256)
 
 
-def _starts(artifact: Path | None, start: float | None, classes: int) -> tuple[float, ...]:
+def _starts(
+    artifact: Path | None, start: float | None, names: tuple[str, ...]
+) -> tuple[float, ...]:
+    """In the order of `names`, which may be another than the artifact's own."""
+    own: dict[str, float] = {}
+    if artifact is not None:
+        manifest = read_manifest(artifact)
+        own = dict(zip(manifest.labels.names, manifest.score_thresholds, strict=True))
+        if set(own) != set(names):
+            raise click.UsageError(
+                f"ARTIFACT knows {', '.join(own)}, --out-of-fold is of {', '.join(names)}: give detections of "
+                "networks with the classes of ARTIFACT"
+            )
     if start is not None:
-        return (start,) * classes
+        return (start,) * len(names)
     if artifact is None:
         raise click.UsageError("without ARTIFACT, --start is needed")
-    own = read_manifest(artifact).score_thresholds
-    if len(own) != classes:
-        raise click.UsageError("ARTIFACT and --out-of-fold have different classes")
-    return own
+    return tuple(own[name] for name in names)
 
 
 def _choose(

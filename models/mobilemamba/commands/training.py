@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 
 from mobilemamba.artifact_files import write_artifact
-from mobilemamba.calibrate import ChosenThresholds
 from mobilemamba.card import model_card, reexported_card
+from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
 from mobilemamba.config import ConfigError, load_config
 from mobilemamba.dataset import load_clean
