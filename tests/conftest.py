@@ -10,7 +10,8 @@ from redis_process import RedisProcess, RedisStarter
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
     """A server that all tests share; each takes a namespace of its own."""
-    running = RedisProcess(tmp_path_factory.mktemp("redis"))
+    folder = tmp_path_factory.mktemp("redis")
+    running = RedisProcess(folder, unixsocket=str(folder / "sock"))
     yield running
     running.kill()
 

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from queue_benches import LINE_CAPACITY, MemoryBench, QueueBench, RedisBench
+from queue_benches import LINE_CAPACITY, MemoryBench, QueueBench, RedisBench, RedisSocketBench
 
 from flawline.application.job import Abandoned, Expired, Failed
 from flawline.core.errors import LineFull, NotReady, QueueFull
 from flawline.core.priority import Priority
 
 
-@pytest.fixture(params=[MemoryBench, RedisBench])
+@pytest.fixture(params=[MemoryBench, RedisBench, RedisSocketBench])
 async def bench(request: pytest.FixtureRequest) -> AsyncIterator[QueueBench]:
     bench: QueueBench = request.param()
     await bench.open(request)

@@ -84,10 +84,13 @@ class RedisBench(QueueBench):
     def __init__(self) -> None:
         self.clock: SystemClock = SystemClock()
 
+    def url_of(self, redis: RedisProcess) -> str:
+        return redis.url
+
     async def open(self, request: pytest.FixtureRequest) -> None:
         redis: RedisProcess = request.getfixturevalue("redis")
         self.options = RedisQueueOptions(
-            url=redis.url,
+            url=self.url_of(redis),
             capacity=CAPACITY,
             line_capacity=LINE_CAPACITY,
             namespace=f"test-{uuid.uuid4().hex[:8]}",
@@ -101,3 +104,10 @@ class RedisBench(QueueBench):
 
     async def settle(self) -> None:
         await asyncio.sleep(0.05)
+
+
+class RedisSocketBench(RedisBench):
+    """The same server by its socket file."""
+
+    def url_of(self, redis: RedisProcess) -> str:
+        return redis.socket_url

@@ -27,6 +27,7 @@ class RedisProcess:
         self._options = {"save": "", "appendonly": "no", **options}
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.socket_url = f"unix://{options.get('unixsocket', '')}"
         self.start()
 
     def start(self) -> None:

@@ -155,17 +155,19 @@ class Server:
 
 
 def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | None = None) -> Redis:
+    # redis-py's connection by a socket file does not know the word: there is no network to watch.
+    keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=max_connections or 1024,
         timeout=timeout_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        socket_keepalive=True,
         health_check_interval=_HEALTH_CHECK_S,
         retry=retry,
         protocol=2,
         client_name="flawline",
+        **keepalive,
     )
     return Redis.from_pool(pool)  # which closes it too
 
