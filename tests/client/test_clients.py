@@ -27,6 +27,7 @@ from flawline.client import (
     Verdict,
 )
 from flawline.client.grpc import AsyncGrpcClient, GrpcClient
+from flawline.client.rest import RestClient
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
 from flawline.core.values import Inspection
 
@@ -215,3 +216,38 @@ async def test_watching_what_cannot_be_watched(service: ScriptedService) -> None
         with pytest.raises(NotLetInError):
             async with client.watch():
                 pass
+
+
+async def test_a_token_may_end_its_line(
+    service: ScriptedService, make_client: Callable[..., Ask]
+) -> None:
+    assert (await make_client(service, token=f" {TOKEN}\r\n")(FRAME)).verdict is Verdict.NOT_OK
+
+
+@pytest.mark.parametrize("token", ["geheim\ngeheim", "geheim geheim", "geheimü", " \n"])
+def test_a_token_that_is_none_is_refused_and_not_shown(
+    make_client: Callable[..., Ask], token: str
+) -> None:
+    nowhere = SimpleNamespace(url="http://127.0.0.1:1", target="127.0.0.1:1")
+    with pytest.raises(ValueError, match="The token is none") as caught:
+        make_client(nowhere, token=token)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "localhost:8080", "grpc://host", "http://", ""])
+def test_a_url_that_names_no_service_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must begin with http:// or https://"):
+        RestClient(url)
+
+
+def test_a_url_is_no_target_of_grpc() -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        GrpcClient("http://localhost:8081")
+
+
+async def test_a_key_that_cannot_be_sent_is_refused(ask: Ask, service: ScriptedService) -> None:
+    with pytest.raises(RefusedError) as caught:
+        await ask(FRAME, idempotency_key="SN-1\n")
+    assert caught.value.field == "idempotency_key"
+    assert TOKEN not in str(caught.value)
+    assert service.inspector.requests == []

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from flawline.client.answers import Inspection, undefined
+from flawline.client.errors import RefusedError
 from flawline.client.frame import Frame
 
 _FIRST_S = 0.05
@@ -66,8 +67,14 @@ async def answered(
     """The inspection, or `Undefined` once the deadline has come or would come before the next try.
 
     attempt: one try with the frame, the idempotency key (the same each time, so that a repeat is not
-    inspected twice) and the seconds that remain. What it raises, is raised.
+    inspected twice) and the seconds that remain. What it raises, is raised. Raises RefusedError for a key
+    that cannot be sent.
     """
+    if idempotency_key is not None and not (
+        idempotency_key.isascii() and idempotency_key.isprintable()
+    ):
+        detail = "The idempotency key must be printable ASCII characters."
+        raise RefusedError("invalid_request", detail, "idempotency_key")
     ends_s = time.monotonic() + deadline_s
     key = idempotency_key or uuid.uuid4().hex
     pauses = Pauses()

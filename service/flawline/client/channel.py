@@ -7,6 +7,8 @@ from pathlib import Path
 
 import grpc
 
+from flawline.client.access import usable_target, usable_token
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     # Else gRPC waits up to two minutes before it tries a service again that was away.
@@ -21,7 +23,7 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to get there.
+    """How to get there. Raises ValueError for a target or a token that cannot be one.
 
     target: host:port. token: the bearer token. ca_file: certificates to trust; tls: trust the
     system's. Without either the connection is not encrypted.
@@ -31,6 +33,10 @@ class Way:
     token: str | None = None
     ca_file: str | Path | None = None
     tls: bool = False
+
+    def __post_init__(self) -> None:
+        usable_target(self.target)
+        object.__setattr__(self, "token", usable_token(self.token))
 
     def channel(self) -> grpc.aio.Channel:
         """A new connection, of the running event loop."""

@@ -25,7 +25,7 @@ class AsyncGrpcClient:
 
     target: such as `localhost:8081`. token: the bearer token. ca_file: certificates to trust, tls:
     trust the system's; without either the connection is not encrypted. deadline_s: until when
-    `inspect` has an answer, unless it is told.
+    `inspect` has an answer, unless it is told. Raises ValueError for a target or a token that cannot be one.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from flawline.client.access import usable_token, usable_url
 from flawline.client.answers import (
     Box,
     Detection,
@@ -34,6 +35,7 @@ except ImportError as error:
 _PATH = "/v1/inspections"
 _BUSY = {429, 503}
 _OTHER_MEDIA_TYPE = "application/octet-stream"
+_UNSENDABLE = "The request cannot be sent: traceparent or another header has characters that no header may have."
 
 
 class AsyncRestClient:
@@ -41,6 +43,7 @@ class AsyncRestClient:
 
     url: such as `http://localhost:8080`. token: the bearer token. ca_file: certificates to trust
     instead of the system's. deadline_s: until when `inspect` has an answer, unless it is told.
+    Raises ValueError for a url or a token that cannot be one.
     """
 
     def __init__(
@@ -52,8 +55,9 @@ class AsyncRestClient:
         deadline_s: float = 5.0,
     ) -> None:
         self._deadline_s = deadline_s
+        token = usable_token(token)
         self._http = httpx.AsyncClient(
-            base_url=url,
+            base_url=usable_url(url),
             headers={"Authorization": f"Bearer {token}"} if token else {},
             verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
             timeout=None,  # noqa: S113 - each try is bounded as a whole
@@ -98,6 +102,8 @@ class AsyncRestClient:
             response = await self._http.post(
                 _PATH, params=_query(frame, remaining_s), content=frame.picture, headers=headers
             )
+        except httpx.LocalProtocolError as error:  # whose text may show a header, and so the token
+            raise RefusedError("invalid_request", _UNSENDABLE) from error
         except httpx.TransportError as error:
             return Failure("unreachable", f"The service cannot be reached: {error!r}.")
         return _outcome(frame, response)

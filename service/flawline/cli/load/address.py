@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flawline.cli.fault import Fault
+from flawline.client.access import usable_token
 
 _PORTS = {"http": 8080, "https": 8080, "grpc": 8081, "grpcs": 8081}
 _SECURE = {"https", "grpcs"}
@@ -79,6 +80,6 @@ class Address:
 
 def _token_in(file: Path) -> str:
     try:
-        return file.read_text("ascii").strip()
+        return usable_token(file.read_text("ascii")) or ""
     except (OSError, ValueError) as error:
-        raise Fault(f"The token file {file} cannot be read.") from error
+        raise Fault(f"The token file {file} cannot be read, or holds no token.") from error
