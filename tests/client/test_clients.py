@@ -251,3 +251,10 @@ async def test_a_key_that_cannot_be_sent_is_refused(ask: Ask, service: ScriptedS
     assert caught.value.field == "idempotency_key"
     assert TOKEN not in str(caught.value)
     assert service.inspector.requests == []
+
+
+async def test_a_picture_that_is_far_too_large_is_refused_at_once(ask: Ask) -> None:
+    """gRPC refuses it before the service sees it, in words of its own."""
+    with pytest.raises(RefusedError) as caught:
+        await ask(Frame(bytes(50_000)), deadline_s=60.0)
+    assert caught.value.code == "too_many_bytes"

@@ -15,7 +15,7 @@ from flawline.client.background import Background
 from flawline.client.channel import Way
 from flawline.client.errors import AwayError
 from flawline.client.frame import Frame
-from flawline.client.wire import failure_of, inspection_from, request_of
+from flawline.client.wire import failure_of, inspection_from, refuse_too_large, request_of
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
@@ -104,6 +104,7 @@ class AsyncGrpcClient:
         try:
             answer = await self._stub().Inspect(request, timeout=remaining_s, metadata=metadata)
         except grpc.aio.AioRpcError as error:
+            refuse_too_large(error, frame)
             return failure_of(error)
         return inspection_from(answer.inspection)
 

@@ -23,6 +23,7 @@ from flawline.client.errors import NotLetInError, RefusedError
 from flawline.client.frame import Frame
 from flawline.rpc.v1 import inspection_pb2 as pb
 
+_TOO_LARGE = "message larger than max"
 _DETAILS_KEY = "grpc-status-details-bin"
 _VERDICTS = {
     pb.VERDICT_OK: Verdict.OK,
@@ -100,6 +101,16 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
     delay = retry.retry_delay
     after_s = delay.seconds + delay.nanos / 1e9 if retry.HasField("retry_delay") else None
     return Failure(code, detail, after_s)
+
+
+def refuse_too_large(error: grpc.aio.AioRpcError, frame: Frame) -> None:
+    """Raises RefusedError where gRPC itself, and not the service, found the message too large.
+
+    It says so with the code of a busy service, and none of the details that the service sends.
+    """
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _TOO_LARGE in (error.details() or ""):
+        detail = f"The picture has {len(frame.picture)} bytes, more than the service takes."
+        raise RefusedError("too_many_bytes", detail, "picture")
 
 
 def _details_of(
