@@ -328,3 +328,31 @@ async def test_an_idempotency_key_that_cannot_be_used_is_named(client: httpx.Asy
 
 def test_the_verdicts_of_scripts_are_what_these_tests_think() -> None:
     assert (OK.verdict, TOO_LATE.verdict) == (Verdict.OK, Verdict.UNDEFINED)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"picture": "YQ==", "part_id": "A", "part_id": "B"}',
+        '{"picture": "YQ==", "part_id": "A", "part\\u005fid": "B"}',
+        '{"picture": "YQ==", "picture": "Yg=="}',
+        '{"frames": [{"picture": "YQ==", "picture": "Yg=="}]}',
+        '{"frames": [{"picture": "YQ=="}], "frames": [{"picture": "Yg=="}]}',
+    ],
+)
+async def test_a_key_that_stands_twice_in_json_is_refused(
+    client: httpx.AsyncClient, inspector: ScriptedInspector, body: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    response = await client.post(URL, content=body, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert "given more than once" in response.json()["errors"][0]["detail"]
+    assert inspector.requests == []
+
+
+async def test_a_value_may_read_like_a_key_or_have_escapes(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    for part_id in ('a "part_id"', "Straße"):
+        await client.post(URL, json={"picture": b64(b"jpeg"), "part_id": part_id})
+        assert inspector.requests[-1].part_id == part_id

@@ -37,6 +37,9 @@ async def answer(
         pytest.param("?deadline_ms=1.5", {}, 422, id="not whole"),
         pytest.param("?lien=press-2", {}, 422, id="unknown"),
         pytest.param("?line=a&line=b", {}, 422, id="repeated"),
+        pytest.param("?part_id=Stra%C3%9Fe+1", {}, 200, id="UTF-8"),
+        pytest.param("?part_id=Stra%DFe", {}, 422, id="latin-1"),
+        pytest.param("?part%DFid=1", {}, 422, id="a name in latin-1"),
         pytest.param("", {"content-type": "text/html"}, 415, id="refused here"),
     ],
 )

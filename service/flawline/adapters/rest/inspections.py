@@ -29,9 +29,8 @@ from flawline.adapters.rest.documentation import (
 from flawline.adapters.rest.hangup import while_connected
 from flawline.adapters.rest.parameters import InspectionQuery
 from flawline.adapters.rest.preferences import Preferences
-from flawline.adapters.rest.problems import RefusedError
+from flawline.adapters.rest.query import refuse_odd_query
 from flawline.adapters.rest.schemas import (
-    FieldFault,
     InspectionAnswer,
     PartAnswer,
 )
@@ -91,7 +90,7 @@ class InspectionRoutes:
         Who hangs up withdraws his picture, unless he gave an Idempotency-Key.
         """
         del prefer  # may stand in several headers, and the framework shows one
-        _refuse_repeated(request)
+        refuse_odd_query(request)
         with ExitStack() as held:
             held.enter_context(self._bodies.reserved(request))
             submission = await self._bodies.read(request)
@@ -182,13 +181,3 @@ def _requests_of(
 def _caller(request: Request) -> str:
     """As the lock knows him; "" where nothing is locked."""
     return str(getattr(request.state, "caller", ""))
-
-
-def _refuse_repeated(request: Request) -> None:
-    """Two values for one parameter: which one was meant is not ours to guess."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        faults = [FieldFault(field=name, detail="given more than once.") for name in repeated]
-        detail = f"Give each parameter once; repeated: {', '.join(repeated)}."
-        raise RefusedError(422, "invalid_request", detail, errors=faults)

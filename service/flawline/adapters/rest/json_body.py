@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 from pydantic import ValidationError
 
 from flawline.adapters.rest.parameters import InspectionBody, InspectionQuery
+from flawline.adapters.rest.problems import RefusedError
+from flawline.adapters.rest.schemas import FieldFault
 from flawline.adapters.rest.submission import (
     PICTURE_OR_FRAMES,
     Submission,
@@ -49,6 +52,7 @@ class JsonSink:
             if broken:
                 raise malformed(f"The body is no JSON: {broken[0]['ctx']['error']}.") from error
             raise body_faults(error) from error
+        _refuse_repeated(text, body)
         if (body.picture is None) == (body.frames is None):
             raise conflicting_pictures(PICTURE_OR_FRAMES)
         if body.frames is not None and len(body.frames) > self._max_frames:
@@ -58,3 +62,22 @@ class JsonSink:
         if body.frames is not None:
             return Submission(tuple(frame.picture for frame in body.frames), True, parameters)
         return Submission((body.picture or b"",), False, parameters)
+
+
+def _refuse_repeated(text: bytes, body: InspectionBody) -> None:
+    """Raises RefusedError (422) for a key that stands twice in one object, which pydantic takes the last of."""
+    # To read a large body once more costs memory and time, and there are few where it is needed: where a name stands
+    # oftener than it may, or could be written in escapes.
+    pictures = len(body.frames or ()) or 1
+    most = dict.fromkeys(InspectionBody.model_fields, 1) | {"picture": pictures}
+    if b"\\u" in text or any(text.count(f'"{name}"'.encode()) > most[name] for name in most):
+        json.loads(text, object_pairs_hook=_refuse_repeated_keys)
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        faults = [FieldFault(field=name, detail="given more than once.") for name in repeated]
+        detail = f"Give each key of the JSON body once; repeated: {', '.join(repeated)}."
+        raise RefusedError(422, "invalid_request", detail, errors=faults)
