@@ -476,3 +476,34 @@ async def test_health_needs_no_token(locked_channel: grpc.aio.Channel) -> None:
     watch = health.Watch(health_pb2.HealthCheckRequest())
     assert (await watch.read()).status == SERVING
     watch.cancel()
+
+
+@pytest.mark.parametrize(
+    ("method", "data"),
+    [
+        ("Inspect", b"\x12\x01\xff"),
+        ("Inspect", b"\xff\xff\xff"),
+        ("WatchInspections", b"\xff\xff\xff"),
+        ("InspectStream", b"\xff\xff\xff"),
+    ],
+)
+async def test_a_message_that_cannot_be_read_is_the_callers_fault(
+    channel: grpc.aio.Channel,
+    inspector: ScriptedInspector,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    data: bytes,
+) -> None:
+    path = f"/{SERVICE}/{method}"
+    if method == "Inspect":
+        error, details = await failure_of(channel.unary_unary(path)(data))
+    elif method == "WatchInspections":
+        error, details = await failure_of(anext(aiter(channel.unary_stream(path)(data))))
+    else:
+        call = channel.stream_stream(path)()
+        await call.write(data)
+        error, details = await failure_of(call.read())
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert details["ErrorInfo"].reason == "INVALID_REQUEST"
+    assert inspector.requests == []
+    assert caplog.records == []

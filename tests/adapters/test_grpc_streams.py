@@ -29,6 +29,7 @@ class Bench:
     def __init__(self, rig: Rig, server: GrpcServer, channel: grpc.aio.Channel) -> None:
         self.rig = rig
         self.server = server
+        self.channel = channel
         self.stub = pb_grpc.InspectionServiceStub(channel)
 
     async def open(self, stream_id: str = "", **options: object) -> Stream:
@@ -465,3 +466,22 @@ async def test_a_failing_feed_costs_no_answer() -> None:
 
     async with Rig(publish=fail) as rig:
         assert (await rig.inspect(numbered(1))).detections
+
+
+async def test_a_message_that_cannot_be_read_ends_the_stream_after_the_answers(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    raw = bench.channel.stream_stream(
+        "/flawline.v1.InspectionService/InspectStream",
+        request_serializer=lambda message: getattr(message, "SerializeToString", lambda: message)(),
+        response_deserializer=pb.InspectStreamResponse.FromString,
+    )
+    stream = Stream(raw())
+    await stream.say(opening=pb.StreamOpening())
+    assert (await stream.hear()).HasField("opened")
+    await stream.send(1)
+    await stream.call.write(b"\xff\xff\xff")
+    assert (await stream.answer()).sequence == 1
+    code, said = await ending(stream.call)
+    assert (code, "cannot be read" in said) == (grpc.StatusCode.INVALID_ARGUMENT, True)
+    assert caplog.records == []

@@ -381,3 +381,13 @@ async def test_reflection_and_health_know_the_service(channel: grpc.aio.Channel)
     health = health_pb2_grpc.HealthStub(channel)
     state = await health.Check(health_pb2.HealthCheckRequest(service=SERVICE))
     assert state.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_message_that_cannot_be_read_is_the_callers_fault(
+    channel: grpc.aio.Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = channel.unary_unary(f"/{SERVICE}/ModelInfer")(b"\xff\xff\xff")
+    said, details = await failure(call, Code.INVALID_ARGUMENT)
+    assert "cannot be read" in said
+    assert details["ErrorInfo"].reason == "INVALID_REQUEST"
+    assert caplog.records == []

@@ -11,6 +11,7 @@ from grpc_reflection.v1alpha import reflection
 
 from flawline.adapters.grpc_api.health import HealthServicer
 from flawline.adapters.grpc_api.lock import LockInterceptor
+from flawline.adapters.grpc_api.malformed import MalformedInterceptor
 from flawline.adapters.grpc_api.pools import DescriptorPools, GrpcService
 from flawline.adapters.grpc_api.servicer import InspectionServicer
 from flawline.adapters.grpc_api.streaming import StreamLimits
@@ -20,6 +21,7 @@ from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
 
 INSPECTION_SERVICE = inspection_pb2.DESCRIPTOR.services_by_name["InspectionService"].full_name
+_OWN_STREAMS = frozenset({f"/{INSPECTION_SERVICE}/InspectStream"})
 _KEEPALIVE_MS = 30_000
 _KEEPALIVE_TIMEOUT_MS = 10_000
 _LEAST_PING_INTERVAL_MS = 5_000
@@ -52,7 +54,10 @@ class GrpcServer:
         self.port = 0
         self._tls_key_and_cert_pem = tls_key_and_cert_pem
         self._server = grpc.aio.server(
-            interceptors=(LockInterceptor(lock, inspector.refused),),
+            interceptors=(
+                LockInterceptor(lock, inspector.refused),
+                MalformedInterceptor(inspector.refused, _OWN_STREAMS),
+            ),
             maximum_concurrent_rpcs=max_calls,
             options=(
                 ("grpc.max_receive_message_length", max_message_bytes),

@@ -10,6 +10,7 @@ import grpc
 
 from flawline.adapters.grpc_api.convert import inspection_to_wire, request_from_wire
 from flawline.adapters.grpc_api.deadlines import earlier_ms
+from flawline.adapters.grpc_api.malformed import MALFORMED, malformed_message
 from flawline.adapters.grpc_api.statuses import (
     WireError,
     frame_problem,
@@ -159,9 +160,11 @@ class InspectStreams:
     async def _next(
         self, context: grpc.aio.ServicerContext, limit_s: float
     ) -> pb.InspectStreamRequest | None:
-        """None once the client has closed its side. Raises DeadlinePassed."""
+        """None once the client has closed its side. Raises DeadlinePassed and InvalidRequest."""
         ends_s = self._clock.monotonic_s() + limit_s
         message = await within(self._clock, ends_s, context.read())
+        if message is MALFORMED:
+            raise malformed_message()
         return None if message is grpc.aio.EOF else message
 
 
