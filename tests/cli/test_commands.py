@@ -233,3 +233,47 @@ def test_simulate_prints_which_alarms_are_raised_and_when(monkeypatch: pytest.Mo
     assert "defect_rate raised: the defect rate rose" in rising
     assert "camera raised: sharpness is" in softer
     assert "no alarm" not in fading + softer + rising
+
+
+def test_check_says_that_it_ran_on_the_cpu(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAWLINE_ENGINE_DEVICE", "cuda")
+    result = run("check")
+    assert result.exit_code == 0, result.output
+    assert "FLAWLINE_ENGINE_DEVICE=cuda is not to be had here" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("FLAWLINE_GRPC_PORT", "8080", "must not be the HTTP port as well"),
+        (
+            "FLAWLINE_QUEUE",
+            "redis://:geheim@host:notaport",
+            "queue (FLAWLINE_QUEUE) cannot be used",
+        ),
+        ("FLAWLINE_QUEUE", "redis://:geheim/x@host", "queue (FLAWLINE_QUEUE) cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_check_refuses_what_serve_refuses(
+    artifact: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    variable: str,
+    value: str,
+    says: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result = run(command)
+    assert result.exit_code == 2
+    assert says in result.output
+    assert "geheim" not in result.output
+
+
+def test_check_takes_a_queue_that_can_be_used(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1/0")
+    result = run("check")
+    assert result.exit_code == 0, result.output
+    assert "queue: its address can be used" in result.stdout

@@ -11,7 +11,7 @@ from flawline.adapters.redis_queue import DeadLetter, DeadLetters, RedisQueue, R
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.job import Expired, Job, JobOutcome, Judged
-from flawline.bootstrap.parts import StartupError
+from flawline.bootstrap.parts import UNUSABLE_QUEUE, StartupError
 from flawline.core.priority import Priority
 from flawline.settings import FlawlineSettings
 
@@ -67,7 +67,10 @@ async def desk(settings: FlawlineSettings) -> AsyncIterator[Desk]:
         inline_picture_bytes=settings.inline_picture_bytes,
         command_timeout_s=settings.queue_timeout_s,
     )
-    queue = RedisQueue(options, clock)
+    try:
+        queue = RedisQueue(options, clock)
+    except ValueError as error:
+        raise StartupError(UNUSABLE_QUEUE) from error
     try:
         await queue.start()
         if not queue.reachable:

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from flawline.adapters.redis_queue import RedisQueue
 
 _MOST_DECODE_THREADS = 4
+# Without the address, or what its parser says of it: both may show the password.
+UNUSABLE_QUEUE = (
+    "queue (FLAWLINE_QUEUE) cannot be used: it is no address like redis://:PASSWORD@host:6379/0 or "
+    "unix:///path/to/socket; in a password write / as %2F, # as %23, ? as %3F, @ as %40."
+)
 # Three chances to extend before a lease runs out.
 _EXTENSIONS_PER_LEASE = 3
 
@@ -232,7 +237,7 @@ class Base:
         try:
             queue = RedisQueue(options, self.clock, self.queue_metrics.event)
         except ValueError as error:
-            raise StartupError(f"queue (FLAWLINE_QUEUE) cannot be used: {error}.") from error
+            raise StartupError(UNUSABLE_QUEUE) from error
         self.queue_metrics.watch(
             lambda: queue.state.depth,
             lambda: queue.state.oldest_age_s,

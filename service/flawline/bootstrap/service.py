@@ -84,6 +84,12 @@ class Service:
         """The stable one."""
         return self.models.stable.info
 
+    @property
+    def fell_back(self) -> bool:
+        """Whether a model here computes on the CPU although another device was asked for."""
+        lanes = () if self.loaded is None else self.loaded.lanes
+        return any(lane.engine.fell_back for lane in lanes)
+
     async def start(self) -> None:
         """Load the model if it is run here, run it once, then take work. Raises StartupError."""
         if self.loaded is not None:

@@ -37,6 +37,7 @@ def command() -> None:
         settings = _check_settings()
         _check_door(settings)
         _check_artifact(settings)
+        _check_queue(settings)
         _check_self_test(settings)
     except _FailedCheckError:
         sys.exit(2)
@@ -86,12 +87,30 @@ def _check_artifact(settings: FlawlineSettings) -> None:
     )
 
 
+def _check_queue(settings: FlawlineSettings) -> None:
+    if settings.queue == "memory":
+        return
+    try:
+        run(_build(settings))
+    except StartupError as error:
+        _print_mark(False, "queue", str(error))
+        raise _FailedCheckError from error
+    _print_mark(True, "queue", "its address can be used; whether a Redis answers was not tried")
+
+
+async def _build(settings: FlawlineSettings) -> None:
+    build_service(settings)  # nothing of it runs, so there is nothing to stop
+
+
 def _check_self_test(settings: FlawlineSettings) -> None:
     try:
-        inspection = run(_inspect_generated(settings))
+        inspection, fell_back = run(_inspect_generated(settings))
     except (StartupError, InspectionError) as error:
         _print_mark(False, "self test", str(error))
         raise _FailedCheckError from error
+    if fell_back:
+        says = f"{settings.engine_device} is not to be had here; the self test computes on the CPU"
+        _print_mark(None, "engine", f"FLAWLINE_ENGINE_DEVICE={says}, as serve would")
     reasons = " ".join(reason.detail for reason in inspection.reasons)
     if inspection.verdict is Verdict.UNDEFINED:
         _print_mark(False, "self test", reasons)
@@ -104,14 +123,16 @@ def _check_self_test(settings: FlawlineSettings) -> None:
     )
 
 
-async def _inspect_generated(settings: FlawlineSettings) -> Inspection:
+async def _inspect_generated(settings: FlawlineSettings) -> tuple[Inspection, bool]:
+    """The inspection, and whether it ran on the CPU although another device was asked for."""
     deadline_ms = min(_SELF_TEST_DEADLINE_MS, settings.max_deadline_ms)
     picture = await asyncio.to_thread(_generated_picture)
     service = build_service(settings.model_copy(update={"queue": "memory"}))
     async with AsyncExitStack() as stopping:
         stopping.push_async_callback(service.stop)
         await service.start()
-        return await service.inspector.inspect(InspectionRequest(picture, deadline_ms=deadline_ms))
+        request = InspectionRequest(picture, deadline_ms=deadline_ms)
+        return await service.inspector.inspect(request), service.fell_back
 
 
 def _generated_picture() -> bytes:
@@ -120,12 +141,16 @@ def _generated_picture() -> bytes:
     return buffer.getvalue()
 
 
-def _print_mark(good: bool, name: str, text: str) -> None:
-    """A mark, coloured on a terminal; words where the terminal cannot show it."""
-    mark, word = ("\N{CHECK MARK}", "ok") if good else ("\N{BALLOT X}", "FAILED")
+def _print_mark(good: bool | None, name: str, text: str) -> None:
+    """A mark, coloured on a terminal; words where the terminal cannot show it. None is a warning."""
+    mark, word, colour = {
+        True: ("\N{CHECK MARK}", "ok", "green"),
+        False: ("\N{BALLOT X}", "FAILED", "red"),
+        None: ("!", "!", "yellow"),
+    }[good]
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     try:
         mark.encode(encoding)
     except UnicodeEncodeError:
         mark = word
-    click.echo(f"{click.style(mark, fg='green' if good else 'red')} {name}: {text}")
+    click.echo(f"{click.style(mark, fg=colour)} {name}: {text}")

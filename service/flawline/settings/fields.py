@@ -47,7 +47,13 @@ class FlawlineSettings(
         description="Agree to serve without a token on an address that others reach.",
     )
     port: int = Field(8080, ge=0, le=65535, description="HTTP port; 0 takes a free one.")
-    grpc_port: int = Field(8081, ge=0, le=65535, description="gRPC port; 0 takes a free one.")
+    grpc_port: int = Field(
+        8081,
+        ge=0,
+        le=65535,
+        validate_default=True,
+        description="gRPC port, another one; 0 takes a free one.",
+    )
     lines: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         max_length=256,
@@ -206,6 +212,13 @@ class FlawlineSettings(
         if queue != "memory" and not queue.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must be memory, or begin with redis://, rediss:// or unix://")
         return queue
+
+    @field_validator("grpc_port")
+    @classmethod
+    def _keep_ports_apart(cls, grpc_port: int, info: ValidationInfo) -> int:
+        if grpc_port and grpc_port == info.data.get("port"):
+            raise ValueError("must not be the HTTP port as well (FLAWLINE_PORT)")
+        return grpc_port
 
     @field_validator("lines", mode="before")
     @classmethod
