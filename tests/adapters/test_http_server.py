@@ -68,3 +68,54 @@ async def test_a_head_in_time_is_not_held_against_a_body(monkeypatch: pytest.Mon
     assert sum(sizes) == 40_000
     writer.close()
     await server.stop()
+
+
+def _ask(*, path: int = 1, header: int = 1, body: bytes = b"") -> bytes:
+    head = f"POST /{'p' * path} HTTP/1.1\r\nHost: x\r\nX-Long: {'h' * header}\r\n"
+    return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize("body", [b"", b"picture"])
+@pytest.mark.parametrize(
+    ("pieces", "sizes"),
+    [
+        (1, {"header": 66_000}),
+        (1, {"header": 131_072}),
+        (1, {"header": 200_000}),
+        (1, {"path": 65_600}),
+        (1, {"path": 40_000, "header": 40_000}),
+        (2, {"header": 100_000}),
+        (2, {"path": 66_000}),
+    ],
+)
+async def test_a_head_that_is_too_large_is_refused_however_it_arrives(
+    sizes: dict[str, int], body: bytes, pieces: int
+) -> None:
+    server = HttpServer(app, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = _ask(**sizes, body=body)
+    for start in range(0, len(request), step := -(-len(request) // pieces)):
+        writer.write(request[start : start + step])
+        await asyncio.sleep(0.01 if pieces > 1 else 0)
+    answer = await asyncio.wait_for(reader.read(), WAIT_S)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"application/problem+json" in answer
+    assert b'"code": "head_too_large"' in answer
+    writer.close()
+    await server.stop()
+
+
+@pytest.mark.parametrize("sizes", [{"header": 65_000}, {"path": 65_000}])
+async def test_a_head_of_64_kib_is_served(sizes: dict[str, int]) -> None:
+    server = HttpServer(app, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(_ask(**sizes, body=b"picture"))
+        assert (await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)).startswith(
+            b"HTTP/1.1 200"
+        )
+    writer.close()
+    await server.stop()

@@ -111,6 +111,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
     """
 
     _bytes_outside_bodies = 0
+    _gave_up = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -121,12 +122,12 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         )
 
     def data_received(self, data: bytes) -> None:
+        if self._gave_up:
+            return
         self._bytes_outside_bodies += len(data)
         super().data_received(data)
         if self._bytes_outside_bodies > _MAX_HEAD_BYTES:
-            if self.cycle is None or self.cycle.response_complete:
-                self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.close()
+            self._give_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
@@ -139,11 +140,34 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
 
     def on_headers_complete(self) -> None:
         self._head_ended()
-        super().on_headers_complete()
+        # A head that came in one read is not counted elsewhere, and uvicorn cannot parse a path of 64 KiB.
+        if self._head_bytes() > _MAX_HEAD_BYTES:
+            self._give_up()
+        if not self._gave_up:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._bytes_outside_bodies = 0
-        super().on_body(body)
+        if not self._gave_up:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._gave_up:
+            super().on_message_complete()
+
+    def _head_bytes(self) -> int:
+        fields = sum(len(name) + len(value) for name, value in self.headers)
+        line = len(self.parser.get_method()) + len(self.url) + len(b"  HTTP/1.1\r\n")
+        return line + fields + len(b": \r\n") * len(self.headers) + len(b"\r\n")
+
+    def _give_up(self) -> None:
+        if self._gave_up:
+            return
+        self._gave_up = True
+        self._bytes_outside_bodies = 0
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.write(_HEAD_TOO_LARGE)
+        self.transport.close()
 
     def _head_ended(self) -> None:
         self._bytes_outside_bodies = 0
