@@ -87,3 +87,12 @@ async def test_probes_say_how_it_is_and_need_no_token(
 
 async def test_stopping_what_did_not_start_is_harmless() -> None:
     MetricsServer(CollectorRegistry(), Lock(None), WELL).stop()
+
+
+async def test_head_is_answered_as_get_without_the_body() -> None:
+    server = MetricsServer(registry_with_a_counter(), Lock(None), WELL)
+    port = await server.start("127.0.0.1", 0)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        answers = [await client.head(path) for path in ("/healthz/live", "/metrics")]
+    server.stop()
+    assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 2

@@ -391,9 +391,10 @@ async def test_errors_of_the_framework_are_problems_too(
     ("method", "path", "allowed"),
     [
         ("GET", URL, "POST"),
-        ("OPTIONS", f"{URL}/{'0' * 32}", "GET"),
+        ("HEAD", URL, "POST"),
+        ("OPTIONS", f"{URL}/{'0' * 32}", "GET, HEAD"),
         ("PUT", "/openapi.json", "GET, HEAD"),
-        ("PATCH", "/v1/aliases/stable", "GET, PUT"),
+        ("PATCH", "/v1/aliases/stable", "GET, HEAD, PUT"),
     ],
 )
 async def test_a_wrong_method_is_told_all_right_ones(
@@ -401,6 +402,18 @@ async def test_a_wrong_method_is_told_all_right_ones(
 ) -> None:
     response = await client.request(method, path)
     assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz/live", "/healthz/ready", "/metrics", "/v1/models", "/openapi.json", "/nowhere"],
+)
+async def test_head_is_answered_as_get_without_the_body(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    full, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (full.status_code, b"")
+    assert head.headers == full.headers
 
 
 async def test_models(client: httpx.AsyncClient) -> None:

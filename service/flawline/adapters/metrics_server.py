@@ -47,7 +47,7 @@ class MetricsServer:
         probes: Probes,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._app = _probed(_locked(make_wsgi_app(registry), lock), probes)
+        self._app = _headed(_probed(_locked(make_wsgi_app(registry), lock), probes))
         self._tls = tls
         self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -92,6 +92,18 @@ def _server_for(host: str, port: int) -> type[ThreadingWSGIServer]:
             """A peer that broke off, or spoke no TLS; the standard library would print a traceback."""
 
     return Server
+
+
+def _headed(app: Application) -> Application:
+    """HEAD as GET, without the body."""
+
+    def headed(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return app(environ, start_response)
+        app({**environ, "REQUEST_METHOD": "GET"}, start_response)
+        return []
+
+    return headed
 
 
 def _locked(app: Application, lock: Lock) -> Application:

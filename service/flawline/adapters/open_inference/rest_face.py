@@ -151,7 +151,8 @@ class OpenInferenceRoutes:
     async def nothing(self, request: Request) -> Response:
         """404, or 405 where the path is known for another method."""
         known = (r for r in self.router.routes if r.matches(request.scope)[0] is Match.PARTIAL)
-        allowed = sorted({method for route in known for method in getattr(route, "methods", ())})
+        methods = {method for route in known for method in getattr(route, "methods", ())}
+        allowed = sorted(methods | ({"HEAD"} if "GET" in methods else set()))
         status = HTTPStatus.METHOD_NOT_ALLOWED if allowed else HTTPStatus.NOT_FOUND
         detail = f"{request.method} {request.url.path}: {status.phrase}. See /docs."
         raise HTTPException(status, detail, {"Allow": ", ".join(allowed)} if allowed else None)

@@ -17,6 +17,7 @@ from flawline.adapters.rest.documentation import (
     FOREIGN_PAGE_ANSWER,
     UNAUTHENTICATED_ANSWER,
 )
+from flawline.adapters.rest.head import HeadAsGet
 from flawline.adapters.rest.inspections import INSPECTIONS_PATH, InspectionRoutes
 from flawline.adapters.rest.models import ModelRoutes
 from flawline.adapters.rest.operations import OperationRoutes
@@ -73,6 +74,7 @@ def create_app(
         handlers=app.exception_handlers,
     )
     app.add_middleware(UnexpectedErrors, verdict_path=INSPECTIONS_PATH)
+    app.add_middleware(HeadAsGet)
     _complete_document(app, unlocked_paths)
     return app
 

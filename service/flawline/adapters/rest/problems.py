@@ -168,16 +168,22 @@ async def _framework_error(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed_methods(request: Request) -> list[str]:
-    """All that the path knows; Starlette names those of the first route of several alone."""
+    """All that the path knows; Starlette names those of the first route of several alone.
+
+    HEAD goes wherever GET does (see `head`), though few routes say so.
+    """
     scope = {"type": "http", "path": request.scope["path"], "root_path": "", "headers": []}
-    return [
+    known = {
         method
         for method in _METHODS
         if any(
             route.matches({**scope, "method": method})[0] is Match.FULL
             for route in request.app.routes
         )
-    ]
+    }
+    if "GET" in known:
+        known.add("HEAD")
+    return [method for method in _METHODS if method in known]
 
 
 def make_problem(
