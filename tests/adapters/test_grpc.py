@@ -507,3 +507,12 @@ async def test_a_message_that_cannot_be_read_is_the_callers_fault(
     assert details["ErrorInfo"].reason == "INVALID_REQUEST"
     assert inspector.requests == []
     assert caplog.records == []
+
+
+async def test_two_idempotency_keys_are_refused(
+    stub: pb_grpc.InspectionServiceStub, inspector: ScriptedInspector
+) -> None:
+    metadata = [("idempotency-key", "a"), ("idempotency-key", "b")]
+    error, _ = await failure_of(stub.Inspect(pb.InspectRequest(picture=b"x"), metadata=metadata))
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert inspector.requests == []

@@ -520,3 +520,12 @@ async def test_trace_context_and_idempotency_key_go_along(
     )
     assert inspector.requests[0].traceparent == "00-ab-cd-01"
     assert inspector.requests[0].idempotency_key == "k"
+
+
+async def test_two_idempotency_keys_are_refused(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    headers = [("idempotency-key", "a"), ("idempotency-key", "b")]
+    response = await client.post(URL, content=b"jpeg", headers=headers)
+    assert (response.status_code, problem_of(response)["code"]) == (422, "invalid_request")
+    assert inspector.requests == []

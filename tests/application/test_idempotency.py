@@ -56,7 +56,8 @@ async def test_the_answer_is_there_although_the_first_caller_went_away(rig: Rig)
 
 @pytest.mark.parametrize("running", [True, False])
 @pytest.mark.parametrize(
-    ("picture", "options"), [(numbered(2), {}), (numbered(1), {"min_score": 0.4})]
+    ("picture", "options"),
+    [(numbered(2), {}), (numbered(1), {"min_score": 0.4}), (numbered(1), {"part_id": "SN-2"})],
 )
 async def test_another_request_under_the_key_is_refused(
     rig: Rig, running: bool, picture: bytes, options: dict[str, float]

@@ -13,7 +13,7 @@ from rig import Rig
 
 from flawline.application.inspector import InspectionRequest
 from flawline.application.part import inspect_part
-from flawline.core.errors import BadPicture, InvalidRequest, QueueFull
+from flawline.core.errors import BadPicture, InvalidRequest, KeyReused, QueueFull
 from flawline.core.values import PartInspection, Verdict
 
 
@@ -98,3 +98,14 @@ async def test_acceptance_is_told_once_all_frames_are_queued(rig: Rig) -> None:
     frames = [InspectionRequest(numbered(n), deadline_ms=700) for n in range(3)]
     await inspect_part(rig.inspector, frames, accepted=told.append)
     assert told == [rig.clock.monotonic_s() + 0.7]
+
+
+@pytest.mark.parametrize(
+    "others", [[numbered(1), numbered(2)], [numbered(2)], [numbered(2), numbered(1)]]
+)
+async def test_other_frames_under_the_key_are_refused(rig: Rig, others: list[bytes]) -> None:
+    first = await ask(rig, numbered(1), idempotency_key="k")
+    with pytest.raises(KeyReused):
+        await ask(rig, *others, idempotency_key="k")
+    again = await ask(rig, numbered(1), idempotency_key="k")
+    assert again.frames == first.frames

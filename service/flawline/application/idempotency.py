@@ -65,7 +65,7 @@ class Idempotency:
         fingerprint = _fingerprint_of(order)
         kept = await within(self._clock, order.deadline_s, self._memory.find(key))
         if kept is not None:
-            return _same(kept.fingerprint, fingerprint, kept.inspection)
+            return _same(order, fingerprint, kept)
         while (running := self._running.get(key)) is not None:
             order.accepted(order.deadline_s)
             try:
@@ -74,7 +74,7 @@ class Idempotency:
                 if running.fingerprint == fingerprint:
                     raise
                 continue  # what was wrong with another request says nothing of this one
-            _same(running.fingerprint, fingerprint, inspection)
+            _same(order, fingerprint, KeptAnswer(running.fingerprint, inspection))
             if inspection.verdict is not Verdict.UNDEFINED:
                 return inspection
         task = asyncio.create_task(self._run_and_keep(key, fingerprint, order))
@@ -101,7 +101,7 @@ class Idempotency:
                     return inspection
                 answer = KeptAnswer(fingerprint, inspection)
                 kept = await within(self._clock, order.deadline_s, self._memory.keep(key, answer))
-            return _same(kept.fingerprint, fingerprint, kept.inspection)
+            return _same(order, fingerprint, kept)
         finally:
             # The answer does not wait for it.
             errand = asyncio.create_task(self._memory.release(key))
@@ -125,14 +125,15 @@ async def _joined(task: asyncio.Task[Inspection]) -> Inspection:
     return await asyncio.shield(task)
 
 
-def _same(kept: str, asked: str, inspection: Inspection) -> Inspection:
-    if kept != asked:
+def _same(order: Order, fingerprint: str, kept: KeptAnswer) -> Inspection:
+    # The part is not in the fingerprint: answers that an earlier version kept must still be found.
+    if kept.fingerprint != fingerprint or kept.inspection.part_id != order.part_id:
         raise KeyReused
-    return inspection
+    return kept.inspection
 
 
 def _fingerprint_of(order: Order) -> str:
     # The model as asked for, not as found: a key outlives a switch of the stable one.
     model = "".join(f"{word}/" for word in order.model_asked if word is not None)
-    asked = f"{order.recipe.name}/{order.min_score}/{model}".encode()
+    asked = f"{order.recipe.name}/{order.min_score}/{model}{order.frames_sha256}".encode()
     return hashlib.sha256(asked + hashlib.sha256(order.picture).digest()).hexdigest()

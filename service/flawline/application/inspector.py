@@ -232,6 +232,7 @@ class Inspector:
             created_at=self._clock.utc_now(),
             traceparent=request.traceparent,
             caller=request.caller,
+            frames_sha256=request.frames_sha256,
             inspection_id=request.inspection_id,
             accepted=accepted,
         )

@@ -34,6 +34,7 @@ class Order:
     started_s: moment of the monotonic clock, in seconds. created_at: the same moment, UTC.
     model_asked: name and version, None where left open. model and recipe are what that meant when it
     was last looked up.
+    frames_sha256: as in InspectionRequest.
     accepted: told the deadline, on the monotonic clock, once the request was taken on.
     """
 
@@ -50,6 +51,7 @@ class Order:
     created_at: datetime
     traceparent: str | None = None
     caller: str = ""
+    frames_sha256: str = ""
     frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
     inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     accepted: Callable[[float], None] = tell_nobody

@@ -30,6 +30,9 @@ async def inspect_part(
     the answers that its frames had. `accepted` is told the latest deadline once all are queued.
     """
     keys = _keys_of_frames(frames)
+    if keys[0] is not None:
+        digest = await asyncio.to_thread(_digest_of, [frame.picture for frame in frames])
+        frames = [replace(frame, frames_sha256=digest) for frame in frames]
     moments: list[float] = []
 
     def one_accepted(deadline_s: float) -> None:
@@ -75,6 +78,14 @@ async def _inspect_frame(
         raise BadPicture(error.code, f"{where}: {error}", where) from error
     once(0.0)  # answered from memory, with nothing to wait for
     return inspection
+
+
+def _digest_of(pictures: Sequence[bytes]) -> str:
+    """Of all of them, in their order."""
+    digest = hashlib.sha256()
+    for picture in pictures:
+        digest.update(hashlib.sha256(picture).digest())
+    return digest.hexdigest()
 
 
 def _keys_of_frames(frames: Sequence[InspectionRequest]) -> list[str | None]:

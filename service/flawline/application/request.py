@@ -31,6 +31,8 @@ class InspectionRequest:
     idempotency_key: repeats of a request under one key get one answer. model, model_version: a loaded
     model to inspect with, by its name; the version may be left out. None means the default.
     caller: who asks, as the protocol's lock knows him; "" for anybody. Never what a caller says of himself.
+    frames_sha256: of all frames of the part that this is one of, "" for a lone picture; under a key, other frames are
+    another request.
     inspection_id: what the inspection will be called; ours to choose.
     """
 
@@ -46,6 +48,7 @@ class InspectionRequest:
     caller: str = ""
     model: str | None = None
     model_version: str | None = None
+    frames_sha256: str = ""
     inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
 
 

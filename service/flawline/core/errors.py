@@ -40,15 +40,15 @@ class InvalidRequest(InspectionError):
 
 
 class KeyReused(InvalidRequest):
-    """The idempotency key was used for another picture or recipe."""
+    """The idempotency key was used for another request."""
 
     code = "idempotency_key_reused"
 
     def __init__(self) -> None:
         super().__init__(
             "idempotency_key",
-            "This idempotency key was used for another picture, recipe or min_score; "
-            "take a new key for a new request.",
+            "This idempotency key was used for another picture, part_id, recipe, min_score or model, or for other "
+            "frames of the part; take a new key for a new request.",
         )
 
 

@@ -23,7 +23,7 @@ from flawline.adapters.grpc_api.watching import Watches
 from flawline.application.failures import new_error_id
 from flawline.application.inspector import Inspector
 from flawline.application.ports import Clock, InspectionFeed
-from flawline.core.errors import InspectionError
+from flawline.core.errors import InspectionError, InvalidRequest
 from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
@@ -62,8 +62,14 @@ class InspectionServicer(pb_grpc.InspectionServiceServicer):
         self, request: pb.InspectRequest, context: grpc.aio.ServicerContext
     ) -> pb.InspectResponse:
         """Inspect one picture; without a verdict the call is OK and its message says why."""
-        metadata = dict(context.invocation_metadata() or ())
-        outcome = await self._inspect(request, context.time_remaining(), metadata)
+        metadata = tuple(context.invocation_metadata() or ())
+        if sum(name == "idempotency-key" for name, _ in metadata) > 1:
+            error = InvalidRequest(
+                "idempotency_key", "Give one idempotency-key; there are several."
+            )
+            self._inspector.refused(error.code)
+            await _abort(context, wire_error(error))
+        outcome = await self._inspect(request, context.time_remaining(), dict(metadata))
         if isinstance(outcome, WireError):
             await _abort(context, outcome)
         return outcome

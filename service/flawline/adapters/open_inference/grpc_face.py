@@ -22,6 +22,7 @@ from flawline.adapters.open_inference.descriptions import (
 from flawline.adapters.open_inference.errors import (
     Kind,
     OpenInferenceError,
+    invalid,
     no_verdict,
     translated,
     unexpected,
@@ -158,9 +159,8 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
         """Ask a model."""
 
         async def work() -> pb.ModelInferResponse:
-            call = self._call(context)
             try:
-                inference = request_from_wire(request, call)
+                inference = request_from_wire(request, self._call(context))
             except OpenInferenceError as error:
                 self._inference.refused(error)
                 raise
@@ -205,6 +205,8 @@ class OpenInferenceServicer(pb_grpc.GRPCInferenceServiceServicer):
     def _call(self, context: grpc.aio.ServicerContext) -> Call:
         metadata = tuple(context.invocation_metadata() or ())
         values = dict(metadata)
+        if sum(name == "idempotency-key" for name, _ in metadata) > 1:
+            raise invalid("Give one idempotency-key; there are several.")
         return Call(
             values.get("traceparent"),
             values.get("idempotency-key"),

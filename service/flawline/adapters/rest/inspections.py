@@ -29,7 +29,7 @@ from flawline.adapters.rest.documentation import (
 from flawline.adapters.rest.hangup import while_connected
 from flawline.adapters.rest.parameters import InspectionQuery
 from flawline.adapters.rest.preferences import Preferences
-from flawline.adapters.rest.query import refuse_odd_query
+from flawline.adapters.rest.query import refuse_odd_query, refuse_two_keys
 from flawline.adapters.rest.schemas import (
     InspectionAnswer,
     PartAnswer,
@@ -91,6 +91,7 @@ class InspectionRoutes:
         """
         del prefer  # may stand in several headers, and the framework shows one
         refuse_odd_query(request)
+        refuse_two_keys(request)
         with ExitStack() as held:
             held.enter_context(self._bodies.reserved(request))
             submission = await self._bodies.read(request)

@@ -19,6 +19,14 @@ def refuse_odd_query(request: Request) -> None:
     _refuse_repeated(request)
 
 
+def refuse_two_keys(request: Request) -> None:
+    """Raises RefusedError (422) for two `Idempotency-Key`: by which one would a repeat be known?"""
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        detail = "Give one Idempotency-Key; there are several."
+        faults = [FieldFault(field="idempotency_key", detail="given more than once.")]
+        raise RefusedError(422, "invalid_request", detail, errors=faults)
+
+
 def _refuse_undecodable(query: bytes) -> None:
     # The framework would put U+FFFD for what it cannot decode, so that two parts had one id.
     odd = list(_names_of_undecodable(query))
