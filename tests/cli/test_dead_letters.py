@@ -44,7 +44,16 @@ def bury(options: RedisQueueOptions, *pictures: bytes) -> list[str]:
         queue = RedisQueue(options, clock)
         now_s = clock.monotonic_s()
         for number, picture in enumerate(pictures):
-            job = Job(f"{number}", picture, "default", None, now_s, now_s + 60, line="press-1")
+            job = Job(
+                f"{number}",
+                picture,
+                "default",
+                None,
+                now_s,
+                now_s + 60,
+                line="press-1",
+                part_id="SN-1",
+            )
             await queue.submit(job)
             (lease,) = await queue.lease(1)
             await queue.resolve(lease, Failed("1a2b"))
@@ -63,7 +72,8 @@ def test_a_letter_is_listed_shown_and_dropped(options: RedisQueueOptions, tmp_pa
     (line, _) = run("dead-letters", "list").stdout.splitlines()
     assert line.endswith("press-1  1  processing failed, error id 1a2b")
     shown = run("dead-letters", "show", first, "--picture", tmp_path / "it.png")
-    assert json.loads(shown.stdout)["picture_bytes"] == len(picture)
+    fields = json.loads(shown.stdout)
+    assert (fields["part_id"], fields["picture_bytes"]) == ("SN-1", len(picture))
     assert (tmp_path / "it.png").read_bytes() == picture
     assert run("dead-letters", "drop", first, second).exit_code == 0
     assert run("dead-letters", "list").stdout == ""

@@ -38,6 +38,7 @@ class Desk:
             submitted_s=now_s,
             deadline_s=now_s + limit_s,
             line=letter.line,
+            part_id=letter.part_id,
             priority=Priority.REINSPECTION,
         )
         await self._queue.submit(job)

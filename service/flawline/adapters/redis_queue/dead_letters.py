@@ -18,6 +18,7 @@ class DeadLetter:
     letter_id: str
     job_id: str
     line: str
+    part_id: str | None
     recipe: str
     min_score: float | None
     reason: str
@@ -60,6 +61,7 @@ def _letter(entry_id: Any, fields: Any) -> DeadLetter:
         letter_id=entry_id.decode(),
         job_id=fields[b"id"].decode(),
         line=fields[b"line"].decode(),
+        part_id=meta["part_id"],
         recipe=meta["recipe"],
         min_score=meta["min_score"],
         reason=fields[b"reason"].decode(),
