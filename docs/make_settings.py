@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from flawline.settings import PREFIX, FlawlineSettings
 
@@ -21,9 +22,15 @@ def settings_page() -> str:
     rows = []
     for name, field in FlawlineSettings.model_fields.items():
         default = "" if field.default in (None, ()) else f"`{field.default}`"
-        limits = ", ".join(text for text in map(_limit, field.metadata) if text)
+        limits = _choices(field.annotation) or ", ".join(filter(None, map(_limit, field.metadata)))
         rows.append(f"| `{PREFIX}{name.upper()}` | {default} | {limits} | {field.description} |")
     return HEAD + "\n".join(rows) + "\n"
+
+
+def _choices(kind: object) -> str:
+    """The values of a setting that has a few."""
+    values = get_args(kind) if get_origin(kind) is Literal else ()
+    return ", ".join(f"`{value}`" for value in values)
 
 
 def _limit(rule: object) -> str:
