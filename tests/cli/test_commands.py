@@ -277,3 +277,15 @@ def test_check_takes_a_queue_that_can_be_used(
     result = run("check")
     assert result.exit_code == 0, result.output
     assert "queue: its address can be used" in result.stdout
+
+
+def test_sample_names_a_foreign_file_as_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("keep")
+    folder.mkdir()
+    (folder / "annotations.json").write_text("mine")
+    result = run("sample", folder)
+    assert result.exit_code == 2
+    assert "Error: keep/annotations.json" in result.output

@@ -137,3 +137,10 @@ def test_wrong_usage_is_named(arguments: list[str], says: str) -> None:
     result = run("inspect", *arguments)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_a_folder_whose_pictures_are_all_in_out_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    result = run("inspect", tmp_path, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "where --out puts annotated pictures" in result.stderr

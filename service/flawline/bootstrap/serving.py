@@ -123,13 +123,14 @@ async def serve(settings: FlawlineSettings) -> int:
         # What was made so far stays: the collector need not look through it again and again while frames wait.
         gc.collect()
         gc.freeze()
+        bare_host = f"[{settings.host}]" if ":" in settings.host else settings.host
         logger.info(
             "ready model=%s rest=%s://%s:%d grpc=%s:%d",
             parts.service.model.version,
             "https" if settings.tls_cert_file else "http",
-            settings.host,
+            bare_host,
             parts.rest_port,
-            settings.host,
+            bare_host,
             parts.grpc_port,
         )
         await told.wait()

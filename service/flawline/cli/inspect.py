@@ -59,7 +59,8 @@ def command(
     if not files:
         raise Fault(
             f"There is no picture in {', '.join(map(str, paths))}; "
-            f"looked for files ending in {', '.join(sorted(SUFFIXES))}."
+            f"looked for files ending in {', '.join(sorted(SUFFIXES))}"
+            + ("." if out is None else f", and not in {out}, where --out puts annotated pictures.")
         )
     if out is not None:
         _keep_originals(files, out)

@@ -52,13 +52,8 @@ def command(
                 lambda done, _: bar.update(task, completed=done),
             )
     except SampleError as error:
-        raise Fault(_sentence(error)) from error
+        raise Fault(error.sentence) from error
     click.echo(
         f"{made.pictures} frames with {made.boxes} flaws ({made.clean_pictures} without any) "
         f"in {made.images_path}; ground truth in {made.annotations_path}"
     )
-
-
-def _sentence(error: SampleError) -> str:
-    text = str(error)
-    return f"{text[:1].upper()}{text[1:]}."

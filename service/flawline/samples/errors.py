@@ -6,6 +6,14 @@ from __future__ import annotations
 class SampleError(ValueError):
     """A request the generator refuses; the message is a sentence for the person who asked."""
 
+    @property
+    def sentence(self) -> str:
+        """The message with a capital and a full stop; a path that it begins with stays as it is."""
+        text = str(self)
+        first_word = text.partition(" ")[0]
+        is_path = any(mark in first_word for mark in "./\\")
+        return f"{text if is_path else text[:1].upper() + text[1:]}."
+
 
 class FrameSizeError(SampleError):
     """The frame is smaller or larger than the generator draws."""

@@ -71,6 +71,5 @@ def draw_frames(size: tuple[int, int], count: int = _DRAWN) -> Frames:
             Image.fromarray(grey).save(stream, "JPEG", quality=90)
             pictures.append(stream.getvalue())
     except SampleError as error:
-        text = str(error)
-        raise Fault(f"{text[:1].upper()}{text[1:]}.") from error
+        raise Fault(error.sentence) from error
     return Frames(tuple(pictures), f"{count} drawn frames of {width_px}x{height_px} (JPEG)")
