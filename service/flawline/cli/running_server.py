@@ -59,7 +59,10 @@ class RunningServer:
             return dict(json.loads(text)) if text else {}
         except urllib.error.HTTPError as error:
             raise Fault(_said_by(error)) from error
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (http.client.HTTPException, UnicodeDecodeError) as error:  # whose text may be binary
+            says = "what listens there speaks no HTTP; is it the gRPC port?"
+            raise Fault(f"No Flawline answers at {self.url}: {says}") from error
+        except (OSError, ValueError) as error:
             raise Fault(f"No Flawline answers at {self.url}: {error}.") from error
 
     def _opener(self) -> urllib.request.OpenerDirector:
