@@ -196,6 +196,11 @@ def _tiff_header(data: bytes) -> TiffHeader:
         raise UnsupportedPicture(
             f"This TIFF has more than {_MAX_TIFF_LIST} strips or tiles; store it in larger ones."
         )
+    if header.has_next:
+        # Pillow shows the first: a flaw on another one would pass unseen.
+        raise UnsupportedPicture(
+            "This TIFF has several pages, and one picture is inspected; send each page by itself."
+        )
     return header
 
 

@@ -26,10 +26,11 @@ _ENTRY_BYTES = 12
 
 @dataclass(frozen=True)
 class TiffHeader:
-    """Single 16 and 32 bit integers by tag, and the length of the longest list of numbers."""
+    """Single 16 and 32 bit integers by tag, the length of the longest list, and whether a page follows."""
 
     firsts: Mapping[int, int]
     longest_list: int
+    has_next: bool = False
 
 
 def read_tiff_header(data: bytes, start: int = 0) -> TiffHeader:
@@ -47,6 +48,9 @@ def read_tiff_header(data: bytes, start: int = 0) -> TiffHeader:
         entries = struct.iter_unpack(
             order + "HHI4s", data[first_entry : first_entry + count * _ENTRY_BYTES]
         )
+        end = first_entry + count * _ENTRY_BYTES
+        # Some writers end the file here: then nothing follows.
+        following = int.from_bytes(data[end : end + 4], "little" if order == "<" else "big")
         firsts: dict[int, int] = {}
         longest_list = 0
         for tag, kind, length, value in entries:
@@ -56,4 +60,4 @@ def read_tiff_header(data: bytes, start: int = 0) -> TiffHeader:
                 (firsts[tag],) = struct.unpack_from(order + ("H" if kind == _SHORT else "I"), value)
     except struct.error as error:
         raise ValueError("a damaged TIFF header") from error
-    return TiffHeader(firsts, longest_list)
+    return TiffHeader(firsts, longest_list, 0 < following < len(data) - start)

@@ -245,13 +245,6 @@ def test_damaged_exif_does_not_cost_a_sound_picture(kind: str, exif: bytes) -> N
     assert decode_grey(data, LIMITS).shape == (HEIGHT, WIDTH)
 
 
-def test_the_first_page_of_a_tiff_counts() -> None:
-    pages = [noise(HEIGHT, WIDTH, seed=seed) for seed in range(3)]
-    first, *others = (Image.fromarray(page) for page in pages)
-    data = encoded(first, "TIFF", save_all=True, append_images=others)
-    np.testing.assert_array_equal(decode_grey(data, LIMITS), pages[0])
-
-
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
 def test_compressed_tiffs_are_read(compression: str) -> None:
     grey = noise(HEIGHT, WIDTH)

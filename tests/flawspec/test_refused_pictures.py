@@ -321,3 +321,12 @@ def test_no_limit_can_be_set_at_which_pillow_would_warn_of_a_tiff() -> None:
     assert Image.MAX_IMAGE_PIXELS is not None
     with pytest.raises(ValueError, match="max_pixels"):
         DecodeLimits(max_pixels=Image.MAX_IMAGE_PIXELS)
+
+
+def test_a_tiff_of_several_pages_is_refused() -> None:
+    """Only its first page would be looked at."""
+    page = Image.fromarray(GREY)
+    picture = encoded(page, "TIFF", save_all=True, append_images=[page])
+    for look in (probe, decode_grey):
+        with pytest.raises(errors.UnsupportedPicture, match="several pages"):
+            look(picture, LIMITS)
