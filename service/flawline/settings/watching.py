@@ -19,7 +19,10 @@ class WatchSettings(BaseSettings):
         description="Measure every frame, and call it NotDecidable when no verdict can rest on it.",
     )
     min_brightness: float = Field(
-        0.02, ge=0, le=1, description="Frames of less mean brightness are black; 0 allows all."
+        0.05,
+        ge=0,
+        le=1,
+        description="Frames of less mean brightness are black, and so are 12 bit sent as 16; 0 allows all.",
     )
     max_saturated: float = Field(
         0.95, ge=0, le=1, description="Frames with more white are over-exposed; 1 allows all."
