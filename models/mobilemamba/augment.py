@@ -15,8 +15,7 @@ from PIL import Image
 
 from mobilemamba.dataset import Sample
 from mobilemamba.strip_edge import past_the_edge
-
-SMALLEST_SIDE_PX = 2.0
+from mobilemamba.visible import cut_to
 
 
 @dataclass(frozen=True)
@@ -201,14 +200,8 @@ def _move_boxes(
     first = boxes_xyxy[:, :2] @ linear.T + offset
     second = boxes_xyxy[:, 2:] @ linear.T + offset
     low, high = np.minimum(first, second), np.maximum(first, second)
-    area = (high - low).prod(axis=1)
-    low = low.clip(window_xyxy[:2], window_xyxy[2:])
-    high = high.clip(window_xyxy[:2], window_xyxy[2:])
-    side = high - low
-    kept = (side.min(axis=1) >= SMALLEST_SIDE_PX) & (
-        side.prod(axis=1) >= config.least_visible * area
-    )
-    return np.concatenate((low, high), axis=1)[kept].astype(np.float32), kept
+    moved = np.concatenate((low, high), axis=1)
+    return cut_to(moved, window_xyxy, config.least_visible)
 
 
 def _light(grey: NDArray[np.uint8], rng: Generator, config: AugmentConfig) -> NDArray[np.uint8]:

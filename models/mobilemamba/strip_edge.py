@@ -6,6 +6,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from mobilemamba.visible import cut_to
+
 SHARE = (0.05, 0.4)  # of the input's side that lies beyond the edge
 DARK_SHARE = 0.8  # of the edges; the others glare
 MOST_OFF = 12  # grey levels from black or white
@@ -23,7 +25,7 @@ def past_the_edge(
         least_visible: a box cut down below this share of its area is dropped.
     """
     rows, columns = grey.shape
-    window = np.array([0, 0, columns, rows])
+    window = [0, 0, columns, rows]
     side = int(rng.integers(4))
     along = (columns, rows)[side % 2]
     cut = round(along * float(rng.uniform(*SHARE)))
@@ -32,8 +34,5 @@ def past_the_edge(
     beyond = np.full_like(grey, level if rng.random() < DARK_SHARE else 255 - level)
     left, top, right, bottom = window
     beyond[top:bottom, left:right] = grey[top:bottom, left:right]
-    low = boxes_xyxy[:, :2].clip(window[:2], window[2:])
-    high = boxes_xyxy[:, 2:].clip(window[:2], window[2:])
-    area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
-    kept = (high - low).prod(axis=1) >= np.maximum(least_visible * area, 1.0)
-    return beyond, np.concatenate((low, high), axis=1)[kept].astype(np.float32), kept
+    left_over, kept = cut_to(boxes_xyxy, (left, top, right, bottom), least_visible)
+    return beyond, left_over, kept
