@@ -16,8 +16,8 @@ import numpy as np
 from blur import Blur, gaussian
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.dataset import Dataset, load_dataset
+from mobilemamba.measured import evaluate_artifact
 from mobilemamba.operating_point import match
-from mobilemamba.release import evaluate_artifact
 
 SIGMAS_PX = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import onnx
+
 from flawspec.artifact import SUMS_NAME, sha256_file
-from mobilemamba.export import ExportError
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.export import ExportError, with_manifest
 
 
 def write_artifact(path: Path, content: bytes) -> str:
@@ -28,6 +31,35 @@ def write_artifact(path: Path, content: bytes) -> str:
     lines = [line for line in lines if line[66:] != path.name] + [f"{digest}  {path.name}"]
     _replace(sums, "".join(f"{line}\n" for line in sorted(lines, key=lambda s: s[66:])).encode())
     return digest
+
+
+def rewrite(path: Path, manifest: ArtifactManifest, folder: Path) -> tuple[Path, str]:
+    """The graph of the artifact at `path` under another manifest; see `write_graph`."""
+    return write_graph(onnx.load(path), manifest, folder, path)
+
+
+def write_graph(
+    graph: onnx.ModelProto, manifest: ArtifactManifest, folder: Path, source: Path
+) -> tuple[Path, str]:
+    """Write an artifact made from the one at `source`; returns the new file and its sha256.
+
+    Raises:
+        ExportError: the file would overwrite the one it is made from, or another one.
+    """
+    target = derived_path(manifest, folder, source)
+    return target, write_artifact(target, with_manifest(graph, manifest))
+
+
+def derived_path(manifest: ArtifactManifest, folder: Path, source: Path) -> Path:
+    """Where an artifact made from the one at `source` goes.
+
+    Raises:
+        ExportError: that is where the source is.
+    """
+    target = folder / f"{manifest.model_name}-{manifest.model_version}.onnx"
+    if target.resolve() == source.resolve():
+        raise ExportError(f"{target} exists and is the source; give another version")
+    return target
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ def model_card(release: Release, request: ReleaseRequest, config_file: Path) -> 
         (
             *_head(release, request),
             *_data(release, request),
-            *_figures(release, request),
+            *_figures(release),
             *_remake(release, request, config_file),
             "",
         )
@@ -122,7 +122,7 @@ def _unknown_data(release: Release) -> list[str]:
     ]
 
 
-def _figures(release: Release, request: ReleaseRequest) -> list[str]:
+def _figures(release: Release) -> list[str]:
     m = release.metrics
     names = release.manifest.labels.names
     rows = [
@@ -138,7 +138,7 @@ def _figures(release: Release, request: ReleaseRequest) -> list[str]:
             "Checkpoint and thresholds (best F1 for each class, clean pictures counted in) were chosen on",
             "these pictures, so expect a little less on new ones.",
         )
-        if request.thresholds is None
+        if not release.thresholds_origin
         else (
             "The checkpoint was chosen on these pictures, so expect a little less on new ones. Thresholds were",
             release.thresholds_origin,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flawspec.artifact import read_manifest, verify
 from flawspec.manifest import ArtifactManifest
+from mobilemamba.artifact_files import derived_path
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.detector import SIZES, Detector, build_detector
 from mobilemamba.export import (
@@ -22,7 +23,6 @@ from mobilemamba.export import (
     with_manifest,
 )
 from mobilemamba.from_artifact import load_artifact
-from mobilemamba.release import derived_path
 from mobilemamba.wrapper import ArtifactNetwork
 
 MOST_DIFFERENT = (

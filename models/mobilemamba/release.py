@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +39,7 @@ from mobilemamba.export import (
     to_onnx,
     with_manifest,
 )
+from mobilemamba.measured import released_figures
 from mobilemamba.operating_point import (
     OperatingPoint,
     at_threshold,
@@ -64,7 +64,7 @@ class Release:
         false_alarms, clean: clean pictures with any detection at these thresholds, and how many there were.
         progress: of the checkpoint.
         parity: the largest PyTorch to ONNX Runtime difference.
-        thresholds_origin: how the thresholds were chosen, where they were given.
+        thresholds_origin: how the thresholds were chosen; empty where they are those of the best F1.
     """
 
     artifact: Path
@@ -78,14 +78,6 @@ class Release:
     progress: Progress
     parity: float
     thresholds_origin: str = ""
-
-
-@dataclass(frozen=True)
-class ArtifactReport:
-    """An artifact on a data set: COCO metrics, and each class at the artifact's own threshold."""
-
-    metrics: Metrics
-    detections: list[Detections]
 
 
 @dataclass(frozen=True)
@@ -114,117 +106,81 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     """
     config = request.config
     *training, val = load_sets(config)
-    detector = config.model.build(len(val.labels.names))
+    network, progress = _trained(request, [*training, val])
+    say("exporting the graph")
+    graph = to_onnx(network, config.input.height_px, config.input.width_px)
+    say("measuring it in ONNX Runtime on the validation set")
+    found = _found(graph, request, val)
+    thresholds, origin = _thresholds(request, training, found)
+    points = tuple(
+        at_threshold(m, t) for m, t in zip(match(val, found.in_val), thresholds, strict=True)
+    )
+    metrics = measure(val, found.in_val)
+    manifest = _manifest(config, training, val, metrics, points, request.now)
+    content = with_manifest(graph, manifest)
+    say("comparing it with PyTorch")
+    parity = _parity(network, content, val, _geometry(config))
+    path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
+    alarms, clean = false_alarm_pictures(found.shown.samples, found.in_all, thresholds)
+    sha256 = write_artifact(path, content)
+    return Release(
+        path, sha256, manifest, metrics, points, val, alarms, clean, progress, parity, origin
+    )
+
+
+def _trained(request: ReleaseRequest, sets: list[Dataset]) -> tuple[ArtifactNetwork, Progress]:
+    """The averaged weights of the checkpoint, which must be of this configuration and these sets."""
+    config = request.config
+    detector = config.model.build(len(sets[-1].labels.names))
     progress = load_average(request.checkpoint, detector)
     if progress.config_sha256 != config.sha256:
         raise CheckpointError(
             f"{request.checkpoint} was not trained as this configuration says; give the one it was trained with"
         )
-    progress.require_data(TrainedOn.of(config, [*training, val]), request.checkpoint)
+    progress.require_data(TrainedOn.of(config, sets), request.checkpoint)
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
-    say("exporting the graph")
-    graph = to_onnx(network, config.input.height_px, config.input.width_px)
-    say("measuring it in ONNX Runtime on the validation set")
-    geometry = _geometry(config)
+    return network, progress
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Detections in the validation set, and in all pictures shown: these, then the clean ones."""
+
+    shown: Dataset
+    in_val: list[Detections]
+    in_all: list[Detections]
+
+
+def _found(graph: onnx.ModelProto, request: ReleaseRequest, val: Dataset) -> _Found:
+    geometry = _geometry(request.config)
     predict = artifact_predictor(graph.SerializeToString())
     require_answers(predict, geometry.height_px, geometry.width_px)
-    detections = list(detect(val.samples, predict, geometry))
-    metrics = measure(val, detections)
-    clean = list(detect(request.clean, predict, geometry))
-    everything = dataclasses.replace(val, samples=(*val.samples, *request.clean))
-    if request.thresholds is not None:
-        thresholds = request.thresholds.of(val.labels.names)
-        trained = [picture for dataset in training for picture in pictures_sha256(dataset.samples)]
-        origin = request.thresholds.origin(
-            config.sha256, pictures_sha256(everything.samples), trained
-        )
-    else:
-        origin = ""
-        thresholds = tuple(best_f1(m).threshold for m in match(everything, [*detections, *clean]))
-    points = tuple(
-        at_threshold(m, t) for m, t in zip(match(val, detections), thresholds, strict=True)
-    )
-    manifest = _manifest(config, training, val, metrics, points, request.now)
-    content = with_manifest(graph, manifest)
-    say("comparing it with PyTorch")
-    parity = max(
+    in_val = list(detect(val.samples, predict, geometry))
+    in_clean = list(detect(request.clean, predict, geometry))
+    shown = dataclasses.replace(val, samples=(*val.samples, *request.clean))
+    return _Found(shown, in_val, in_val + in_clean)
+
+
+def _thresholds(
+    request: ReleaseRequest, training: list[Dataset], found: _Found
+) -> tuple[tuple[float, ...], str]:
+    """One a class, and where they are from: empty where they are those of the best F1."""
+    if request.thresholds is None:
+        return tuple(best_f1(m).threshold for m in match(found.shown, found.in_all)), ""
+    trained = [picture for dataset in training for picture in pictures_sha256(dataset.samples)]
+    shown = pictures_sha256(found.shown.samples)
+    origin = request.thresholds.origin(request.config.sha256, shown, trained)
+    return request.thresholds.of(found.shown.labels.names), origin
+
+
+def _parity(
+    network: ArtifactNetwork, content: bytes, val: Dataset, geometry: InputGeometry
+) -> float:
+    textured = textured_pictures(8, geometry.height_px, geometry.width_px, seed=0)
+    return max(
         check_parity(network, content, pictures)
-        for pictures in (
-            _real_pictures(val, geometry),
-            textured_pictures(8, geometry.height_px, geometry.width_px, seed=0),
-        )
+        for pictures in (_real_pictures(val, geometry), textured)
     )
-    path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
-    alarms, clean_count = false_alarm_pictures(
-        everything.samples, [*detections, *clean], thresholds
-    )
-    return Release(
-        path,
-        write_artifact(path, content),
-        manifest,
-        metrics,
-        points,
-        val,
-        alarms,
-        clean_count,
-        progress,
-        parity,
-        origin,
-    )
-
-
-def evaluate_artifact(path: Path, manifest: ArtifactManifest, dataset: Dataset) -> ArtifactReport:
-    """Measure a released file as it is, with its own NMS threshold."""
-    detections = evaluate_samples(path, manifest, dataset.samples)
-    return ArtifactReport(measure(dataset, detections), detections)
-
-
-def evaluate_samples(
-    path: Path, manifest: ArtifactManifest, samples: tuple[Sample, ...]
-) -> list[Detections]:
-    """Detections of a released file down to the lowest scores, one entry a sample."""
-    geometry = InputGeometry(
-        manifest.input_width_px,
-        manifest.input_height_px,
-        manifest.pad_value,
-        manifest.nms_iou_threshold,
-    )
-    return list(detect(samples, artifact_predictor(path), geometry))
-
-
-def rewrite(path: Path, manifest: ArtifactManifest, folder: Path) -> tuple[Path, str]:
-    """The graph of the artifact at `path` under another manifest; see `write_graph`."""
-    return write_graph(onnx.load(path), manifest, folder, path)
-
-
-def write_graph(
-    graph: onnx.ModelProto, manifest: ArtifactManifest, folder: Path, source: Path
-) -> tuple[Path, str]:
-    """Write an artifact made from the one at `source`; returns the new file and its sha256.
-
-    Raises:
-        ExportError: the file would overwrite the one it is made from, or another one.
-    """
-    target = derived_path(manifest, folder, source)
-    return target, write_artifact(target, with_manifest(graph, manifest))
-
-
-def derived_path(manifest: ArtifactManifest, folder: Path, source: Path) -> Path:
-    """Where an artifact made from the one at `source` goes.
-
-    Raises:
-        ExportError: that is where the source is.
-    """
-    target = folder / f"{manifest.model_name}-{manifest.model_version}.onnx"
-    if target.resolve() == source.resolve():
-        raise ExportError(f"{target} exists and is the source; give another version")
-    return target
-
-
-def released_figures(metrics: Metrics) -> dict[str, float]:
-    """As a manifest holds them: four digits, those that exist."""
-    found = metrics.figures().items()
-    return {name: round(value, 4) for name, value in found if math.isfinite(value)}
 
 
 def _geometry(config: RunConfig) -> InputGeometry:

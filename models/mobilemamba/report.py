@@ -25,8 +25,8 @@ from mobilemamba.figures import (
     precision_recall_figure,
     score_figure,
 )
+from mobilemamba.measured import ArtifactReport
 from mobilemamba.operating_point import at_threshold, match
-from mobilemamba.release import ArtifactReport
 
 WORST = 12
 MISSES, FALSE_ALARMS = "misses.png", "false-alarms.png"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from mobilemamba_command import run
 
 from flawspec.artifact import listed_sha256, read_manifest, sha256_file
-from mobilemamba.cli import main
 from mobilemamba.detector import build_detector
 from mobilemamba.export import artifact_predictor, textured_pictures
 from mobilemamba.from_artifact import load_artifact
@@ -20,15 +20,6 @@ ROOT = Path(__file__).parents[2]
 # exported before there was a folded form
 RELEASED = ROOT / "models" / "artifacts" / "mobilemamba-nano-neu-0.1.0.onnx"
 pytestmark = pytest.mark.timeout(600)
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr("sys.argv", ["mobilemamba", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
 
 
 def documented() -> list[str]:

@@ -10,25 +10,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from mobilemamba_command import run
 
 from flawspec.artifact import read_manifest, sha256_file
 from flawspec.labels import LabelSet
+from mobilemamba.artifact_files import rewrite
 from mobilemamba.card import _remake
-from mobilemamba.cli import main
 from mobilemamba.config import load_config
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
 from mobilemamba.out_of_fold import OutOfFold
-from mobilemamba.release import ReleaseRequest, rewrite
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr("sys.argv", ["mobilemamba", *map(str, arguments)])
-    try:
-        main()
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+from mobilemamba.release import ReleaseRequest
 
 
 def yolo_of(data: Path) -> Path:

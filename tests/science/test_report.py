@@ -13,7 +13,7 @@ from mobilemamba.comparison import curves
 from mobilemamba.confusion import find_mistakes
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, measure
-from mobilemamba.release import ArtifactReport
+from mobilemamba.measured import ArtifactReport
 from mobilemamba.report import Contents, sheet, write_report
 
 PIT, SCRATCH = 0, 1

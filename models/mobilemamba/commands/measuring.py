@@ -16,8 +16,8 @@ from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTI
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
+from mobilemamba.measured import ArtifactReport, evaluate_artifact, evaluate_samples
 from mobilemamba.operating_point import ClassMatches, at_threshold, false_alarm_pictures, match
-from mobilemamba.release import ArtifactReport, evaluate_artifact, evaluate_samples
 from mobilemamba.strict_json import to_json
 
 PLAIN_SCORE = 0.25  # what detectors are commonly shown at

@@ -11,10 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
+from mobilemamba.artifact_files import write_graph
 from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
 from mobilemamba.dataset import load_dataset
+from mobilemamba.measured import released_figures
 from mobilemamba.quantise import LEAST_FASTER, MOST_LOST, Trial, try_recipes
-from mobilemamba.release import released_figures, write_graph
 
 
 @click.command()

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
+from mobilemamba.artifact_files import rewrite
 from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
 from mobilemamba.calibrate import calibrate as calibrate_escapes
 from mobilemamba.chosen_thresholds import CROSSVAL, Source
@@ -25,9 +26,9 @@ from mobilemamba.commands.arguments import (
 from mobilemamba.config import load_config
 from mobilemamba.crossval import DETECTIONS, cross_validate
 from mobilemamba.dataset import load_clean, load_dataset
+from mobilemamba.measured import evaluate_samples
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.progress import TrainingDisplay
-from mobilemamba.release import evaluate_samples, rewrite
 from mobilemamba.train import Observer
 from mobilemamba.trained_on import pictures_sha256
 
