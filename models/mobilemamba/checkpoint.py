@@ -37,6 +37,7 @@ class Progress:
         average_updates: updates of the weight average.
         best_map50: of the averaged weights so far, -1 before the first measurement.
         data: what it is trained and measured on; None in files of a time when they did not keep it.
+        normalisation: input.mean and input.std; None likewise.
     """
 
     config_sha256: str
@@ -44,6 +45,7 @@ class Progress:
     average_updates: int
     best_map50: float
     data: TrainedOn | None = None
+    normalisation: tuple[float, float] | None = None
 
     def require_data(self, now: TrainedOn, path: Path) -> None:
         """That the checkpoint at `path` is of these data, or does not say.
@@ -128,6 +130,9 @@ def _progress(content: dict[str, Any]) -> Progress:
     data = content.get("data")
     if data is not None:
         content["data"] = TrainedOn.from_json(data)
+    if content.get("normalisation") is not None:
+        mean, std = content["normalisation"]
+        content["normalisation"] = (float(mean), float(std))
     progress = Progress(**content)
     for name in ("epoch", "average_updates"):
         value = getattr(progress, name)

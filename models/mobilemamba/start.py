@@ -9,7 +9,7 @@ import torch
 from flawspec.artifact import read_manifest, verify
 from flawspec.errors import FlawspecError
 from flawspec.labels import LabelSet
-from mobilemamba.checkpoint import CheckpointError, load_matching
+from mobilemamba.checkpoint import CheckpointError, load_matching, read_progress
 from mobilemamba.config import InputConfig, ModelConfig
 from mobilemamba.dataset import Sample
 from mobilemamba.detector import Detector
@@ -31,9 +31,9 @@ def start_from(
 ) -> str:
     """Start `network` from a checkpoint (.safetensors) or an artifact (.onnx).
 
-    Everything is taken but the class layers, which are taken of an artifact where its labels are `labels`, and of a
-    checkpoint, which names neither labels nor normalisation, where it has as many. The statistics of its batch
-    norms, which an artifact does not hold, are taken from `samples`.
+    Everything is taken but the class layers, which are taken where the file's labels are `labels`; of a checkpoint of
+    a former release, which names no labels, where it has as many. The statistics of its batch norms, which an artifact
+    does not hold, are taken from `samples`.
 
     Args:
         path: the file.
@@ -47,41 +47,56 @@ def start_from(
         What was taken, in a sentence.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or holds another network.
+        CheckpointError: the file is missing, damaged, holds another network, or one of another normalisation.
     """
     if path.suffix != ARTIFACT_SUFFIX:
-        return _from_checkpoint(path, network)
+        return _from_checkpoint(path, network, labels, settings)
     try:
         verify(path, None)
         manifest = read_manifest(path)
     except FlawspecError as error:
         raise CheckpointError(f"model.start: {error}") from error
     normalisation = (manifest.normalisation_mean, manifest.normalisation_std)
-    if normalisation != (settings.mean, settings.std):
-        raise CheckpointError(
-            f"{path} was trained with input.mean = {normalisation[0]} and input.std = {normalisation[1]}; use these"
-        )
+    _require_normalisation(path, normalisation, settings)
     released = model.build(len(manifest.labels.names))
     load_artifact(path, manifest, released)
     recalibrate(released, normalise(_pictures(samples, settings), *normalisation))
-    taken = released.state_dict()
-    if manifest.labels != labels:
-        own = network.state_dict()
-        taken |= {f"head.{n}": own[f"head.{n}"] for n in network.head.class_layer_names()}
-    network.load_state_dict(taken)
+    fresh = _class_layers(network)
+    network.load_state_dict(released.state_dict() | ({} if manifest.labels == labels else fresh))
     return _sentence(path, manifest.labels == labels)
 
 
-def _from_checkpoint(path: Path, network: Detector) -> str:
+def _from_checkpoint(path: Path, network: Detector, labels: LabelSet, settings: InputConfig) -> str:
+    progress = read_progress(path)
+    if progress.normalisation is not None:
+        _require_normalisation(path, progress.normalisation, settings)
+    fresh = {name: value.clone() for name, value in _class_layers(network).items()}
     differing = load_matching(path, network)
-    others = differing - {f"head.{name}" for name in network.head.class_layer_names()}
+    others = differing - fresh.keys()
     if others:
         raise CheckpointError(
             f"{path} holds another network than model.size, model.scan and model.wavelet describe: {len(others)} "
             f"tensors differ, such as {min(others)}; start from one of this network, or leave model.start out"
         )
-    unknown = "; a checkpoint does not say of which classes and input.mean and input.std it is: see that they are these"
-    return _sentence(path, not differing) + unknown
+    if progress.data is None:
+        return _sentence(path, not differing) + (
+            "; this checkpoint of a former release does not say of which classes it is: see that they are these"
+        )
+    same = progress.data.labels == labels.names
+    network.load_state_dict(network.state_dict() | ({} if same else fresh))
+    return _sentence(path, same)
+
+
+def _require_normalisation(path: Path, trained: tuple[float, float], settings: InputConfig) -> None:
+    if trained != (settings.mean, settings.std):
+        raise CheckpointError(
+            f"{path} was trained with input.mean = {trained[0]} and input.std = {trained[1]}; use these"
+        )
+
+
+def _class_layers(network: Detector) -> dict[str, torch.Tensor]:
+    own = network.state_dict()
+    return {f"head.{name}": own[f"head.{name}"] for name in network.head.class_layer_names()}
 
 
 def _sentence(path: Path, whole: bool) -> str:

@@ -101,7 +101,8 @@ class Trainer:
         self.network = detector.to(device, memory_format=torch.channels_last)
         self.state = _start(self.network, config, device)
         self.data = TrainedOn.of(config, sets)
-        self.progress = Progress(config.sha256, 0, 0, -1.0, self.data)
+        normalisation = (config.input.mean, config.input.std)
+        self.progress = Progress(config.sha256, 0, 0, -1.0, self.data, normalisation)
         self._plan = EpochPlan(
             config.training.batch_size,
             (config.input.height_px, config.input.width_px),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -105,15 +106,47 @@ def test_a_checkpoint_of_another_network_is_refused_and_what_was_taken_is_said(
     path = tmp_path / "start.safetensors"
     save_checkpoint(path, trainer.progress, trainer.state)
 
-    def start(classes: int, model: ModelConfig) -> str:
-        labels = LabelSet(tuple(f"flaw-{i}" for i in range(classes)))
-        return start_from(path, model.build(classes), model, labels, InputConfig(), samples())
+    def start(names: tuple[str, ...], model: ModelConfig, mean: float = 0.5) -> str:
+        network, labels = model.build(len(names)), LabelSet(names)
+        return start_from(path, network, model, labels, InputConfig(mean=mean), samples())
 
-    assert "every layer;" in start(2, ModelConfig())
-    assert "every layer but those of the classes, which are made anew" in start(3, ModelConfig())
+    same = start(("dark", "bright"), ModelConfig())
+    assert same == f"starting from {path}: every layer"
+    for others in (("bright", "dark"), ("dark", "bright", "third")):
+        said = start(others, ModelConfig())
+        assert "every layer but those of the classes, which are made anew" in said
+    with pytest.raises(CheckpointError, match=r"input\.mean = 0\.5 and input\.std = 0\.25; use"):
+        start(("dark", "bright"), ModelConfig(), mean=0.4)
     for model in (ModelConfig("small"), ModelConfig(scan=False), ModelConfig(wavelet=False)):
         with pytest.raises(CheckpointError, match=r"holds another network than model\.size"):
-            start(2, model)
+            start(("dark", "bright"), model)
+
+
+def test_class_layers_of_a_checkpoint_go_by_name_and_not_by_number(
+    config_file, tmp_path: Path
+) -> None:
+    trainer = Trainer(load_config(config_file()), tmp_path / "run", torch.device("cpu"))
+    path = tmp_path / "start.safetensors"
+    save_checkpoint(path, trainer.progress, trainer.state)
+    network = build_detector("nano", classes=2)
+    fresh = {name: value.clone() for name, value in network.state_dict().items()}
+    start_from(path, network, ModelConfig(), LabelSet(("bright", "dark")), InputConfig(), samples())
+    started, held = network.state_dict(), trainer.state.average.network.state_dict()
+    layers = {f"head.{name}" for name in network.head.class_layer_names()}
+    assert all(started[name].equal(fresh[name]) for name in layers)
+    assert all(started[name].equal(held[name]) for name in started if name not in layers)
+
+
+def test_a_checkpoint_of_a_former_release_says_what_it_does_not_know(
+    config_file, tmp_path: Path
+) -> None:
+    trainer = Trainer(load_config(config_file()), tmp_path / "run", torch.device("cpu"))
+    path = tmp_path / "start.safetensors"
+    former = dataclasses.replace(trainer.progress, data=None, normalisation=None)
+    save_checkpoint(path, former, trainer.state)
+    network, labels = build_detector("nano", classes=2), LabelSet(("a", "b"))
+    said = start_from(path, network, ModelConfig(), labels, InputConfig(), samples())
+    assert said.endswith("does not say of which classes it is: see that they are these")
 
 
 def test_missing_damaged_and_altered_artifacts_are_refused(tmp_path: Path) -> None:
