@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from flawline.settings import FlawlineSettings, SettingsError, load_settings
 from flawspec.decoding import DecodeLimits
-from flawspec.opening import HIGHEST_MAX_PIXELS
+from flawspec.limits import HIGHEST_MAX_PIXELS
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - so that it is refused
 

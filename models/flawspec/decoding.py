@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from flawspec.errors import CorruptPicture
-from flawspec.opening import DecodeLimits, OpenPicture, open_picture
+from flawspec.limits import DecodeLimits
+from flawspec.opening import OpenPicture, open_picture
 
 __all__ = ["DecodeLimits", "PictureHeader", "decode_grey", "probe"]
 

@@ -26,6 +26,7 @@ from flawspec.errors import (
     TooManyPixels,
     UnsupportedPicture,
 )
+from flawspec.limits import DecodeLimits
 from flawspec.png_chunks import without_compressed_extras
 from flawspec.tiff_header import (
     BITS_PER_SAMPLE,
@@ -38,8 +39,6 @@ from flawspec.tiff_header import (
     read_tiff_header,
 )
 
-HIGHEST_MAX_PIXELS = 89_000_000
-"""Above about this Pillow warns of TIFF files on its own account."""
 _HEADER_READS = 20_000
 _PIXEL_READS = 200_000
 """Reads that Pillow may ask for: a real picture needs a few hundred, a TIFF two a strip."""
@@ -54,21 +53,6 @@ _MODES = _GREY_16 | {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 _LYING = frozenset({5, 6, 7, 8})
 """The EXIF orientations that swap width and height."""
 _MODE_WORDS = {"F": "floating-point", "I": "signed or 32 bit", "LAB": "CIE Lab"}
-
-
-@dataclass(frozen=True)
-class DecodeLimits:
-    """What a picture may cost. Raises ValueError for limits that cannot be kept."""
-
-    max_bytes: int = 20_000_000
-    max_pixels: int = 50_000_000
-    min_side_px: int = 16
-
-    def __post_init__(self) -> None:
-        if self.max_bytes < 1 or self.min_side_px < 1:
-            raise ValueError("max_bytes and min_side_px must be at least 1")
-        if not 1 <= self.max_pixels <= HIGHEST_MAX_PIXELS:
-            raise ValueError(f"max_pixels must be from 1 to {HIGHEST_MAX_PIXELS}")
 
 
 class _JpegFile(JpegImageFile):

@@ -56,6 +56,12 @@ def test_the_client_brings_nothing_of_the_service() -> None:
     assert brought & (service | {"httpx", "numpy", "PIL", "flawspec"}) == set()
 
 
+def test_asking_for_health_needs_nothing_of_pictures() -> None:
+    # Containers do it every ten seconds, beside the worker; numpy and Pillow are most of the way to start.
+    brought = modules_after("import flawline.cli.health")
+    assert brought & {"numpy", "PIL", "simplejpeg", "onnxruntime", "prometheus_client"} == set()
+
+
 def test_serving_needs_no_httpx() -> None:
     assert "httpx" not in modules_after("import flawline.bootstrap, flawline.cli")
 

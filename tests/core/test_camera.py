@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flawline.core.camera import Camera, CameraOptions
+from flawline.core.camera import Camera
+from flawline.core.line_options import CameraOptions
 from flawline.core.quality import FrameQuality
 
 OPTIONS = CameraOptions(learn=50, lost_below=0.4, frozen_frames=3, same_size=True)

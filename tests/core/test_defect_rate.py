@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from flawline.core.defect_rate import DefectRate, DefectRateOptions, wilson_interval
+from flawline.core.defect_rate import DefectRate, wilson_interval
+from flawline.core.line_options import DefectRateOptions
 
 OPTIONS = DefectRateOptions(learn=1000, window=200, false_alarm_frames=1e6)
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from flawline.core.camera import Camera, CameraOptions
+from flawline.core.camera import Camera
+from flawline.core.line_options import CameraOptions
 from flawline.core.quality import measure
 from flawline.core.sharpness import sharpness
 from flawline.samples.generator import generate_frame

@@ -102,6 +102,13 @@ def test_probes_ask_for_nothing(https: httpx.Client, channel: grpc.Channel) -> N
     assert check.status == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_a_container_hears_over_tls_that_it_is_ready(
+    locked: ServerProcess, credentials: dict[str, str]
+) -> None:
+    said = run_flawline("health", port=str(locked.rest_port), **credentials)
+    assert (said.returncode, said.stdout.strip()) == (0, '{"ready":true}'), said
+
+
 def test_nothing_is_said_in_plain(locked: ServerProcess) -> None:
     with pytest.raises(httpx.TransportError):
         httpx.get(locked.url.replace("https", "http") + "/healthz/live", timeout=10)

@@ -22,10 +22,8 @@ from flawline.application.stages import Stages
 from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker
 from flawline.core.batching import BatchPolicy
-from flawline.core.camera import CameraOptions
-from flawline.core.defect_rate import DefectRateOptions
 from flawline.core.errors import QueueFull
-from flawline.core.line import LineOptions
+from flawline.core.line_options import CameraOptions, DefectRateOptions, LineOptions
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.quality import FrameLimits
 from flawline.core.recipe import RecipeBook, default_recipe

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from flawline.application.job import Judged
 from flawline.application.order import Order
 from flawline.application.ports import Clock, Telemetry
-from flawline.core.line import AlarmChange, Line, LineOptions
+from flawline.core.line import AlarmChange, Line
 from flawline.core.line_figures import LineFigures
+from flawline.core.line_options import LineOptions
 from flawline.core.priority import Priority
 from flawline.core.values import Reason, StageTimes, Verdict
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.core.line import AlarmChange, Line, LineOptions
+from flawline.core.line import AlarmChange, Line
+from flawline.core.line_options import LineOptions
 from flawline.core.quality import FrameLimits, measure
 from flawline.core.values import Box, Detection
 from flawline.samples.generator import generate_frame

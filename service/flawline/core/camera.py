@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 
 from flawline.core.drift import Drift, DriftOptions
 from flawline.core.focus import Focus
 from flawline.core.line_figures import Tracked
+from flawline.core.line_options import CameraOptions
 from flawline.core.quality import MEASURES, FrameQuality
 from flawline.core.values import Reason
 
@@ -21,25 +21,6 @@ _LOST = {"brightness": "black", "contrast": "flat", "sharpness": "blurred"}
 _BENEATH = {"brightness": 0.35, "contrast": 0.6, "sharpness": 0.5}
 _SAME_SIZE_SHARE = 0.95
 _MOST_SIZES = 8
-
-
-@dataclass(frozen=True, slots=True)
-class CameraOptions:
-    """learn: frames that make the base line.
-
-    lost_below: a frame with less than that share of the base line's brightness, contrast or
-    sharpness is not to be trusted, if it is also well beneath nearly all of the base line's frames;
-    0: not checked. frozen_frames: from so many identical frames in a row on the camera hangs; 0: not
-    checked. same_size: frames of another size than the base line's are not to be trusted.
-    soft_below: frames are blurred while the mean sharpness of the last ones is below that share of the
-    base line's; 0: not checked.
-    """
-
-    learn: int
-    lost_below: float
-    frozen_frames: int
-    same_size: bool
-    soft_below: float = 0.65
 
 
 class Camera:

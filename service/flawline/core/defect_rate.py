@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 
 from flawline.core.line_figures import RateFigures
+from flawline.core.line_options import DefectRateOptions
 
 _CHART_SIGMAS = 3.0
 _BASELINE_Z = 1.96
 _ODDS_RATIO = 2.0
 _CLEARED_AT = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class DefectRateOptions:
-    """learn: frames that make the base line. window: frames of the rate shown, and of its limits.
-
-    false_alarm_frames: how many steady frames pass between two false alarms, at least, on average.
-    """
-
-    learn: int
-    window: int
-    false_alarm_frames: float
 
 
 class DefectRate:

@@ -5,24 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flawline.core.camera import Camera, CameraOptions
-from flawline.core.defect_rate import DefectRate, DefectRateOptions
+from flawline.core.camera import Camera
+from flawline.core.defect_rate import DefectRate
 from flawline.core.drift import Drift, DriftOptions
 from flawline.core.line_figures import Alarm, LineFigures, LineState
+from flawline.core.line_options import LineOptions
 from flawline.core.quality import FrameQuality
 from flawline.core.values import Detection, Reason
 
 _MIN_SCORE_CHANGE = 0.05
 # A class is found on some of the frames only; waiting for as many as frames would take for ever.
 _SCORES_SHARE = 5
-
-
-@dataclass(frozen=True, slots=True)
-class LineOptions:
-    """How a line is watched."""
-
-    camera: CameraOptions
-    defect_rate: DefectRateOptions
 
 
 @dataclass(frozen=True, slots=True)

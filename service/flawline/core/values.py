@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # settings need some of these values, and no numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Verdict(str, Enum):

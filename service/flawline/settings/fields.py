@@ -16,7 +16,7 @@ from flawline.settings.models import ModelSettings
 from flawline.settings.open_inference import OpenInferenceSettings
 from flawline.settings.traces import TraceSettings
 from flawline.settings.watching import WatchSettings
-from flawspec.opening import HIGHEST_MAX_PIXELS
+from flawspec.limits import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
 

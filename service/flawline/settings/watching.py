@@ -5,10 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from flawline.core.camera import CameraOptions
-from flawline.core.defect_rate import DefectRateOptions
-from flawline.core.line import LineOptions
-from flawline.core.quality import FrameLimits
+from flawline.core.frame_limits import FrameLimits
+from flawline.core.line_options import CameraOptions, DefectRateOptions, LineOptions
 
 
 class WatchSettings(BaseSettings):
