@@ -252,6 +252,10 @@ def test_check_says_that_it_ran_on_the_cpu(artifact: Path, monkeypatch: pytest.M
             "queue (FLAWLINE_QUEUE) cannot be used",
         ),
         ("FLAWLINE_QUEUE", "redis://:geheim/x@host", "queue (FLAWLINE_QUEUE) cannot be used"),
+        ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?nonsense=1", "option behind a ?"),
+        ("FLAWLINE_QUEUE", "rediss://:geheim@127.0.0.1:1?ssl_cert_reqs=odd", "option behind a ?"),
+        ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?decode_responses=1", "option behind a ?"),
+        ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?protocol=3", "option behind a ?"),
     ],
 )
 @pytest.mark.parametrize("command", ["check", "serve"])
@@ -273,7 +277,7 @@ def test_check_refuses_what_serve_refuses(
 def test_check_takes_a_queue_that_can_be_used(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1/0")
+    monkeypatch.setenv("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1/0?retry_on_timeout=no")
     result = run("check")
     assert result.exit_code == 0, result.output
     assert "queue: its address can be used" in result.stdout

@@ -45,7 +45,8 @@ _MOST_DECODE_THREADS = 4
 # Without the address, or what its parser says of it: both may show the password.
 UNUSABLE_QUEUE = (
     "queue (FLAWLINE_QUEUE) cannot be used: it is no address like redis://:PASSWORD@host:6379/0 or "
-    "unix:///path/to/socket; in a password write / as %2F, # as %23, ? as %3F, @ as %40."
+    "unix:///path/to/socket, or has an option behind a ? that redis-py does not know; in a password write / as %2F, "
+    "# as %23, ? as %3F, @ as %40."
 )
 # Three chances to extend before a lease runs out.
 _EXTENSIONS_PER_LEASE = 3

@@ -33,6 +33,7 @@ BLOCK_S = 1.0
 _BLOCK_MARGIN_S = 3.0
 _COMMAND_CONNECTIONS = 16
 _HEALTH_CHECK_S = 15
+_PROTOCOL = 2
 _CANCEL_AGAIN_S = 0.1
 # It answers, and can keep nothing: its disk is full, for one.
 _CANNOT_WRITE = "MISCONF"
@@ -93,7 +94,7 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
 class Server:
     """One Redis, spoken to in scripts; `url` may be redis://, rediss:// or unix://.
 
-    command_timeout_s bounds each command but the blocking reads.
+    command_timeout_s bounds each command but the blocking reads. Raises ValueError for a url that is none.
     """
 
     def __init__(self, url: str, keys: Keys, command_timeout_s: float) -> None:
@@ -165,11 +166,24 @@ def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | Non
         socket_connect_timeout=timeout_s,
         health_check_interval=_HEALTH_CHECK_S,
         retry=retry,
-        protocol=2,
+        protocol=_PROTOCOL,
         client_name="flawline",
         **keepalive,
     )
+    _refuse_odd_options(pool)
     return Redis.from_pool(pool)  # which closes it too
+
+
+def _refuse_odd_options(pool: BlockingConnectionPool) -> None:
+    """Raises ValueError for what stands behind `?` in the address, and would fail each command later."""
+    try:
+        # It takes the options; nothing is connected yet.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, RedisError) as error:
+        raise ValueError("the address has an option that redis-py does not take") from error
+    options = pool.connection_kwargs
+    if options["protocol"] != _PROTOCOL or options.get("decode_responses"):
+        raise ValueError("the address has an option that changes what replies look like")
 
 
 def _source(name: str) -> str:
