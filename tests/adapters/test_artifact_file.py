@@ -123,10 +123,25 @@ async def test_what_is_wrong_with_a_file_is_said_without_its_folder(
 async def test_two_files_that_say_the_same_of_themselves_are_not_chosen_from(
     tmp_path: Path,
 ) -> None:
-    twin = tmp_path / "twin.onnx"
-    twin.write_bytes(released(tmp_path, "2", day=1).read_bytes())
+    released(tmp_path, "2", day=1)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    released(elsewhere, "2", day=2).rename(tmp_path / "twin.onnx")
     with pytest.raises(UnusableArtifact, match=r"tiny-2\.onnx, twin\.onnx"):
         await ArtifactShelf(tmp_path).find("tiny", "2")
+
+
+async def test_a_copy_of_a_single_file_is_no_other_artifact(tmp_path: Path) -> None:
+    # As of the packaged one, which nobody can take away, among all of a release.
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    single = released(tmp_path, "2", day=1)
+    (folder / single.name).write_bytes(single.read_bytes())
+    shelf = ArtifactShelf(folder, [single])
+    assert [artifact.file for artifact in await shelf.artifacts()] == [single.name]
+    assert (await shelf.find("tiny", "2")).info().version == "2"
+    with pytest.raises(UnknownModel, match=r"there are: tiny 2\."):
+        await shelf.find("other", None)
 
 
 async def test_a_list_follows_the_folder_and_what_vouches_for_its_files(tmp_path: Path) -> None:

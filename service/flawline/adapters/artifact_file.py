@@ -90,7 +90,12 @@ class ArtifactShelf:
             else (stamp, _looked_at(path))
             for path, stamp in seen.items()
         }
-        return tuple(artifact for _, artifact in self._known.values())
+        # A copy of the packaged one in the folder is no other artifact.
+        once = {
+            (artifact.file, artifact.info.sha256 if artifact.info else path): artifact
+            for path, (_, artifact) in self._known.items()
+        }
+        return tuple(once.values())
 
     def _find(self, name: str, version: str | None) -> ArtifactFile:
         manifests, others = {}, []
@@ -106,7 +111,7 @@ class ArtifactShelf:
             else:
                 others.append(f"{manifest.model_name} {manifest.model_version}")
         if not manifests:
-            raise UnknownModel(name, version, others)
+            raise UnknownModel(name, version, tuple(dict.fromkeys(others)))
         return _only_latest(manifests)
 
     def _paths(self) -> Iterator[Path]:
@@ -145,15 +150,17 @@ def _looked_at(path: Path) -> Artifact:
 
 
 def _only_latest(manifests: Mapping[Path, ArtifactManifest]) -> ArtifactFile:
-    """The one made last, its hash compared. Raises UnusableArtifact."""
-    last = max(manifests, key=lambda path: _moment(manifests[path].created_at))
-    version = manifests[last].model_version
-    twins = [path for path in manifests if manifests[path].model_version == version]
-    if len(twins) > 1:
-        names = ", ".join(path.name for path in twins)
-        message = f"{manifests[last].model_name} {version} is in several files ({names}); keep one."
+    """The one made last, its hash compared; copies of one file are one. Raises UnusableArtifact."""
+    last = max(manifests.values(), key=lambda manifest: _moment(manifest.created_at))
+    version = last.model_version
+    twins = [_checked(path) for path in manifests if manifests[path].model_version == version]
+    if len({twin.sha256 for twin in twins}) > 1:
+        names = ", ".join(twin.path.name for twin in twins)
+        message = (
+            f"{last.model_name} {version} is in several files that differ ({names}); keep one."
+        )
         raise UnusableArtifact("ambiguous_artifact", message)
-    return _checked(last)
+    return twins[0]
 
 
 def _checked(path: Path) -> ArtifactFile:
