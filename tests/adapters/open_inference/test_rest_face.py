@@ -398,6 +398,10 @@ BAD = {
     "brackets": ({"content": b"[" * 200_000}, "must be JSON"),
     "array": ({"content": b"[]"}, "JSON object"),
     "many values": ({"content": b"[" + b"1," * 60_000 + b"1]"}, "more values"),
+    "two keys": (
+        {"json": pictures(b"1"), "headers": [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]},
+        "one Idempotency-Key",
+    ),
     "length too long": ({"content": b"{}", "headers": {LENGTH: "3"}}, "has 2 bytes"),
     "length no number": ({"content": b"{}", "headers": {LENGTH: "-1"}}, "number of bytes"),
     "size too long": (

@@ -199,6 +199,8 @@ class OpenInferenceRoutes:
         self, request: Request, model: str, version: str, body: bytes
     ) -> RestRequest:
         headers = request.headers
+        if len(headers.getlist("idempotency-key")) > 1:
+            raise invalid("Give one Idempotency-Key; there are several.")
         call = Call(
             headers.get("traceparent"),
             headers.get("idempotency-key"),
