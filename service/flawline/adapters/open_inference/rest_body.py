@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
 from flawline.application.inspector import Inspector
+from flawline.application.request_body import (
+    BodyTooLarge,
+    BodyTooSlow,
+    arrived,
+    expected_bytes,
+    whole,
+)
 from flawline.application.request_room import RequestRoom
 from flawline.core.errors import QueueFull
 
@@ -40,62 +46,30 @@ class BodyReader:
         with ExitStack() as held:
             try:
                 _refuse_encoded(request.headers)
-                wanted = _declared_length(request.headers, max_bytes)
-                held.enter_context(self._room.reserved(wanted))
-                body = await self._read(request, max_bytes)
+                with _in_our_words(max_bytes, self._timeout_s):
+                    wanted = expected_bytes(request.headers.get("content-length", ""), max_bytes)
+                    held.enter_context(self._room.reserved(wanted))
+                    reading = whole(request.stream(), max_bytes)
+                    body = await arrived(reading, self._inspector, self._timeout_s)
             except (RefusedBodyError, QueueFull) as error:
                 self._inspector.refused(error.code)
                 raise
             yield body
 
-    async def _read(self, request: Request, max_bytes: int) -> bytes:
-        reading = asyncio.create_task(_whole(request, max_bytes))
-        closing = asyncio.create_task(self._inspector.until_draining())
-        try:
-            await asyncio.wait(
-                {reading, closing}, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            if reading.done():
-                return reading.result()
-            self._inspector.check_ready()
-            raise RefusedBodyError(
-                408, "body_too_slow", f"The body did not arrive within {self._timeout_s:g} s."
-            )
-        except ClientDisconnect:  # nobody reads this answer, but it is no fault of ours
-            raise RefusedBodyError(
-                400, "client_gone", "The connection was closed within the body."
-            ) from None
-        finally:
-            closing.cancel()
-            reading.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await reading
 
-
-async def _whole(request: Request, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    length = 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > max_bytes:  # a chunked body has no declared length, so count
-            raise _too_large(max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _declared_length(headers: Mapping[str, str], max_bytes: int) -> int:
-    """What the body will take; a chunked one may take all that one body is allowed."""
-    declared = headers.get("content-length", "")
-    if not declared.isdecimal():
-        return max_bytes
-    if int(declared) > max_bytes:
-        raise _too_large(max_bytes)
-    return int(declared)
-
-
-def _too_large(max_bytes: int) -> RefusedBodyError:
-    detail = f"The body is larger than the {max_bytes} bytes allowed here."
-    return RefusedBodyError(413, "too_many_bytes", detail)
+@contextmanager
+def _in_our_words(max_bytes: int, timeout_s: float) -> Iterator[None]:
+    try:
+        yield
+    except BodyTooLarge as error:
+        detail = f"The body is larger than the {max_bytes} bytes allowed here."
+        raise RefusedBodyError(413, "too_many_bytes", detail) from error
+    except BodyTooSlow as error:
+        detail = f"The body did not arrive within {timeout_s:g} s."
+        raise RefusedBodyError(408, "body_too_slow", detail) from error
+    except ClientDisconnect:  # nobody reads this answer, but it is no fault of ours
+        detail = "The connection was closed within the body."
+        raise RefusedBodyError(400, "client_gone", detail) from None
 
 
 def _refuse_encoded(headers: Mapping[str, str]) -> None:

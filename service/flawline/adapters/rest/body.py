@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,6 +14,14 @@ from flawline.adapters.rest.multipart import MultipartSink
 from flawline.adapters.rest.problems import RefusedError
 from flawline.adapters.rest.submission import BodySink, PictureSink, Submission
 from flawline.application.inspector import Inspector
+from flawline.application.request_body import (
+    BodyTooLarge,
+    BodyTooSlow,
+    arrived,
+    counted,
+    expected_bytes,
+    whole,
+)
 from flawline.application.request_room import RequestRoom
 from flawline.core.errors import QueueFull
 
@@ -104,38 +111,16 @@ class BodyReader:
         return await self._arrived(_read_small(request, max_bytes))
 
     async def _arrived(self, body: Coroutine[Any, Any, T]) -> T:
-        reading = asyncio.create_task(body)
         timeout_s = self._limits.timeout_s
         try:
-            await asyncio.sleep(0)  # most bodies arrive with their heads, and have been read now
-            if not reading.done():
-                await self._read_or_draining(reading, timeout_s)
-            if reading.done():
-                return reading.result()
-            self._inspector.check_ready()
-            raise RefusedError(
-                408, "body_too_slow", f"The body did not arrive within {timeout_s:g} s."
-            )
-        except (
-            ClientDisconnect
-        ):  # nobody reads this answer, but the log shall not call it a fault of ours
-            raise RefusedError(
-                400, "client_gone", "The connection was closed within the body."
-            ) from None
-        finally:
-            if not reading.done():
-                reading.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await reading
-
-    async def _read_or_draining(self, reading: asyncio.Task[T], timeout_s: float) -> None:
-        closing = asyncio.create_task(self._inspector.until_draining())
-        try:
-            await asyncio.wait(
-                {reading, closing}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
-            )
-        finally:
-            closing.cancel()
+            return await arrived(body, self._inspector, timeout_s)
+        except BodyTooSlow as error:
+            detail = f"The body did not arrive within {timeout_s:g} s."
+            raise RefusedError(408, "body_too_slow", detail) from error
+        # Nobody reads this answer, but the log shall not call it a fault of ours.
+        except ClientDisconnect:
+            detail = "The connection was closed within the body."
+            raise RefusedError(400, "client_gone", detail) from None
 
     def _kind_of(self, request: Request) -> _Kind:
         return self._kinds.get(_media_type_of(request.headers), self._picture)
@@ -163,33 +148,28 @@ def _kinds_of(limits: BodyLimits) -> Mapping[str, _Kind]:
 
 
 def _declared_length(headers: Mapping[str, str], kind: _Kind) -> int:
-    """What the body will take; a chunked one may take all that one body is allowed."""
-    declared = headers.get("content-length", "")
-    if not declared.isdecimal():
-        return kind.max_bytes
-    if int(declared) > kind.max_bytes:
-        raise _too_large(kind)
-    return int(declared)
+    try:
+        return expected_bytes(headers.get("content-length", ""), kind.max_bytes)
+    except BodyTooLarge as error:
+        raise _too_large(kind) from error
 
 
 async def _read(request: Request, kind: _Kind) -> Submission:
-    sink, length = kind.sink(request.headers.get("content-type", "")), 0
-    async for chunk in request.stream():
-        length += len(chunk)
-        if length > kind.max_bytes:  # a chunked body has no declared length, so count
-            raise _too_large(kind)
-        sink.feed(chunk)
+    sink = kind.sink(request.headers.get("content-type", ""))
+    try:
+        async for chunk in counted(request.stream(), kind.max_bytes):
+            sink.feed(chunk)
+    except BodyTooLarge as error:
+        raise _too_large(kind) from error
     return await sink.finish()
 
 
 async def _read_small(request: Request, max_bytes: int) -> bytes:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > max_bytes:
-            detail = f"The body is larger than the {max_bytes} bytes allowed here."
-            raise RefusedError(413, "too_many_bytes", detail)
-    return body
+    try:
+        return await whole(request.stream(), max_bytes)
+    except BodyTooLarge as error:
+        detail = f"The body is larger than the {max_bytes} bytes allowed here."
+        raise RefusedError(413, "too_many_bytes", detail) from error
 
 
 def _too_large(kind: _Kind) -> RefusedError:
