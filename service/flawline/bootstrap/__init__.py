@@ -4,9 +4,9 @@ Starting and stopping stand here in their order, and nowhere else.
 """
 
 from flawline.bootstrap.door import Door
-from flawline.bootstrap.parts import StartupError
 from flawline.bootstrap.service import Service, build_service
 from flawline.bootstrap.serving import Running, running, serve
+from flawline.bootstrap.starting import StartupError
 from flawline.bootstrap.working import work
 
 __all__ = [

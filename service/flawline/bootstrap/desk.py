@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from flawline.adapters.redis_queue import DeadLetter, DeadLetters, RedisQueue, RedisQueueOptions
+from flawline.adapters.redis_queue import DeadLetter, DeadLetters, RedisQueue
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.job import Expired, Job, JobOutcome, Judged
-from flawline.bootstrap.parts import UNUSABLE_QUEUE, StartupError
+from flawline.bootstrap.shared_queue import queue_in_redis
+from flawline.bootstrap.starting import StartupError
 from flawline.core.priority import Priority
 from flawline.settings import FlawlineSettings
 
@@ -60,18 +61,7 @@ async def desk(settings: FlawlineSettings) -> AsyncIterator[Desk]:
             "The queue in memory keeps no dead letters: set FLAWLINE_QUEUE (--queue) to redis://..."
         )
     clock = SystemClock()
-    options = RedisQueueOptions(
-        url=settings.queue,
-        capacity=settings.queue_capacity,
-        line_capacity=settings.most_of_one_line,
-        namespace=settings.queue_namespace,
-        inline_picture_bytes=settings.inline_picture_bytes,
-        command_timeout_s=settings.queue_timeout_s,
-    )
-    try:
-        queue = RedisQueue(options, clock)
-    except ValueError as error:
-        raise StartupError(UNUSABLE_QUEUE) from error
+    queue = queue_in_redis(settings, clock, lambda *_: None)
     try:
         await queue.start()
         if not queue.reachable:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flawline.adapters.credential_files import CredentialError, TlsFiles, read_token
-from flawline.bootstrap.parts import StartupError
+from flawline.bootstrap.starting import StartupError
 from flawline.core.lock import Lock
 from flawline.settings import FlawlineSettings
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +26,7 @@ from flawline.application.statistics import Statistics
 from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.cores import usable_cores
+from flawline.bootstrap.starting import StartupError
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook, default_recipe
@@ -42,18 +39,8 @@ if TYPE_CHECKING:
     from flawline.adapters.redis_queue import RedisQueue
 
 _MOST_DECODE_THREADS = 4
-# Without the address, or what its parser says of it: both may show the password.
-UNUSABLE_QUEUE = (
-    "queue (FLAWLINE_QUEUE) cannot be used: it is no address like redis://:PASSWORD@host:6379/0 or "
-    "unix:///path/to/socket, or has an option behind a ? that redis-py does not know; in a password write / as %2F, "
-    "# as %23, ? as %3F, @ as %40."
-)
 # Three chances to extend before a lease runs out.
 _EXTENSIONS_PER_LEASE = 3
-
-
-class StartupError(Exception):
-    """The service cannot start; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,23 +209,10 @@ class Base:
     def shared_queue(self) -> RedisQueue:
         """The queue in Redis, with its metrics."""
         # Here: the client's library takes a sixth of the time to start, and most machines have no use for it.
-        from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+        from flawline.bootstrap.shared_queue import queue_in_redis
 
         settings = self.settings
-        options = RedisQueueOptions(
-            url=settings.queue,
-            capacity=settings.queue_capacity,
-            line_capacity=settings.most_of_one_line,
-            namespace=settings.queue_namespace,
-            lease_s=settings.lease_s,
-            max_deliveries=settings.max_deliveries,
-            inline_picture_bytes=settings.inline_picture_bytes,
-            command_timeout_s=settings.queue_timeout_s,
-        )
-        try:
-            queue = RedisQueue(options, self.clock, self.queue_metrics.event)
-        except ValueError as error:
-            raise StartupError(UNUSABLE_QUEUE) from error
+        queue = queue_in_redis(settings, self.clock, self.queue_metrics.event)
         self.queue_metrics.watch(
             lambda: queue.state.depth,
             lambda: queue.state.oldest_age_s,
@@ -250,43 +224,6 @@ class Base:
             lambda: float(queue.reachable),
         )
         return queue
-
-
-async def started(load: Callable[[], Awaitable[None]]) -> None:
-    """Load a model and run it once. Raises StartupError."""
-    try:
-        await load()
-    except ArtifactError as error:
-        raise StartupError(str(error)) from error
-
-
-async def listening(
-    start: Callable[[str, int], Awaitable[int]], host: str, port: int, setting: str
-) -> int:
-    """The port taken. Raises StartupError, which names the setting."""
-    try:
-        return await start(host, port)
-    except OSError as error:
-        name = f"{setting} (FLAWLINE_{setting.upper()})"
-        if error.errno == errno.EADDRINUSE:
-            why = f"{name} {port} on {host} is taken: stop what listens there, or choose another."
-        else:
-            why = f"{name} {port} on {host} cannot be listened on: {error.strerror or error}."
-        raise StartupError(why) from error
-
-
-@asynccontextmanager
-async def told_to_stop() -> AsyncIterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set; before and after, they do what they did."""
-    loop, told = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, told.set)
-    try:
-        yield told
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
 
 
 def _pool(threads: int, purpose: str) -> ThreadPoolExecutor:

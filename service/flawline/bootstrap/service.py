@@ -40,8 +40,9 @@ from flawline.application.request import DEFAULT_LINE
 from flawline.application.statistics import Statistics
 from flawline.application.tickets import Tickets
 from flawline.bootstrap.lanes import LaneMaker
-from flawline.bootstrap.parts import Base, Pools, started
+from flawline.bootstrap.parts import Base, Pools
 from flawline.bootstrap.repository import FileRepository
+from flawline.bootstrap.starting import started
 from flawline.bootstrap.tracing import traces_of
 from flawline.core.values import Inspection, ModelInfo
 from flawline.settings import FlawlineSettings

@@ -20,8 +20,8 @@ from flawline.application.request_room import RequestRoom
 from flawline.bootstrap.descriptors import allow_descriptors
 from flawline.bootstrap.door import Door
 from flawline.bootstrap.open_inference import OpenInference
-from flawline.bootstrap.parts import listening, told_to_stop
 from flawline.bootstrap.service import Service, build_service
+from flawline.bootstrap.starting import listening, told_to_stop
 from flawline.settings import FlawlineSettings
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from flawline import __version__
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.ports import Traces
 from flawline.application.traces import NoTraces
-from flawline.bootstrap.parts import StartupError
+from flawline.bootstrap.starting import StartupError
 from flawline.settings import FlawlineSettings
 
 

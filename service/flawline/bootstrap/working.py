@@ -15,7 +15,8 @@ from flawline.adapters.metrics_server import MetricsServer, Probes
 from flawline.application.pulse import Pulse
 from flawline.application.worker import BatchWorker
 from flawline.bootstrap.door import Door
-from flawline.bootstrap.parts import Base, StartupError, listening, started, told_to_stop
+from flawline.bootstrap.parts import Base
+from flawline.bootstrap.starting import StartupError, listening, started, told_to_stop
 from flawline.bootstrap.tracing import traces_of
 from flawline.settings import FlawlineSettings
 
