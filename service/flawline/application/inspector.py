@@ -9,16 +9,15 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from flawline.application.deadline import DeadlinePassed, within
-from flawline.application.failures import new_error_id
-from flawline.application.frame_header import frame_info
 from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.inspection_log import InspectionLog
-from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
+from flawline.application.job import Expired, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.models import ModelChoice, ServingModel
 from flawline.application.open_work import OpenWork
 from flawline.application.order import Order, inspection_of, tell_nobody
-from flawline.application.ports import AnswerMemory, Clock, JobIntake, Telemetry, Traces
+from flawline.application.outcomes import Outcomes
+from flawline.application.ports import AnswerMemory, Clock, Telemetry, Traces
 from flawline.application.readiness import Readiness
 from flawline.application.request import (
     InspectionRequest,
@@ -33,7 +32,7 @@ from flawline.application.request import (
 )
 from flawline.application.traces import NoTraces, why_ended
 from flawline.core.errors import InspectionError, NotReady
-from flawline.core.values import FrameInfo, Inspection, ModelInfo
+from flawline.core.values import Inspection, ModelInfo
 from flawspec.decoding import DecodeLimits
 
 __all__ = ["InspectionRequest", "Inspector", "InspectorLimits", "ModelInfo", "Readiness"]
@@ -84,7 +83,9 @@ class Inspector:
         self._traces = traces or NoTraces()
         self._log = log or InspectionLog()
         self._limits = limits
-        self._intake = intake
+        self._outcomes = Outcomes(
+            clock, limits.decode, intake, watch, large_picture_bytes=limits.large_picture_bytes
+        )
         self._degraded = degraded
         self._watch = watch
         self._publish = publish
@@ -191,7 +192,7 @@ class Inspector:
         # Anew: the model it was checked against may be gone, if it waited for its key.
         with self._work.one_more(), self._models.borrowed(*order.model_asked) as model:
             order.model, order.recipe = model.info.ref, model.recipes.find(order.recipe.name)
-            outcome = await self._outcome(order, model.queue)
+            outcome = await self._outcomes.of(order, model.queue)
         return self._answer(order, outcome)
 
     def _answer(self, order: Order, outcome: JobOutcome) -> Inspection:
@@ -247,50 +248,3 @@ class Inspector:
             if reason is not None:
                 raise NotReady(reason, self._limits.retry_after_s)
             return model
-
-    async def _outcome(self, order: Order, queue: JobIntake) -> JobOutcome:
-        try:
-            outcome = await within(self._clock, order.deadline_s, self._ask(order, queue))
-        except DeadlinePassed:
-            return Expired()
-        except InspectionError:
-            raise
-        except Exception:
-            error_id = new_error_id()
-            logger.exception(
-                "inspection_failed inspection_id=%s error_id=%s", order.inspection_id, error_id
-            )
-            return Failed(error_id)
-        # The event loop may notice the deadline late; a verdict after it would be a late one.
-        late = self._clock.monotonic_s() > order.deadline_s
-        return Expired() if late and isinstance(outcome, Judged) else outcome
-
-    async def _ask(self, order: Order, queue: JobIntake) -> JobOutcome:
-        order.frame = await self._look_at(order.picture)
-        if self._watch is not None and (hangs := self._watch.intake(order)):
-            return hangs
-        job = Job(
-            job_id=order.inspection_id,
-            picture=order.picture,
-            recipe=order.recipe.name,
-            min_score=order.min_score,
-            submitted_s=self._clock.monotonic_s(),
-            deadline_s=order.deadline_s,
-            line=order.line,
-            priority=order.priority,
-            traceparent=order.traceparent,
-            part_id=order.part_id,
-        )
-        try:
-            await queue.submit(job)
-            order.accepted(order.deadline_s)
-            return await queue.result(job.job_id)
-        except asyncio.CancelledError:  # the deadline passed, or the caller went away
-            await queue.cancel(job.job_id)
-            raise
-
-    async def _look_at(self, picture: bytes) -> FrameInfo:
-        if len(picture) < self._limits.large_picture_bytes:
-            return frame_info(picture, self._limits.decode)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._intake, frame_info, picture, self._limits.decode)
