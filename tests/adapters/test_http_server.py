@@ -107,6 +107,51 @@ async def test_a_head_that_is_too_large_is_refused_however_it_arrives(
     await server.stop()
 
 
+UNREADABLE = {
+    "a space": b"GET /a path HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no HTTP": b"hello\r\n\r\n",
+    "gRPC": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "a chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE)
+async def test_what_is_no_http_is_told_what_is_wrong_with_it(sent: bytes) -> None:
+    server = HttpServer(app, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.read(), WAIT_S)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 400") == 1
+    assert b"application/problem+json" in answer
+    assert b'"code": "malformed_request"' in answer
+    writer.close()
+    await server.stop()
+
+
+async def test_nothing_is_said_of_a_request_in_the_place_of_an_earlier_one() -> None:
+    asked = asyncio.Event()
+
+    async def busy(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.set()
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    server = HttpServer(busy, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_ask())
+    await asyncio.wait_for(asked.wait(), WAIT_S)
+    writer.write(UNREADABLE["no HTTP"])
+    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+    writer.close()
+    await server.stop()
+
+
 @pytest.mark.parametrize("sizes", [{"header": 65_000}, {"path": 65_000}])
 async def test_a_head_of_64_kib_is_served(sizes: dict[str, int]) -> None:
     server = HttpServer(app, 1.0)

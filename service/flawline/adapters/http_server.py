@@ -127,7 +127,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         self._bytes_outside_bodies += len(data)
         super().data_received(data)
         if self._bytes_outside_bodies > _MAX_HEAD_BYTES:
-            self._give_up()
+            self._give_up(_HEAD_TOO_LARGE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
@@ -142,7 +142,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         self._head_ended()
         # A head that came in one read is not counted elsewhere, and uvicorn cannot parse a path of 64 KiB.
         if self._head_bytes() > _MAX_HEAD_BYTES:
-            self._give_up()
+            self._give_up(_HEAD_TOO_LARGE)
         if not self._gave_up:
             super().on_headers_complete()
 
@@ -160,14 +160,27 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         line = len(self.parser.get_method()) + len(self.url) + len(b"  HTTP/1.1\r\n")
         return line + fields + len(b": \r\n") * len(self.headers) + len(b"\r\n")
 
-    def _give_up(self) -> None:
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls where the parser gives up; its own answer is bare text."""
+        del msg
+        self._give_up(_UNREADABLE)
+
+    def _give_up(self, answer: bytes) -> None:
         if self._gave_up:
             return
         self._gave_up = True
         self._bytes_outside_bodies = 0
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_HEAD_TOO_LARGE)
+        if self._is_answer_to_this():
+            self.transport.write(answer)
         self.transport.close()
+
+    def _is_answer_to_this(self) -> bool:
+        """Whether what is written now is taken for the answer to what came last, and not to an earlier request."""
+        if self.cycle is None or self.cycle.response_complete:
+            return True
+        # Within its body; of requests sent ahead, an earlier one may wait (h11 reads none ahead).
+        in_body = self.cycle.more_body and not getattr(self, "pipeline", ())
+        return in_body and not self.cycle.response_started
 
     def _head_ended(self) -> None:
         self._bytes_outside_bodies = 0
@@ -236,6 +249,13 @@ _HEAD_TOO_LARGE = _refusal(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     "head_too_large",
     f"What stands before the body, or behind it, is larger than the {_MAX_HEAD_BYTES} bytes allowed here.",
+)
+
+_UNREADABLE = _refusal(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "This is no HTTP/1.1 that can be read. In a path, a space is %20; a header is one line; there is one "
+    "Content-Length, a number. gRPC has a port of its own.",
 )
 
 
