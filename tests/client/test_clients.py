@@ -203,6 +203,51 @@ async def test_watching_in_ordinary_code(service: ScriptedService) -> None:
     assert await asyncio.to_thread(first_two) == ["NotOK", "OK"]
 
 
+async def test_watching_ends_with_the_connection_unless_told_otherwise(
+    service: ScriptedService,
+) -> None:
+    async with AsyncGrpcClient(service.target, token=TOKEN) as client:
+        async with client.watch() as watched:
+            await service.restart_grpc()
+            with pytest.raises(AwayError):
+                await asyncio.wait_for(anext(watched), 20)
+        async with client.watch("press-2", reconnect=True) as watched:
+            service.feed.publish(NOT_OK)
+            news = await asyncio.wait_for(anext(watched), 20)
+            assert (news.missed, news.gaps) == (0, 0)
+            await service.restart_grpc()
+            hearing = asyncio.ensure_future(anext(watched))
+            while not hearing.done():  # once it hears again
+                service.feed.publish(NOT_OK)
+                await asyncio.wait({hearing}, timeout=0.02)
+            assert hearing.result().inspection.inspection_id == NOT_OK.inspection_id
+            assert hearing.result().gaps >= 1
+
+
+async def test_watching_waits_for_a_service_that_is_not_there_yet(
+    service: ScriptedService,
+) -> None:
+    port = int(service.target.rpartition(":")[2])
+    await service.stop_grpc()
+
+    def first() -> str:
+        with GrpcClient(service.target, token=TOKEN) as client:
+            asyncio.run_coroutine_threadsafe(service.start_grpc(port), loop)
+            with client.watch(reconnect=True) as watched:
+                loop.call_soon_threadsafe(service.feed.publish, OK)
+                return next(watched).inspection.verdict.value
+
+    loop = asyncio.get_running_loop()
+    assert await asyncio.to_thread(first) == "OK"
+
+
+async def test_watching_again_is_refused_as_before(service: ScriptedService) -> None:
+    async with AsyncGrpcClient(service.target) as client:
+        with pytest.raises(NotLetInError):
+            async with client.watch(reconnect=True):
+                pass
+
+
 async def test_watching_what_cannot_be_watched(service: ScriptedService) -> None:
     async with AsyncGrpcClient(service.target, token=TOKEN) as client:
         with pytest.raises(RefusedError, match="line must be"):

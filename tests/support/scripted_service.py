@@ -31,16 +31,30 @@ class ScriptedService:
         app = app_of(self.inspector, max_bytes=10_000)
         self._http = HttpServer(HttpLock(app, lock, refused), 1.0)
         self.url = f"http://127.0.0.1:{await self._http.start('127.0.0.1', 0)}"
+        self._lock = lock
+        self.target = f"127.0.0.1:{await self.start_grpc()}"
+        return self
+
+    async def start_grpc(self, port: int = 0) -> int:
+        """The port taken; 0 for a free one."""
         self._grpc = GrpcServer(
             self.inspector,
             self.feed,
             SystemClock(),
             max_message_bytes=20_000,
             default_deadline_ms=1000,
-            lock=lock,
+            lock=self._lock,
         )
-        self.target = f"127.0.0.1:{await self._grpc.start('127.0.0.1', 0)}"
-        return self
+        return await self._grpc.start("127.0.0.1", port)
+
+    async def stop_grpc(self) -> None:
+        """Cut all calls off."""
+        await self._grpc.stop(0)
+
+    async def restart_grpc(self) -> None:
+        """On the same port, after all calls were cut off."""
+        await self.stop_grpc()
+        await self.start_grpc(int(self.target.rpartition(":")[2]))
 
     async def __aexit__(self, *_: object) -> None:
         await self._grpc.stop(0)

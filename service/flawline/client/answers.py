@@ -106,10 +106,14 @@ class Inspection:
 
 @dataclass(frozen=True, slots=True)
 class WatchedInspection:
-    """A finished inspection. missed: how many this watcher was too slow for so far."""
+    """A finished inspection. missed: how many this watcher was too slow for so far.
+
+    gaps: how often the connection was made anew so far; what was finished in between was not heard of.
+    """
 
     inspection: Inspection
     missed: int
+    gaps: int = 0
 
 
 def undefined(frame: Frame, code: str, detail: str, inspection_id: str = "") -> Inspection:

@@ -13,8 +13,8 @@ from flawline.client.answers import Inspection, WatchedInspection
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
 from flawline.client.channel import Way
-from flawline.client.errors import AwayError
 from flawline.client.frame import Frame
+from flawline.client.watch import Watch
 from flawline.client.wire import failure_of, inspection_from, refuse_too_large, request_of
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
@@ -57,22 +57,25 @@ class AsyncGrpcClient:
         return await answered(frame, limit_s, idempotency_key, self._try)
 
     @asynccontextmanager
-    async def watch(self, *lines: str) -> AsyncIterator[AsyncIterator[WatchedInspection]]:
+    async def watch(
+        self, *lines: str, reconnect: bool = False
+    ) -> AsyncIterator[AsyncIterator[WatchedInspection]]:
         """Inspections as they are finished from now on, of these lines, or of all.
 
-        Raises AwayError when the connection cannot be made, or ends; RefusedError.
+        Raises AwayError when the connection cannot be made, or ends; with `reconnect` another one is made then,
+        again and again, and `gaps` tells that inspections of the time between were not heard of. RefusedError.
         """
         request = pb.WatchInspectionsRequest(lines=lines)
-        call = self._stub().WatchInspections(request, metadata=self._way.metadata())
+
+        def start() -> grpc.aio.UnaryStreamCall:
+            return self._stub().WatchInspections(request, metadata=self._way.metadata())
+
+        watch = Watch(start, reconnect=reconnect)
         try:
-            await call.initial_metadata()
-            if call.done():  # refused: the next read says why
-                await call.read()
-            yield _watched(call)
-        except grpc.aio.AioRpcError as error:
-            raise _away(error) from error
+            await watch.open()
+            yield watch.news()
         finally:
-            call.cancel()
+            watch.close()
 
     async def aclose(self) -> None:
         """Close the connection."""
@@ -139,9 +142,9 @@ class GrpcClient:
         )
 
     @contextmanager
-    def watch(self, *lines: str) -> Iterator[Iterator[WatchedInspection]]:
+    def watch(self, *lines: str, reconnect: bool = False) -> Iterator[Iterator[WatchedInspection]]:
         """Inspections as they are finished from now on; see AsyncGrpcClient."""
-        watching = self._client.watch(*lines)
+        watching = self._client.watch(*lines, reconnect=reconnect)
         watched = self._background.run(watching.__aenter__())
         try:
             yield self._background.each(watched)
@@ -163,17 +166,3 @@ class GrpcClient:
         at: TracebackType | None,
     ) -> None:
         self.close()
-
-
-async def _watched(call: grpc.aio.UnaryStreamCall) -> AsyncIterator[WatchedInspection]:
-    try:
-        async for news in call:
-            yield WatchedInspection(inspection_from(news.inspection), news.missed)
-    except grpc.aio.AioRpcError as error:
-        raise _away(error) from error
-
-
-def _away(error: grpc.aio.AioRpcError) -> AwayError:
-    """Raises RefusedError for what is the caller's fault."""
-    failure = failure_of(error)
-    return AwayError(failure.code, failure.detail)
