@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from pictures import numbered
 from redis_process import free_port
 from server_process import ServerProcess, run_flawline
 from tiny_artifact import release_tiny_artifact, write_tiny_artifact
+
+from flawline.cli.fault import Fault
+from flawline.cli.running_server import RunningServer
 
 TOKEN = "0123456789abcdef-token"
 
@@ -77,3 +82,34 @@ def test_what_the_server_refuses_is_said(server: ServerProcess, folder: Path) ->
     nobody = run_flawline("models", "--url", f"http://127.0.0.1:{free_port()}", "list")
     assert nobody.returncode == 2
     assert "No Flawline answers" in nobody.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "speak https://"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "speak https://"),
+        (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\xff", "is it the gRPC port?"),
+    ],
+)
+def test_what_ends_a_connection_is_not_taken_for_another(answer: bytes, says: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answering() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(10_000)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=answering)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(Fault) as raised:
+            RunningServer(url, None, None).ask("GET", "/v1/models")
+        thread.join()
+    assert says in str(raised.value)
+
+
+def test_an_address_that_is_none_is_said_to_be_so() -> None:
+    with pytest.raises(Fault, match="nonnumeric port"):
+        RunningServer("http://localhost:abc", None, None).ask("GET", "/v1/models")

@@ -59,17 +59,24 @@ class RunningServer:
             return dict(json.loads(text)) if text else {}
         except urllib.error.HTTPError as error:
             raise Fault(_said_by(error)) from error
-        except (http.client.HTTPException, UnicodeDecodeError) as error:  # whose text may be binary
-            says = "what listens there speaks no HTTP; is it the gRPC port?"
-            raise Fault(f"No Flawline answers at {self.url}: {says}") from error
-        except (OSError, ValueError) as error:
-            raise Fault(f"No Flawline answers at {self.url}: {error}.") from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise Fault(f"No Flawline answers at {self.url}: {_why(error)}") from error
 
     def _opener(self) -> urllib.request.OpenerDirector:
         trust = ssl.create_default_context(cafile=self.certificate)
         return urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
         )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, (http.client.RemoteDisconnected, http.client.IncompleteRead)):
+        return "the connection ended before an answer was there; does it stop, or speak https://?"
+    if isinstance(
+        error, (http.client.BadStatusLine, UnicodeDecodeError)
+    ):  # whose text may be binary
+        return "what listens there speaks no HTTP; is it the gRPC port?"
+    return f"{error}."
 
 
 def _said_by(error: urllib.error.HTTPError) -> str:
