@@ -168,6 +168,10 @@ async def test_a_bad_frame_is_refused_and_the_others_are_answered() -> None:
             bad = await camera.send(Frame(truncated()))
             odd = await camera.send(Frame(numbered(2), priority="soon"))
             huge = await camera.send(Frame(bytes(2 << 20)))
+            unsendable = [
+                await camera.send(Frame(numbered(4), **text))
+                for text in ({"part_id": "m\udcfcller"}, {"part_id": 4}, {"traceparent": "\udcfc"})
+            ]
             last = await camera.send(frame(3))
             check(1, await good)
             with pytest.raises(RefusedError) as caught:
@@ -177,8 +181,11 @@ async def test_a_bad_frame_is_refused_and_the_others_are_answered() -> None:
                 await odd
             with pytest.raises(RefusedError, match="2097152 bytes"):
                 await huge
+            for answer in unsendable:
+                with pytest.raises(RefusedError, match="cannot be sent"):
+                    await answer
             check(3, await last)
-        assert (camera.figures.answered, camera.figures.refused) == (2, 3)
+        assert (camera.figures.answered, camera.figures.refused) == (2, 6)
         assert camera.figures.connections == 1
 
 

@@ -279,21 +279,45 @@ def test_a_token_that_is_none_is_refused_and_not_shown(
     assert "geheim" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "localhost:8080", "grpc://host", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("127.0.0.1:8080", "localhost:8080", "grpc://host", "http://", ""),
+        *("http://host:http", "http://host:99999", "http://[::1"),
+    ],
+)
 def test_a_url_that_names_no_service_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must begin with http:// or https://"):
         RestClient(url)
 
 
-def test_a_url_is_no_target_of_grpc() -> None:
+@pytest.mark.parametrize("target", ["http://localhost:8081", "grpc://localhost:8081", ""])
+def test_a_url_is_no_target_of_grpc(target: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
-        GrpcClient("http://localhost:8081")
+        GrpcClient(target)
 
 
 async def test_a_key_that_cannot_be_sent_is_refused(ask: Ask, service: ScriptedService) -> None:
     with pytest.raises(RefusedError) as caught:
         await ask(FRAME, idempotency_key="SN-1\n")
     assert caught.value.field == "idempotency_key"
+    assert TOKEN not in str(caught.value)
+    assert service.inspector.requests == []
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        Frame(b"1", traceparent="00-\n"),
+        Frame(b"1", traceparent="\xfc"),
+        Frame(b"1", part_id="m\udcfcller"),  # of a file name in Latin-1
+    ],
+)
+async def test_a_frame_that_cannot_be_sent_is_refused(
+    ask: Ask, service: ScriptedService, frame: Frame
+) -> None:
+    with pytest.raises(RefusedError) as caught:
+        await ask(frame)
     assert TOKEN not in str(caught.value)
     assert service.inspector.requests == []
 

@@ -20,8 +20,12 @@ def usable_token(token: str | None) -> str | None:
 
 def usable_url(url: str) -> str:
     """The URL as given. Raises ValueError where it names no service."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port that there is, or brackets that do not match
+        usable = False
+    if not usable:
         raise ValueError(
             "The url must begin with http:// or https:// and name a host, such as http://localhost:8080."
         )
@@ -29,9 +33,9 @@ def usable_url(url: str) -> str:
 
 
 def usable_target(target: str) -> str:
-    """The gRPC target as given. Raises ValueError for a URL."""
-    if target.startswith(("http://", "https://")):
+    """The gRPC target as given. Raises ValueError for a URL, and for none."""
+    if not target or target.startswith(("http://", "https://", "grpc://", "grpcs://")):
         raise ValueError(
-            "The target of gRPC is host:port, such as localhost:8081, without http:// or https://."
+            "The target of gRPC is host:port, such as localhost:8081, without http:// or grpc://."
         )
     return target

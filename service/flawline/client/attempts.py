@@ -68,13 +68,13 @@ async def answered(
 
     attempt: one try with the frame, the idempotency key (the same each time, so that a repeat is not
     inspected twice) and the seconds that remain. What it raises, is raised. Raises RefusedError for a key
-    that cannot be sent.
+    or a traceparent that cannot be sent.
     """
-    if idempotency_key is not None and not (
-        idempotency_key.isascii() and idempotency_key.isprintable()
-    ):
-        detail = "The idempotency key must be printable ASCII characters."
-        raise RefusedError("invalid_request", detail, "idempotency_key")
+    sent = {"idempotency_key": idempotency_key, "traceparent": frame.traceparent}
+    for field, text in sent.items():
+        if text is not None and not (text.isascii() and text.isprintable()):
+            detail = f"{field} must be printable ASCII characters."
+            raise RefusedError("invalid_request", detail, field)
     ends_s = time.monotonic() + deadline_s
     key = idempotency_key or uuid.uuid4().hex
     pauses = Pauses()

@@ -35,7 +35,7 @@ except ImportError as error:
 _PATH = "/v1/inspections"
 _BUSY = {429, 503}
 _OTHER_MEDIA_TYPE = "application/octet-stream"
-_UNSENDABLE = "The request cannot be sent: traceparent or another header has characters that no header may have."
+_UNSENDABLE = "The request cannot be sent: a text of the frame is none, or has characters that cannot be sent."
 
 
 class AsyncRestClient:
@@ -102,7 +102,8 @@ class AsyncRestClient:
             response = await self._http.post(
                 _PATH, params=_query(frame, remaining_s), content=frame.picture, headers=headers
             )
-        except httpx.LocalProtocolError as error:  # whose text may show a header, and so the token
+        # Texts of these may show a header, and so the token.
+        except (httpx.LocalProtocolError, TypeError, UnicodeError) as error:
             raise RefusedError("invalid_request", _UNSENDABLE) from error
         except httpx.TransportError as error:
             return Failure("unreachable", f"The service cannot be reached: {error!r}.")

@@ -13,7 +13,7 @@ from flawline.client.channel import Way
 from flawline.client.errors import RefusedError
 from flawline.client.ledger import Entry, Ledger
 from flawline.client.pace import Pace
-from flawline.client.wire import failure_of, inspection_from, request_of
+from flawline.client.wire import failure_of, inspection_from, request_of, sendable
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
@@ -150,7 +150,8 @@ class _Connection:
             raise RefusedError("too_many_bytes", detail, "picture")
         request = request_of(entry.frame, deadline_ms_of(entry.ends_s - time.monotonic()))
         traceparent = entry.frame.traceparent or ""
-        return pb.StreamFrame(sequence=entry.sequence, request=request, traceparent=traceparent)
+        with sendable():
+            return pb.StreamFrame(sequence=entry.sequence, request=request, traceparent=traceparent)
 
     def _count_again(self, entry: Entry) -> None:
         if entry.memory_id is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timezone
 
 import grpc
@@ -47,19 +49,29 @@ _AT_FAULT = {
 
 
 def request_of(frame: Frame, deadline_ms: int) -> pb.InspectRequest:
-    """The frame as a message. Raises RefusedError for a priority that there is not."""
+    """The frame as a message. Raises RefusedError for what cannot be one."""
     if frame.priority not in _PRIORITIES:
         known = ", ".join(name for name in _PRIORITIES if name)
         raise RefusedError("invalid_request", f"priority must be one of {known}.", "priority")
-    return pb.InspectRequest(
-        picture=frame.picture,
-        line=frame.line or "",
-        part_id=frame.part_id,
-        recipe=frame.recipe or "",
-        min_score=frame.min_score,
-        deadline_ms=deadline_ms,
-        priority=_PRIORITIES[frame.priority],
-    )
+    with sendable():
+        return pb.InspectRequest(
+            picture=frame.picture,
+            line=frame.line or "",
+            part_id=frame.part_id,
+            recipe=frame.recipe or "",
+            min_score=frame.min_score,
+            deadline_ms=deadline_ms,
+            priority=_PRIORITIES[frame.priority],
+        )
+
+
+@contextmanager
+def sendable() -> Iterator[None]:
+    """Raises RefusedError for what is of another type, or no text: file names may hold what is no UTF-8."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise RefusedError("invalid_request", f"The frame cannot be sent: {error}.") from error
 
 
 def inspection_from(message: pb.Inspection) -> Inspection:
