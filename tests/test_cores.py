@@ -8,7 +8,7 @@ import pytest
 from tiny_artifact import write_tiny_artifact
 
 from flawline.adapters.memory_queue import MemoryQueue
-from flawline.bootstrap.cores import usable_cores
+from flawline.bootstrap.cores import cores_for, usable_cores
 from flawline.bootstrap.parts import Base
 from flawline.settings import FlawlineSettings
 
@@ -32,6 +32,52 @@ def test_a_container_uses_what_it_is_given(
     if quota is not None:
         file.write_text(quota + "\n")
     assert usable_cores(file) == cores
+
+
+@pytest.mark.parametrize(
+    ("threads", "quota", "cores"),
+    [
+        pytest.param(3, "max 100000", (1, 4, 6), id="one each"),
+        pytest.param(2, "max 100000", (), id="fewer threads than cores"),
+        pytest.param(4, "max 100000", (), id="more threads than cores"),
+        pytest.param(3, "300000 100000", (1, 4, 6), id="a quota of all of them"),
+        pytest.param(3, "200000 100000", (), id="a quota of fewer"),
+        pytest.param(2, "200000 100000", (), id="as many as the quota"),
+    ],
+)
+def test_threads_are_bound_where_each_has_a_core(
+    threads: int,
+    quota: str,
+    cores: tuple[int, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {6, 1, 4}, raising=False)
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    assert cores_for(threads, file) == cores
+
+
+@pytest.mark.parametrize(
+    ("settings", "bound"),
+    [
+        pytest.param({}, True, id="as it comes"),
+        pytest.param({"engine_threads": 3}, True, id="as many as told"),
+        pytest.param({"engine_pinned": False}, False, id="switched off"),
+        pytest.param({"engine_threads": 3, "engine_parallel": 1}, False, id="all for one batch"),
+        pytest.param({"engine_threads": 6}, False, id="more than cores"),
+        pytest.param({"max_batch": 2}, False, id="fewer batches than threads"),
+        pytest.param({"engine_device": "cuda", "engine_parallel": 3}, False, id="a GPU computes"),
+    ],
+)
+def test_an_engine_is_bound_to_cores(
+    settings: dict[str, Any], bound: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flawline.bootstrap.parts.usable_cores", lambda: 3)
+    monkeypatch.setattr("flawline.bootstrap.parts.cores_for", lambda n: (0, 1, 2) if n == 3 else ())
+    base = Base.of(FlawlineSettings(artifact=write_tiny_artifact(tmp_path), **settings))
+    assert base._engine_cores == ((0, 1, 2) if bound else ())
+    base.pools.close()
 
 
 @pytest.mark.parametrize(

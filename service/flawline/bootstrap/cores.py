@@ -14,9 +14,22 @@ def usable_cores(quota_file: Path = _QUOTA) -> int:
     More threads than that would only wait for each other: a container may see all cores of its machine, and have
     the time of one.
     """
-    pinned = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    cores, quota = pinned or os.cpu_count() or 1, _quota_of(quota_file)
+    cores, quota = len(_allowed()) or os.cpu_count() or 1, _quota_of(quota_file)
     return cores if quota is None else max(1, min(cores, round(quota)))
+
+
+def cores_for(threads: int, quota_file: Path = _QUOTA) -> tuple[int, ...]:
+    """A core for each of so many threads to be bound to; none unless they are as many as the cores.
+
+    Under a quota of fewer, which cores a container has time on changes, and others would be bound to the same ones.
+    """
+    allowed = _allowed()
+    return allowed if len(allowed) == threads == usable_cores(quota_file) else ()
+
+
+def _allowed() -> tuple[int, ...]:
+    """Cores that this process may run on; none where the system does not say."""
+    return tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
 
 
 def _quota_of(file: Path) -> float | None:

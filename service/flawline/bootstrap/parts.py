@@ -25,7 +25,7 @@ from flawline.application.stages import Stages
 from flawline.application.statistics import Statistics
 from flawline.application.traces import NoTraces
 from flawline.application.worker import BatchWorker
-from flawline.bootstrap.cores import usable_cores
+from flawline.bootstrap.cores import cores_for, usable_cores
 from flawline.bootstrap.starting import StartupError
 from flawline.core.batching import BatchPolicy
 from flawline.core.pipeline import InspectionPipeline
@@ -135,6 +135,13 @@ class Base:
         """Whether batches alone leave threads that decode without work."""
         return self.batches < self.pools.decode_threads
 
+    @property
+    def _engine_cores(self) -> tuple[int, ...]:
+        """Those that the engine's threads are bound to: where each batch computes on one thread, and all cores do."""
+        settings = self.settings
+        alone = settings.engine_device == "cpu" and self.engine_parallel == self.engine_threads
+        return cores_for(self.engine_parallel) if alone and settings.engine_pinned else ()
+
     def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
         """One more engine, for the artifact started with or another one."""
         settings, artifact = self.settings, artifact or self.artifact
@@ -146,6 +153,7 @@ class Base:
             threads=self.engine_threads,
             parallel=self.engine_parallel,
             callers=self.batches,
+            cores=self._engine_cores,
             devices=Devices(
                 settings.engine_device,
                 may_fall_back=settings.engine_fallback == "cpu",

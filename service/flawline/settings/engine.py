@@ -31,6 +31,12 @@ class EngineSettings(BaseSettings):
         "threads. 0 for one on other devices than a CPU, while one more is prepared; and for one a thread on a CPU, "
         "which answers most frames a second, and one more on several cores where `engine_threads` is 0.",
     )
+    engine_pinned: bool = Field(
+        True,
+        description="Bind a thread that computes to each core, where as many batches run side by side on a CPU as "
+        "there are cores and no quota gives the container less; Linux alone. Switch it off where other work is bound "
+        "to the same cores.",
+    )
     engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
         "cpu",
         description="What the engine computes on; `auto` takes the best there is. Other devices than the CPU need "

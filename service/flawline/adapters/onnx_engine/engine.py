@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import queue
 import threading
-import time
-from asyncio import wrap_future
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from flawline.adapters.onnx_engine.devices import Devices
+from flawline.adapters.onnx_engine.threads import EngineThreads
 from flawline.core.values import RawOutput
 from flawspec.artifact import BOXES_NAME, INPUT_NAME, SCORES_NAME
 from flawspec.errors import ArtifactError, HashMismatch, MissingArtifact, NotAnArtifact
@@ -43,7 +40,7 @@ class OnnxEngine:
     side; each has one of the threads to itself, and what is left of them is shared. callers: how many calls are open
     at a time; where they are more, on another device than a CPU, some make their batch while others are computed. On
     a CPU all of them compute: a thread that waits for the interpreter after its batch would leave a core idle.
-    devices: where it computes.
+    devices: where it computes. cores: a caller each is bound to them, as far as they go.
     """
 
     def __init__(
@@ -57,6 +54,7 @@ class OnnxEngine:
         parallel: int = 1,
         callers: int | None = None,
         devices: Devices | None = None,
+        cores: Sequence[int] = (),
     ) -> None:
         self._path = path
         self._sha256 = sha256
@@ -67,7 +65,7 @@ class OnnxEngine:
         self._devices = devices or Devices()
         self._fell_back = False
         self._session: onnxruntime.InferenceSession | None = None
-        self._callers = _EngineThreads(callers or parallel)
+        self._callers = EngineThreads(callers or parallel, cores)
         computing = parallel if self._devices.wanted != "cpu" else callers or parallel
         self._computing = threading.BoundedSemaphore(computing)
 
@@ -208,46 +206,3 @@ def _output_differences(output: RawOutput, pictures: int, classes: int) -> list[
     ):
         return []
     return [f"a batch of {pictures} gives boxes {list(boxes)} and scores {list(scores)}"]
-
-
-class _EngineThreads:
-    """Each runs one call after the other, in the order of asking.
-
-    They are daemons: a call that never returns must not keep the process alive.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._threads = [
-            threading.Thread(target=self._work, name="flawline-engine", daemon=True)
-            for _ in range(count)
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    async def run(self, call: Callable[[], T]) -> T:
-        future: Future[T] = Future()
-        self._calls.put((future, call))
-        return await wrap_future(future)
-
-    def close(self, limit_s: float) -> None:
-        ends_s = time.monotonic() + limit_s
-        for _ in self._threads:
-            self._calls.put(None)
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(max(0.0, ends_s - time.monotonic()))
-
-    def _work(self) -> None:
-        while (task := self._calls.get()) is not None:
-            future, call = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
-                future.set_exception(error)

@@ -1,0 +1,69 @@
+"""The threads that an engine is called from."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from asyncio import wrap_future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class EngineThreads:
+    """Each runs one call after the other, in the order of asking.
+
+    They are daemons: a call that never returns must not keep the process alive. cores: the first thread
+    computes on the first of them alone, and so on; threads beyond them go where there is room.
+    """
+
+    def __init__(self, count: int, cores: Sequence[int] = ()) -> None:
+        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._threads = [
+            threading.Thread(
+                target=self._work, args=(cores[i : i + 1],), name="flawline-engine", daemon=True
+            )
+            for i in range(count)
+        ]
+
+    def start(self) -> None:
+        """Before any call."""
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """What the call gives, or raises."""
+        future: Future[T] = Future()
+        self._calls.put((future, call))
+        return await wrap_future(future)
+
+    def close(self, limit_s: float) -> None:
+        """End them after what was asked; a stuck one is left after `limit_s` seconds."""
+        ends_s = time.monotonic() + limit_s
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(0.0, ends_s - time.monotonic()))
+
+    def _work(self, cores: Sequence[int]) -> None:
+        if cores and hasattr(os, "sched_setaffinity"):
+            # Two that wake up at once else share a core now and then, while another one idles. Where
+            # the machine took the core away meanwhile, it goes without.
+            with suppress(OSError):
+                os.sched_setaffinity(threading.get_native_id(), cores)
+        while (task := self._calls.get()) is not None:
+            future, call = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(call())
+            except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
+                future.set_exception(error)
