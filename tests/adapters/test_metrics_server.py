@@ -94,5 +94,7 @@ async def test_head_is_answered_as_get_without_the_body() -> None:
     port = await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         answers = [await client.head(path) for path in ("/healthz/live", "/metrics")]
+        length = len((await client.get("/healthz/live")).content)
     server.stop()
     assert [(answer.status_code, answer.content) for answer in answers] == [(200, b"")] * 2
+    assert answers[0].headers.get_list("content-length") == [str(length)]

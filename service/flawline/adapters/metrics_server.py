@@ -100,7 +100,13 @@ def _headed(app: Application) -> Application:
     def headed(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "HEAD":
             return app(environ, start_response)
-        app({**environ, "REQUEST_METHOD": "GET"}, start_response)
+        said: list[Any] = []
+        body = b"".join(
+            app({**environ, "REQUEST_METHOD": "GET"}, lambda *words: said.extend(words))
+        )
+        status, headers, *_ = said
+        # Left out, the server would say 0; nothing else but the length of what GET is sent may stand there.
+        start_response(status, [*headers, ("Content-Length", str(len(body)))])
         return []
 
     return headed
