@@ -14,6 +14,7 @@ from tiny_artifact import release_tiny_artifact, write_tiny_artifact
 
 from flawline.cli.fault import Fault
 from flawline.cli.running_server import RunningServer
+from flawline.settings import FlawlineSettings
 
 TOKEN = "0123456789abcdef-token"
 
@@ -108,6 +109,16 @@ def test_what_ends_a_connection_is_not_taken_for_another(answer: bytes, says: st
             RunningServer(url, None, None).ask("GET", "/v1/models")
         thread.join()
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", " \n", "geheim\ngeheim", "geheimü"])
+def test_a_token_that_is_none_is_told_of_and_not_shown(tmp_path: Path, text: str) -> None:
+    """In a header it would fail with a message that shows it."""
+    file = tmp_path / "token"
+    file.write_text(text)
+    with pytest.raises(Fault, match="token file") as raised:
+        RunningServer.of(FlawlineSettings(token_file=file), "http://127.0.0.1:1").ask("GET", "/")
+    assert "geheim" not in str(raised.value)
 
 
 def test_an_address_that_is_none_is_said_to_be_so() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flawline.cli.fault import Fault
+from flawline.cli.token_file import token_in
 from flawline.settings import FlawlineSettings
 
 # The server bounds a load and what may wait before an unload; longer, and nobody is there.
@@ -30,12 +31,7 @@ class RunningServer:
     @classmethod
     def of(cls, settings: FlawlineSettings, url: str | None) -> RunningServer:
         """At `url`, or else where `flawline serve` with these settings listens. Raises Fault."""
-        token = None
-        if settings.token_file is not None:
-            try:
-                token = settings.token_file.read_text("ascii").strip()
-            except (OSError, ValueError) as error:
-                raise Fault(f"The token file {settings.token_file} cannot be read.") from error
+        token = None if settings.token_file is None else token_in(settings.token_file)
         if url is not None:
             if not url.startswith(("http://", "https://")):
                 raise Fault(f"--url must begin with http:// or https://; it is {url!r}.")

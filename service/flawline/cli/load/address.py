@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from flawline.cli.fault import Fault
-from flawline.client.access import usable_token
+from flawline.cli.token_file import token_in
 
 _PORTS = {"http": 8080, "https": 8080, "grpc": 8081, "grpcs": 8081}
 _SECURE = {"https", "grpcs"}
@@ -44,7 +44,7 @@ class Address:
             )
         if ca_file is not None and parts.scheme not in _SECURE:
             ca_file = None
-        token = None if token_file is None else _token_in(token_file)
+        token = None if token_file is None else token_in(token_file)
         port = port or _PORTS[parts.scheme]
         address = cls(parts.scheme, parts.hostname, port, token, ca_file)
         address.trust()
@@ -76,10 +76,3 @@ class Address:
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as error:
             raise Fault(f"The certificates in {self.ca_file} cannot be read: {error}.") from error
-
-
-def _token_in(file: Path) -> str:
-    try:
-        return usable_token(file.read_text("ascii")) or ""
-    except (OSError, ValueError) as error:
-        raise Fault(f"The token file {file} cannot be read, or holds no token.") from error
