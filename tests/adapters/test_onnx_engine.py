@@ -245,6 +245,24 @@ async def test_a_graph_that_does_not_keep_its_manifest(
     assert len(error.differences) >= 1
 
 
+async def test_what_was_run_is_not_kept_until_the_next_batch(engine: OnnxEngine) -> None:
+    """It holds the pictures as they came, of up to 20 MB each."""
+
+    class Batch:
+        def made(self) -> np.ndarray:
+            return random_pictures(2)
+
+    batch = Batch()
+    held = weakref.ref(batch)
+    await engine.run(batch.made, lambda output: None)
+    del batch
+    for _ in range(2000):
+        if held() is None:
+            break
+        await asyncio.sleep(0.005)  # the thread is on its way back to wait
+    assert held() is None
+
+
 async def test_closing_frees_the_network(tmp_path: Path) -> None:
     """A process that changes its models must not keep those that went."""
     engine = engine_of(write_tiny_artifact(tmp_path))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from pictures import DARK, encoded, expected_score, numbered, quarters, truncate
 from rig import STALL_LIMIT_S, Rig
 
 from flawline.adapters.memory_queue import MemoryQueue
+from flawline.application.batch_run import BatchRun
 from flawline.application.inspector import Readiness
 from flawline.application.job import Lease
 from flawline.core.errors import BadPicture, NotReady
@@ -44,6 +46,14 @@ async def test_a_lone_picture_runs_at_once(rig: Rig) -> None:
     # Time stands still, so any window to wait in would hang this test.
     assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
     assert rig.engine.sizes == [1]
+
+
+async def test_a_batch_that_was_run_is_not_kept_until_the_next(rig: Rig) -> None:
+    # It holds the pictures as they came, of up to 20 MB each.
+    await rig.inspect(quarters(DARK))
+    await settle()
+    gc.collect()
+    assert [kept for kept in gc.get_objects() if isinstance(kept, (BatchRun, Lease))] == []
 
 
 async def test_a_batch_is_what_piled_up_while_the_engine_was_busy(rig: Rig) -> None:

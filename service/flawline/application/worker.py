@@ -149,10 +149,16 @@ class BatchWorker:
         return self._engine.busy_s
 
     async def _take_ahead(self) -> None:
-        while leases := await self._queue.lease(await self._taken.until_room()):
-            for lease in leases:
-                await self._take(lease)
+        while await self._take_some(await self._taken.until_room()):
             await self._engine_works.wait()
+
+    async def _take_some(self, room: int) -> bool:
+        """False once the queue is closed."""
+        # Not in the loop itself, which would hold these pictures while it waits for the next.
+        leases = await self._queue.lease(room)
+        for lease in leases:
+            await self._take(lease)
+        return bool(leases)
 
     async def _take(self, lease: Lease) -> None:
         suspect = lease.deliveries > 1
@@ -171,14 +177,18 @@ class BatchWorker:
         """images: memory of this loop's own, uint8 [max_batch, 1, height, width]."""
         while True:
             await self._taken.until_some()
-            now_s = self._clock.monotonic_s()
-            batch, expired, cut_because = self._taken.cut(
-                now_s, self._engine.expected_s, partial(self._prepare_times.expected_s, now_s)
-            )
-            await self._resolve([Ended(late.lease, late.trail, Expired()) for late in expired])
-            if batch:
-                run = BatchRun(self._stages, batch, images, self._teller(), self._spread)
-                await self._run(run, cut_because)
+            await self._run_some(images)
+
+    async def _run_some(self, images: NDArray[np.uint8]) -> None:
+        # Not in the loop itself: as in `_take_some`.
+        now_s = self._clock.monotonic_s()
+        batch, expired, cut_because = self._taken.cut(
+            now_s, self._engine.expected_s, partial(self._prepare_times.expected_s, now_s)
+        )
+        await self._resolve([Ended(late.lease, late.trail, Expired()) for late in expired])
+        if batch:
+            run = BatchRun(self._stages, batch, images, self._teller(), self._spread)
+            await self._run(run, cut_because)
 
     async def _run(self, run: BatchRun, cut_because: str) -> None:
         """Run a batch, or the parts of it that do run."""

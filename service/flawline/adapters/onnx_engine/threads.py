@@ -60,10 +60,14 @@ class EngineThreads:
             with suppress(OSError):
                 os.sched_setaffinity(threading.get_native_id(), cores)
         while (task := self._calls.get()) is not None:
-            future, call = task
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(call())
-            except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
-                future.set_exception(error)
+            _answer(*task)
+            del task  # or its batch, with all pictures, would stay in memory until the next one
+
+
+def _answer(future: Future[Any], call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(call())
+    except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
+        future.set_exception(error)
