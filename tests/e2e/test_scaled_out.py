@@ -21,6 +21,7 @@ from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
 PATIENT = {"deadline_ms": 30_000}
+PATIENT_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +255,33 @@ def test_fallback_local_goes_on_without_redis_and_comes_back(
     for process in (worker, api):
         process.terminate()
         assert process.exit_code() == 0, process.log
+
+
+def test_fallback_local_has_verdicts_under_keys_while_redis_hangs(
+    artifact: Path, start_redis: RedisStarter
+) -> None:
+    """Keys are looked up there too, and each look would have cost half of the deadline."""
+    server = start_redis()
+    api = ServerProcess(
+        artifact, queue=server.url, queue_fallback="local", queue_timeout_s="2", deadline_ms="4000"
+    )
+    server.freeze()
+    until(lambda: "degraded" in httpx.get(f"{api.url}/healthz/ready").json())
+    key = {"Idempotency-Key": "SN-0042"}
+    answer = httpx.post(
+        f"{api.url}/v1/inspections", content=numbered(3), headers=key, timeout=PATIENT_S
+    )
+    assert answer.status_code == 200, answer.text
+    later = httpx.post(
+        f"{api.url}/v1/inspections",
+        content=numbered(4),
+        headers={"Prefer": "respond-async"},
+        timeout=PATIENT_S,
+    )
+    assert later.status_code == 202, later.text
+    server.thaw()
+    api.terminate()
+    assert api.exit_code() == 0, api.log
 
 
 def test_fallback_refuse_answers_503_and_comes_back(

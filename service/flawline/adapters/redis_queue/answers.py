@@ -17,7 +17,11 @@ logger = logging.getLogger(__name__)
 
 
 class RedisAnswers:
-    """Keeps each answer for `life_s` seconds. While the server is away nothing is found or kept."""
+    """Keeps each answer for `life_s` seconds. While the server is away nothing is found or kept.
+
+    Once it is known to be away it is not asked: an api that inspects by itself then would spend each
+    caller's deadline on a server that hangs, and write a line of log for each question.
+    """
 
     def __init__(self, server: Server, keys: Keys, life_s: float) -> None:
         self._server = server
@@ -27,6 +31,8 @@ class RedisAnswers:
 
     async def claim(self, key: str, life_s: float) -> bool:
         """Whether the answer is ours to give now; while the server is away it is."""
+        if self._server.link.down:
+            return True
         try:
             claimed = await self._server.commands.set(
                 self._keys.claim(key), self._name, px=max(1, round(life_s * 1000)), nx=True
@@ -38,6 +44,8 @@ class RedisAnswers:
 
     async def release(self, key: str) -> None:
         """End our claim, and never that of another, who may have it once ours ran out."""
+        if self._server.link.down:
+            return
         try:
             await self._server.run("release_claim", self._keys.claim(key), self._name)
         except RedisError as error:
@@ -45,6 +53,8 @@ class RedisAnswers:
 
     async def find(self, key: str) -> KeptAnswer | None:
         """The answer kept under that key, if there is one."""
+        if self._server.link.down:
+            return None
         try:
             text = await self._server.commands.get(self._keys.answer(key))
         except RedisError as error:
@@ -54,6 +64,8 @@ class RedisAnswers:
 
     async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
         """Keep the answer unless there is one; returns the one that is kept."""
+        if self._server.link.down:
+            return answer
         name = self._keys.answer(key)
         text = _answer_to_wire(answer)
         try:
@@ -68,7 +80,7 @@ class RedisAnswers:
 
     async def forget(self, keys: Sequence[str]) -> None:
         """Keep these no longer. While the server is away they go with time."""
-        if not keys:
+        if not keys or self._server.link.down:
             return
         try:
             await self._server.commands.unlink(*map(self._keys.answer, keys))
@@ -78,6 +90,8 @@ class RedisAnswers:
     async def identity(self) -> str:
         """The same while the server keeps its data; another one each time while it is away."""
         mine = uuid.uuid4().hex
+        if self._server.link.down:
+            return mine
         try:
             before: Any = await self._server.commands.set(
                 self._keys.memory_id, mine, nx=True, get=True

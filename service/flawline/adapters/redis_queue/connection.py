@@ -51,6 +51,11 @@ class Link:
         """False before the first answer too."""
         return self._up is True
 
+    @property
+    def down(self) -> bool:
+        """Whether it is known to be away: what can be done without it must not wait for it."""
+        return self._up is False
+
     def worked(self) -> None:
         """An answer came."""
         if self._up is False:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
@@ -66,10 +66,10 @@ class RedisFeed:
     async def _begin_reading(self) -> None:
         if self._reader is not None:
             return
-        try:
-            last = await self._last_id()
-        except RedisError:
-            last = None  # the reader asks again once the server is back
+        last = None  # the reader asks again once the server is back
+        if not self._server.link.down:
+            with suppress(RedisError):
+                last = await self._last_id()
         if self._reader is None:  # another may have come while we asked
             self._reader = asyncio.create_task(self._read(last), name="flawline feed")
 
@@ -86,6 +86,9 @@ class RedisFeed:
                 await self._send_one(self._unsent.popleft())
 
     async def _send_one(self, inspection: Inspection) -> None:
+        if self._server.link.down:  # or each of them would wait for a server that hangs
+            self._watchers.tell(inspection)
+            return
         entry: dict[Any, Any] = {_FIELD: inspection_to_json(inspection)}
         try:
             await self._server.commands.xadd(

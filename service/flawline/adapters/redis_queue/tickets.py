@@ -21,7 +21,10 @@ _OUTAGE_RETRY_S = 2.0
 
 
 class RedisTickets:
-    """Keeps each ticket for `life_s` seconds. While the server is away nothing is kept."""
+    """Keeps each ticket for `life_s` seconds. While the server is away nothing is kept.
+
+    Once it is known to be away it is not asked, so that nobody waits for one that hangs.
+    """
 
     def __init__(self, server: Server, keys: Keys, life_s: float) -> None:
         self._server = server
@@ -38,6 +41,8 @@ class RedisTickets:
 
     async def find(self, key: str) -> TicketState | None:
         """How it stands; None when it is not known. Raises NotReady while the server is away."""
+        if self._server.link.down:
+            raise NotReady("queue_unavailable", _OUTAGE_RETRY_S)
         try:
             text = await self._server.commands.get(self._keys.ticket(key))
         except RedisError as error:
@@ -45,6 +50,8 @@ class RedisTickets:
         return _state_from_wire(text) if text else None
 
     async def _set(self, key: str, state: TicketState, *, only_new: bool) -> None:
+        if self._server.link.down:
+            return
         name, text = self._keys.ticket(key), _state_to_wire(state)
         try:
             await self._server.commands.set(name, text, px=self._life_ms, nx=only_new)
