@@ -27,7 +27,7 @@ def play(line: Line, frames: int, quality: FrameQuality = USUAL, every: int = 10
 
 
 def line() -> Line:
-    return Line(LINE_OPTIONS, ["scratch", "pit"])
+    return Line(LINE_OPTIONS, lambda _: ["scratch", "pit"])
 
 
 def test_it_learns_then_is_steady() -> None:
@@ -99,6 +99,19 @@ def test_another_model_has_another_rate() -> None:
         old.decided("cd", True, scratch(0.3))
     assert old.changes() == []
     assert old.figures("press-1", 0.0).defect_rate.baseline == 1
+
+
+def test_the_scores_of_another_models_classes_are_followed() -> None:
+    of_model = {"ab": ["scratch", "pit"], "cd": ["dent", "pit"]}
+    old = Line(LINE_OPTIONS, lambda model: of_model.get(model, ()))
+    play(old, 100)
+    for score in (0.8, 0.4):
+        for _ in range(100):
+            old.decided("cd", True, scratch(score, "dent"))
+    assert set(old.figures("press-1", 0.0).scores) == {"dent", "pit"}
+    (change,) = old.changes()
+    assert (change.alarm, change.raised) == (Alarm.SCORE_DRIFT, True)
+    assert change.because.startswith("scores of dent are")
 
 
 def test_classes_nobody_knows_take_no_memory() -> None:

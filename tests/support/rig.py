@@ -112,7 +112,7 @@ class Rig:
             traces=self.traces,
         )
         self.watch = LineWatch(
-            self.lines, MODEL.labels, self.line_options, self.clock, self.telemetry
+            self.lines, lambda _: MODEL.labels, self.line_options, self.clock, self.telemetry
         )
         self.inspector = Inspector(
             models=RolledOutModels(ServingModel(MODEL, recipes, self.queue, self.worker.fault)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from flawline.application.job import Judged
@@ -29,21 +29,22 @@ class LineWatch:
 
     Only frames as they come from the line count: not reinspections and backfill, which are old, and
     not what is asked of one certain model, which others were asked too. An api that shares its
-    lines with others sees its own share of their frames, and learns from that.
+    lines with others sees its own share of their frames, and learns from that. classes_of: what the
+    model of a hash may find; it may be loaded long after the start.
     """
 
     def __init__(
         self,
         lines: Iterable[str],
-        classes: Iterable[str],
+        classes_of: Callable[[str], Iterable[str]],
         options: LineOptions,
         clock: Clock,
         telemetry: Telemetry,
     ) -> None:
         self._clock = clock
         self._telemetry = telemetry
-        now_s, labels = clock.monotonic_s(), tuple(classes)
-        self._lines = {name: _Watched(Line(options, labels), now_s) for name in lines}
+        now_s = clock.monotonic_s()
+        self._lines = {name: _Watched(Line(options, classes_of), now_s) for name in lines}
 
     def intake(self, order: Order) -> Judged | None:
         """Note a frame that came in; its outcome when the camera hangs, else None."""

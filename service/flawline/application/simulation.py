@@ -62,7 +62,7 @@ def play(
 ) -> Iterator[Event]:
     """What the line's alarms do. The same seed gives the same events."""
     rng = np.random.default_rng(seed)
-    line, frames = Line(options, [LABEL]), _Frames(rng)
+    line, frames = Line(options, lambda _: (LABEL,)), _Frames(rng)
     learn = options.camera.learn
     for number in range(scenario.frames):
         minutes = max(0, number - learn) / scenario.frames_per_minute

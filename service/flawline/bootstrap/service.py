@@ -228,7 +228,12 @@ def _inspector(
     work: OpenWork | None = None,
 ) -> Inspector:
     settings = base.settings
-    watch = LineWatch(settings.lines, base.model.labels, settings.line_options, base.clock, metrics)
+
+    def classes_of(sha256: str) -> tuple[str, ...]:
+        found = (info.labels for info in models.loaded() if info.sha256 == sha256)
+        return next(found, base.model.labels)
+
+    watch = LineWatch(settings.lines, classes_of, settings.line_options, base.clock, metrics)
     LineMetrics(base.registry, watch.figures)
     inspector = Inspector(
         models=models,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flawline.core.camera import Camera
@@ -30,12 +30,13 @@ class AlarmChange:
 class Line:
     """Base lines are learned from the first frames, and forgotten when the process ends.
 
-    classes: those whose scores are followed; others are left out, so that memory is bounded.
+    classes_of: those that the model of a hash may find, whose scores are followed; others are left
+    out, so that memory is bounded.
     """
 
-    def __init__(self, options: LineOptions, classes: Iterable[str]) -> None:
+    def __init__(self, options: LineOptions, classes_of: Callable[[str], Iterable[str]]) -> None:
         self._options = options
-        self._classes = tuple(classes)
+        self._classes_of = classes_of
         self._camera = Camera(options.camera)
         self._raised: dict[Alarm, str] = {}
         self._model = ""
@@ -54,7 +55,8 @@ class Line:
     def decided(self, model: str, not_ok: bool, detections: Sequence[Detection]) -> None:
         """Note a verdict OK or NotOK, with what was found and the hash of the model that did.
 
-        Another model has another defect rate and other scores: their base lines are learned anew.
+        Another model has another defect rate, other scores and perhaps other classes: their base
+        lines are learned anew.
         """
         if model != self._model:
             self._model = model
@@ -101,7 +103,8 @@ class Line:
         learn = max(1, self._options.camera.learn // _SCORES_SHARE)
         self._defect_rate = DefectRate(self._options.defect_rate)
         self._scores = {
-            label: Drift(DriftOptions(learn, _MIN_SCORE_CHANGE)) for label in self._classes
+            label: Drift(DriftOptions(learn, _MIN_SCORE_CHANGE))
+            for label in self._classes_of(self._model)
         }
 
     @property
