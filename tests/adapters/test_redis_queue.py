@@ -421,6 +421,34 @@ async def test_a_server_out_of_memory_refuses_and_still_finishes(start_redis: Re
         server.kill()
 
 
+async def test_a_server_out_of_memory_takes_nothing_until_there_is_room(
+    start_redis: RedisStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start_redis()
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    client = Redis.from_url(server.url)
+    try:
+        await queue.start()
+        assert queue.fault is None
+        await client.config_set("maxmemory", "1")
+        for name in ("a", "b"):
+            with pytest.raises(NotReady, match="queue_out_of_memory"):
+                await queue.submit(job(name))
+        assert (queue.reachable, queue.fault) == (True, "queue_out_of_memory")
+        state = queue.state
+        await until(lambda: queue.state is not state)  # it was looked at once more
+        assert queue.fault == "queue_out_of_memory"
+        await client.config_set("maxmemory", "0")
+        await until(lambda: queue.fault is None)
+        await queue.submit(job("c"))
+        assert caplog.text.count("redis_out_of_memory") == 1
+        assert caplog.text.count("redis_has_room") == 1
+    finally:
+        await client.aclose()
+        await queue.close()
+        server.kill()
+
+
 async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
     start_redis: RedisStarter, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

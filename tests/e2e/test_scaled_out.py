@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pictures import expected_score, numbered, truncated
 from prometheus_client.parser import text_string_to_metric_families
+from redis import Redis
 from redis_process import RedisProcess, RedisStarter
 from server_process import ServerProcess, WorkerProcess, run_flawline
 
@@ -282,6 +283,23 @@ def test_fallback_local_has_verdicts_under_keys_while_redis_hangs(
     server.thaw()
     api.terminate()
     assert api.exit_code() == 0, api.log
+
+
+def test_readiness_names_a_redis_without_memory(artifact: Path, start_redis: RedisStarter) -> None:
+    server = start_redis()
+    api = ServerProcess(artifact, queue=server.url)
+    ready = f"{api.url}/healthz/ready"
+    with Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", "1")
+        answer = httpx.post(f"{api.url}/v1/inspections", content=numbered(3))
+        assert (answer.status_code, answer.json()["reason"]) == (503, "queue_out_of_memory")
+        answer = httpx.get(ready)
+        assert (answer.status_code, answer.json()["reason"]) == (503, "queue_out_of_memory")
+        client.config_set("maxmemory", "0")
+        until(lambda: httpx.get(ready).json() == {"ready": True})
+    api.terminate()
+    assert api.exit_code() == 0, api.log
+    assert "redis_out_of_memory" in api.log
 
 
 def test_fallback_refuse_answers_503_and_comes_back(

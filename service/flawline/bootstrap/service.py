@@ -166,23 +166,19 @@ def _scaled_out(base: Base) -> Service:
     answers = shared.answers(base.settings.idempotency_s)
     feed = shared.feed(base.settings.watch_buffer)
     if base.settings.queue_fallback == "refuse":
-        models = _rolled_out(base, shared, shared, fault=lambda: _outage(shared))
+        models = _rolled_out(base, shared, shared, fault=lambda: shared.fault)
         inspector = _inspector(base, models, metrics, answers, feed)
         return _service(base, inspector, models, feed, shared=shared)
     lanes = LaneMaker(base)
     local = lanes.lane(base.artifact)
     lanes.watch(lambda: (local,))
-    queue = FallbackQueue(shared, local.queue, base.clock, lambda: shared.reachable)
+    queue = FallbackQueue(shared, local.queue, base.clock, lambda: shared.fault is None)
     models = _rolled_out(
-        base, shared, queue, fault=lambda: None if shared.reachable else local.worker.fault()
+        base, shared, queue, fault=lambda: local.worker.fault() if shared.fault else None
     )
-    inspector = _inspector(base, models, metrics, answers, feed, degraded=lambda: _outage(shared))
-    base.queue_metrics.watch_fallback(lambda: float(not shared.reachable))
+    inspector = _inspector(base, models, metrics, answers, feed, degraded=lambda: shared.fault)
+    base.queue_metrics.watch_fallback(lambda: float(shared.fault is not None))
     return _service(base, inspector, models, feed, fallback=local, shared=shared)
-
-
-def _outage(shared: RedisQueue) -> str | None:
-    return None if shared.reachable else "queue_unavailable"
 
 
 def _inspection_metrics(base: Base) -> InspectionMetrics:

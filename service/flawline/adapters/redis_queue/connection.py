@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.resources import files
 from typing import Any
 
@@ -37,14 +38,18 @@ _PROTOCOL = 2
 _CANCEL_AGAIN_S = 0.1
 # It answers, and can keep nothing: its disk is full, for one.
 _CANNOT_WRITE = "MISCONF"
-_OUT_OF_MEMORY_FLAG = "#!lua flags=allow-oom\n"
+# Saving an outcome and giving back memory must work when memory has run out. `submit`, of the older
+# kind without a first line, is refused by its first write then, and `room` before it begins.
+_FIRST_LINES = {"submit": "", "room": "#!lua\n"}
+_WHEN_OUT_OF_MEMORY_TOO = "#!lua flags=allow-oom\n"
 
 
 class Link:
-    """Whether the server answered last time, and could write; a change is logged once."""
+    """Whether the server answered last time, and could keep what came; a change is logged once."""
 
     def __init__(self) -> None:
         self._up: bool | None = None
+        self.full = False
 
     @property
     def up(self) -> bool:
@@ -55,6 +60,25 @@ class Link:
     def down(self) -> bool:
         """Whether it is known to be away: what can be done without it must not wait for it."""
         return self._up is False
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be handed in now, in the words of NotReady; None when it can."""
+        if not self.up:
+            return "queue_unavailable"
+        return "queue_out_of_memory" if self.full else None
+
+    def filled(self, error: Exception) -> None:
+        """It has no memory for what is handed in."""
+        if not self.full:
+            logger.warning("redis_out_of_memory error=%s", error)
+        self.full = True
+
+    def emptied(self) -> None:
+        """There is memory again."""
+        if self.full:
+            logger.warning("redis_has_room")
+        self.full = False
 
     def worked(self) -> None:
         """An answer came."""
@@ -135,6 +159,14 @@ class Server:
             await self.blocking.connection_pool.disconnect()
         return reply
 
+    async def look_for_room(self) -> None:
+        """Note it when memory that had run out is there again. Raises RedisError."""
+        if not self.link.full:
+            return
+        with suppress(OutOfMemoryError):
+            await self.run("room")
+            self.link.emptied()
+
     async def read(
         self, key: str, last: str | bytes, block_ms: int, count: int | None = None
     ) -> Any:
@@ -153,9 +185,8 @@ class Server:
 
     async def _run(self, name: str, arguments: Sequence[str | bytes | int]) -> Any:
         if name not in self._scripts:
-            # Saving an outcome and giving back memory must work when memory has run out.
-            flag = "" if name == "submit" else _OUT_OF_MEMORY_FLAG
-            text = flag + self._prelude + _source(name)
+            first_line = _FIRST_LINES.get(name, _WHEN_OUT_OF_MEMORY_TOO)
+            text = first_line + self._prelude + _source(name)
             self._scripts[name] = self.commands.register_script(text)
         return await self._scripts[name](args=arguments)
 

@@ -132,6 +132,11 @@ class RedisQueue:
         return self._server.link.up
 
     @property
+    def fault(self) -> str | None:
+        """Why nothing can be handed in, as NotReady says it; looked at every second."""
+        return self._server.link.fault
+
+    @property
     def dead_letters(self) -> DeadLetters:
         """Jobs that were given up."""
         return DeadLetters(self._server, self._keys)
@@ -159,6 +164,7 @@ class RedisQueue:
             await self._submit(job)
         except OutOfMemoryError as error:
             self._forget(job.job_id)
+            self._server.link.filled(error)
             raise NotReady("queue_out_of_memory", _OUTAGE_RETRY_S) from error
         except RedisError as error:
             self._forget(job.job_id)
@@ -287,3 +293,4 @@ class RedisQueue:
             depth, age_ms, leased, dead, announced = await self._server.run("measure")
             self.state = QueueState(depth, age_ms / 1000, leased, dead)
             self.announced = tuple(map(announcement_from_wire, announced))
+            await self._server.look_for_room()
