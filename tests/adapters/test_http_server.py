@@ -164,3 +164,45 @@ async def test_a_head_of_64_kib_is_served(sizes: dict[str, int]) -> None:
         )
     writer.close()
     await server.stop()
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message["more_body"]
+    await PlainTextResponse(b"%b<%b>" % (scope["method"].encode(), body))(scope, receive, send)
+
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+WHOLE = POST + OFFER + b"Content-Length: 7\r\n\r\npicture"
+CHUNKED = POST + OFFER + b"Transfer-Encoding: chunked\r\n\r\n4\r\npict\r\n3\r\nure\r\n0\r\n\r\n"
+BARE = b"GET / HTTP/1.1\r\nHost: x\r\n" + OFFER + b"\r\n"
+USUAL = POST + b"Content-Length: 5\r\n\r\nusual"
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 400])
+async def test_an_offer_of_another_protocol_is_declined_and_costs_no_body(pieces: int) -> None:
+    """Java's client offers HTTP/2 with every request."""
+    server = HttpServer(echo, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for asked, answer in (
+        (WHOLE, b"POST<picture>"),
+        (CHUNKED, b"POST<picture>"),
+        (BARE, b"GET<>"),
+        (USUAL, b"POST<usual>"),
+    ):
+        for start in range(0, len(asked), step := -(-len(asked) // pieces)):
+            writer.write(asked[start : start + step])
+            await asyncio.sleep(0)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
+    writer.write(WHOLE + CHUNKED + BARE + USUAL)  # pipelined
+    for answer in (b"POST<picture>", b"POST<picture>", b"GET<>", b"POST<usual>"):
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+        assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
+    writer.close()
+    await server.stop()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import Iterator
-from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from flawline.adapters.http_server.offers import DecliningParser
+from flawline.adapters.http_server.refusals import (
+    HEAD_TOO_LARGE,
+    MAX_HEAD_BYTES,
+    TOO_MANY_CONNECTIONS,
+    UNREADABLE,
+)
+
 # Clients on a line send a picture every few seconds; a new connection for each would be waste.
 _KEEP_ALIVE_S = 75
-# What stands before a body, and how long it may take to arrive. Neither the parser nor uvicorn bounds them.
-_MAX_HEAD_BYTES = 64 * 1024
+# How long what stands before a body may take to arrive; its bytes are bounded as well, and by nobody else.
 _HEAD_TIMEOUT_S = 30
 
 
@@ -107,15 +113,19 @@ class _ExpectationsMet:
 class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
     """Uvicorn's protocol with bounds on what comes before a body, in bytes and in time.
 
-    The callbacks `on_...` are those of httptools' parser. (h11, where there is no httptools, bounds heads itself.)
+    It declines other protocols (`DecliningParser`). The callbacks `on_...` are those of httptools'
+    parser. (h11, where there is no httptools, bounds heads itself.)
     """
 
+    parser: Any
     _bytes_outside_bodies = 0
     _gave_up = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        if hasattr(self, "parser"):  # httptools'
+            self.parser = DecliningParser(self.parser)
         # Uvicorn waits for the next request so long, and for the first one for ever.
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -126,23 +136,37 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
             return
         self._bytes_outside_bodies += len(data)
         super().data_received(data)
-        if self._bytes_outside_bodies > _MAX_HEAD_BYTES:
-            self._give_up(_HEAD_TOO_LARGE)
+        if self._bytes_outside_bodies > MAX_HEAD_BYTES:
+            self._give_up(HEAD_TOO_LARGE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
+        if self.parser.again:
+            return
         self._bytes_outside_bodies = 0
         self._head_timer = self.loop.call_later(_HEAD_TIMEOUT_S, self.transport.close)
         super().on_message_begin()
+        self.parser.headers = self.headers
+
+    def on_url(self, url: bytes) -> None:
+        if not self.parser.again:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.parser.again:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self.parser.again:
+            self.parser.again = False
+            return
         self._head_ended()
         # A head that came in one read is not counted elsewhere, and uvicorn cannot parse a path of 64 KiB.
-        if self._head_bytes() > _MAX_HEAD_BYTES:
-            self._give_up(_HEAD_TOO_LARGE)
+        if self._head_bytes() > MAX_HEAD_BYTES:
+            self._give_up(HEAD_TOO_LARGE)
         if not self._gave_up:
             super().on_headers_complete()
 
@@ -152,7 +176,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if not self._gave_up:
+        if not self._gave_up and not self.parser.declined:
             super().on_message_complete()
 
     def _head_bytes(self) -> int:
@@ -163,7 +187,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls where the parser gives up; its own answer is bare text."""
         del msg
-        self._give_up(_UNREADABLE)
+        self._give_up(UNREADABLE)
 
     def _give_up(self, answer: bytes) -> None:
         if self._gave_up:
@@ -201,7 +225,7 @@ def _protocol_of_at_most(max_connections: int) -> type[asyncio.Protocol]:
         def connection_made(self, transport: asyncio.Transport) -> None:
             self._refused = len(self.connections) >= max_connections
             if self._refused:
-                transport.write(_TOO_MANY_CONNECTIONS)
+                transport.write(TOO_MANY_CONNECTIONS)
                 transport.close()
             else:
                 super().connection_made(transport)
@@ -215,48 +239,6 @@ def _protocol_of_at_most(max_connections: int) -> type[asyncio.Protocol]:
                 super().connection_lost(exc)
 
     return FewProtocol
-
-
-def _refusal(status: HTTPStatus, code: str, detail: str, *, retry: bool = False) -> bytes:
-    """A whole answer, for where there is no application yet to give it."""
-    problem: dict[str, str | int] = {
-        "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
-        "detail": detail,
-        "code": code,
-    }
-    if retry:
-        problem |= {"verdict": "Undefined", "reason": code}
-    body = json.dumps(problem).encode()
-    head = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        *(["Retry-After: 1"] if retry else []),
-        "Connection: close",
-    ]
-    return "\r\n".join((*head, "", "")).encode() + body
-
-
-_TOO_MANY_CONNECTIONS = _refusal(
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    "too_many_connections",
-    "Too many connections are open; close those that are not used, and try again.",
-    retry=True,
-)
-_HEAD_TOO_LARGE = _refusal(
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
-    "head_too_large",
-    f"What stands before the body, or behind it, is larger than the {_MAX_HEAD_BYTES} bytes allowed here.",
-)
-
-_UNREADABLE = _refusal(
-    HTTPStatus.BAD_REQUEST,
-    "malformed_request",
-    "This is no HTTP/1.1 that can be read. In a path, a space is %20; a header is one line; there is one "
-    "Content-Length, a number. gRPC has a port of its own.",
-)
 
 
 class _QuietServer(uvicorn.Server):
