@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from flawline.adapters.prometheus import OTHER
 from flawline.settings import FlawlineSettings, SettingsError, load_settings
 from flawspec.decoding import DecodeLimits
 from flawspec.limits import HIGHEST_MAX_PIXELS
@@ -72,6 +73,8 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("traces_ratio", "1.5"),
         ("lines", "press 1"),
         ("lines", "press-1,<script>"),
+        ("lines", "press-2,press-1,press-2"),
+        ("lines", f"press-1,{OTHER}"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_variable(

@@ -19,6 +19,7 @@ from flawline.settings.watching import WatchSettings
 from flawspec.limits import HIGHEST_MAX_PIXELS
 
 PREFIX = "FLAWLINE_"
+_OTHER_LINE = "other"  # the label of undeclared lines
 
 
 class FlawlineSettings(
@@ -233,6 +234,13 @@ class FlawlineSettings(
         odd = [line for line in lines if not is_line_name(line)]
         if odd:
             raise ValueError(f"no line names: {', '.join(map(repr, odd))}; {LINE_NAME_RULE}")
+        if twice := [line for line in dict.fromkeys(lines) if lines.count(line) > 1]:
+            raise ValueError(f"declared twice: {', '.join(map(repr, twice))}")
+        if _OTHER_LINE in lines:
+            # Its rates would be those of all undeclared lines as well.
+            raise ValueError(
+                f"metrics count undeclared lines as {_OTHER_LINE!r}; take another name"
+            )
         return lines
 
     @field_validator("max_deadline_ms")
