@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import socket
@@ -213,6 +214,20 @@ def test_an_unexpected_error_is_a_sentence_unless_a_traceback_is_wanted(
     monkeypatch.setattr("sys.argv", ["flawline", "--traceback", "check"])
     with pytest.raises(RuntimeError):
         flawline.cli.main()
+
+
+def test_a_full_disk_behind_the_output_is_no_bug_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("flawline.cli.commands", full)
+    with pytest.raises(SystemExit) as ended:
+        flawline.cli.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said == "Error: The output cannot be written: No space left on device.\n"
 
 
 def test_python_m_flawline_is_the_same() -> None:

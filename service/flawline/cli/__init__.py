@@ -5,7 +5,9 @@ Exit codes: 0 done; 1 some picture could not be inspected; 2 wrong usage, settin
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 
 import click
@@ -17,6 +19,7 @@ _COMMANDS = (
     *("simulate", "tune", "version", "worker"),
 )
 _UNEXPECTED_EXIT_CODE = 2
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _LazyGroup(click.Group):
@@ -48,11 +51,17 @@ def commands(traceback: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    # gRPC's core writes to standard error by itself: a line that is no JSON for whoever fails at TLS. It
+    # reads this when it is loaded, which the commands do.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         commands(prog_name="flawline")
     except Exception as error:
         if "--traceback" in sys.argv:
             raise
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            click.echo(f"Error: The output cannot be written: {error.strerror}.", err=True)
+            sys.exit(_UNEXPECTED_EXIT_CODE)
         click.echo(
             f"Error: flawline failed unexpectedly ({type(error).__name__}: {error}). That is a "
             "fault of ours; `flawline --traceback ...` shows where it came from.",
