@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from flawline.core import errors
+from flawline.core.model_errors import UnknownModel
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,8 @@ def test_a_long_name_is_not_echoed_whole() -> None:
     error = errors.UnknownRecipe("x" * 100_000, ("default",))
     assert len(str(error)) < 200
     assert len(error.name) < 100
+
+
+def test_a_model_that_lies_in_two_places_is_named_once() -> None:
+    said = str(UnknownModel("pit", None, ["tiny 1", "tiny 2", "tiny 2"]))
+    assert said.endswith("there are: tiny 1, tiny 2.")

@@ -182,6 +182,11 @@ async def test_bad_parameters_are_refused_alike(
         assert caught.value.code() == grpc_status
 
 
+def test_the_log_names_the_model_by_name_and_version(server: ServerProcess) -> None:
+    assert '"event": "ready"' in server.log
+    assert '"model": "tiny 1.2.3"' in server.log
+
+
 def test_wrong_media_type_as_curl_sends_it_says_what_to_add(server: ServerProcess) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     refused = httpx.post(f"{server.url}/v1/inspections", content=GOOD, headers=headers)

@@ -126,7 +126,7 @@ async def serve(settings: FlawlineSettings) -> int:
         bare_host = f"[{settings.host}]" if ":" in settings.host else settings.host
         logger.info(
             "ready model=%s rest=%s://%s:%d grpc=%s:%d",
-            parts.service.model.version,
+            f"{parts.service.model.name} {parts.service.model.version}",
             "https" if settings.tls_cert_file else "http",
             bare_host,
             parts.rest_port,

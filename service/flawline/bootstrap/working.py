@@ -71,7 +71,7 @@ async def work(settings: FlawlineSettings) -> int:
         logger.info(
             "ready worker=%s model=%s metrics=%s://%s:%d",
             queue.name,
-            base.model.version,
+            f"{base.model.name} {base.model.version}",
             "https" if settings.tls_cert_file else "http",
             settings.host,
             port,

@@ -38,7 +38,7 @@ class UnknownModel(InspectionError):
     code = "unknown_model"
 
     def __init__(self, name: str, version: str | None, known: Sequence[str]) -> None:
-        names = ", ".join(known) or "none"
+        names = ", ".join(dict.fromkeys(known)) or "none"  # one may lie in two places
         super().__init__(f"There is no model {named(name, version)} here; there are: {names}.")
         self.name = _cut(name)
         self.version = None if version is None else _cut(version)
