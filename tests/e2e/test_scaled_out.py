@@ -267,6 +267,11 @@ def test_fallback_local_has_verdicts_under_keys_while_redis_hangs(
         artifact, queue=server.url, queue_fallback="local", queue_timeout_s="2", deadline_ms="4000"
     )
     server.freeze()
+    key = {"Idempotency-Key": "SN-0041"}  # before anybody has noticed
+    answer = httpx.post(
+        f"{api.url}/v1/inspections", content=numbered(2), headers=key, timeout=PATIENT_S
+    )
+    assert answer.status_code == 200, answer.text
     until(lambda: "degraded" in httpx.get(f"{api.url}/healthz/ready").json())
     key = {"Idempotency-Key": "SN-0042"}
     answer = httpx.post(

@@ -20,6 +20,7 @@ from flawline.adapters.prometheus import (
     show_model,
 )
 from flawline.application.fallback import FallbackQueue
+from flawline.application.hasty_answers import HastyAnswers
 from flawline.application.inspection_log import InspectionLog
 from flawline.application.inspector import Inspector, InspectorLimits
 from flawline.application.lane import Lane
@@ -56,6 +57,10 @@ logger = logging.getLogger(__name__)
 _AFTER_THE_LAST_DEADLINE_S = 1.0
 # Once all is answered, so long the last answers may take to be kept for those who come back.
 _KEEP_ANSWERS_S = 2.0
+# What a shared memory that hangs may cost of a usual deadline; the rest is for the queue and to inspect here.
+_PATIENCE_SHARE = 0.25
+# Beyond its own limit: the queue is looked at every second.
+_NOTICED_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +181,13 @@ def _scaled_out(base: Base) -> Service:
     models = _rolled_out(
         base, shared, queue, fault=lambda: local.worker.fault() if shared.fault else None
     )
-    inspector = _inspector(base, models, metrics, answers, feed, degraded=lambda: shared.fault)
+    hasty = HastyAnswers(
+        answers,
+        base.clock,
+        patience_s=base.settings.deadline_ms / 1000 * _PATIENCE_SHARE,
+        pause_s=base.settings.queue_timeout_s + _NOTICED_WITHIN_S,
+    )
+    inspector = _inspector(base, models, metrics, hasty, feed, degraded=lambda: shared.fault)
     base.queue_metrics.watch_fallback(lambda: float(shared.fault is not None))
     return _service(base, inspector, models, feed, fallback=local, shared=shared)
 
