@@ -71,7 +71,7 @@ def _head(release: Release, request: ReleaseRequest) -> list[str]:
     parity = f"differ by {release.parity:.1e} at most (batch 1, 3, 8; real and generated pictures)"
     made = (
         f"{manifest.created_at}, from {request.checkpoint.name} after epoch "
-        f"{release.progress.epoch} of {request.config.training.epochs}"
+        f"{release.progress.epoch} of {request.config.training.epochs}{_blended(release)}"
     )
     return [
         f"# {manifest.model_name} {manifest.model_version}",
@@ -93,6 +93,16 @@ def _head(release: Release, request: ReleaseRequest) -> list[str]:
         f"| licence | {manifest.license_note} |",
         "",
     ]
+
+
+def _blended(release: Release) -> str:
+    mixed = release.progress.blend
+    if mixed is None:
+        return ""
+    return (
+        f": {mixed.share:g} of `{mixed.own}`, {1 - mixed.share:g} of `{mixed.other}` (sha256 "
+        f"`{mixed.other_sha256[:16]}`)"
+    )
 
 
 def _data(release: Release, request: ReleaseRequest) -> list[str]:
@@ -175,6 +185,10 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
     measure = [
         f'mobilemamba evaluate {artifact} --coco "{val.annotations}" --images "{val.images}" --json'
     ]
+    weights, mixed, mix = f"{run}/{request.checkpoint.name}", release.progress.blend, []
+    if mixed is not None:
+        own = f"{config_file.as_posix()} {run}/{mixed.own} {mixed.other}"
+        mix = [f"mobilemamba blend {own} --share {mixed.share:g} --out {weights}"]
     return [
         "## Make it again",
         "",
@@ -182,7 +196,8 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
         "",
         "```sh",
         f"mobilemamba train {config_file.as_posix()} --out {run}",
-        f"mobilemamba export {config_file.as_posix()} {run}/{request.checkpoint.name} --out {folder}{clean}",
+        *mix,
+        f"mobilemamba export {config_file.as_posix()} {weights} --out {folder}{clean}",
         *(measure if val.annotations else []),  # `evaluate` needs annotations
         "```",
     ]

@@ -28,6 +28,16 @@ class CheckpointError(Exception):
 
 
 @dataclass(frozen=True)
+class Blend:
+    """How much of the weights, 0..1, is of the run's own checkpoint, and of which file the rest is."""
+
+    share: float
+    own: str
+    other: str
+    other_sha256: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """Where a run stands.
 
@@ -38,6 +48,7 @@ class Progress:
         best_map50: of the averaged weights so far, -1 before the first measurement.
         data: what it is trained and measured on; None in files of a time when they did not keep it.
         normalisation: input.mean and input.std; None likewise.
+        blend: what is in these weights beside the run's own, where they are a blend (`mobilemamba.blend`).
     """
 
     config_sha256: str
@@ -46,6 +57,18 @@ class Progress:
     best_map50: float
     data: TrainedOn | None = None
     normalisation: tuple[float, float] | None = None
+    blend: Blend | None = None
+
+    def require_config(self, config_sha256: str, path: Path) -> None:
+        """That the checkpoint at `path` is of this configuration.
+
+        Raises:
+            CheckpointError: it is of another.
+        """
+        if self.config_sha256 != config_sha256:
+            raise CheckpointError(
+                f"{path} was not trained as this configuration says; give the one it was trained with"
+            )
 
     def require_data(self, now: TrainedOn, path: Path) -> None:
         """That the checkpoint at `path` is of these data, or does not say.
@@ -133,6 +156,8 @@ def _progress(content: dict[str, Any]) -> Progress:
     if content.get("normalisation") is not None:
         mean, std = content["normalisation"]
         content["normalisation"] = (float(mean), float(std))
+    if content.get("blend") is not None:
+        content["blend"] = Blend(**content["blend"])
     progress = Progress(**content)
     for name in ("epoch", "average_updates"):
         value = getattr(progress, name)

@@ -15,7 +15,7 @@ from mobilemamba.commands.data import split
 from mobilemamba.commands.measuring import evaluate, info, report
 from mobilemamba.commands.quantising import quantise
 from mobilemamba.commands.thresholds import calibrate, crossval
-from mobilemamba.commands.training import export, reexport, train
+from mobilemamba.commands.training import blend, export, reexport, train
 from mobilemamba.config import ConfigError
 from mobilemamba.export import ExportError
 from mobilemamba.train import TrainingError
@@ -46,6 +46,7 @@ def commands() -> None:
 
 for command in (
     train,
+    blend,
     export,
     reexport,
     evaluate,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.artifact_files import write_artifact
-from mobilemamba.checkpoint import CheckpointError, Progress, load_average
+from mobilemamba.checkpoint import Progress, load_average
 from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
@@ -133,10 +133,7 @@ def _trained(request: ReleaseRequest, sets: list[Dataset]) -> tuple[ArtifactNetw
     config = request.config
     detector = config.model.build(len(sets[-1].labels.names))
     progress = load_average(request.checkpoint, detector)
-    if progress.config_sha256 != config.sha256:
-        raise CheckpointError(
-            f"{request.checkpoint} was not trained as this configuration says; give the one it was trained with"
-        )
+    progress.require_config(config.sha256, request.checkpoint)
     progress.require_data(TrainedOn.of(config, sets), request.checkpoint)
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
     return network, progress

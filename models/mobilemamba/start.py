@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,6 +22,14 @@ ARTIFACT_SUFFIX = ".onnx"
 CALIBRATION_PICTURES = 96
 
 
+@dataclass(frozen=True)
+class Started:
+    """What was taken, in a sentence, and whether the class layers were."""
+
+    sentence: str
+    with_classes: bool
+
+
 def start_from(
     path: Path,
     network: Detector,
@@ -28,7 +37,7 @@ def start_from(
     labels: LabelSet,
     settings: InputConfig,
     samples: tuple[Sample, ...],
-) -> str:
+) -> Started:
     """Start `network` from a checkpoint (.safetensors) or an artifact (.onnx).
 
     Everything is taken but the class layers, which are taken where the file's labels are `labels`; of a checkpoint of
@@ -42,9 +51,6 @@ def start_from(
         labels: of the run.
         settings: its input.
         samples: what it trains on.
-
-    Returns:
-        What was taken, in a sentence.
 
     Raises:
         CheckpointError: the file is missing, damaged, holds another network, or one of another normalisation.
@@ -63,10 +69,12 @@ def start_from(
     recalibrate(released, normalise(_pictures(samples, settings), *normalisation))
     fresh = _class_layers(network)
     network.load_state_dict(released.state_dict() | ({} if manifest.labels == labels else fresh))
-    return _sentence(path, manifest.labels == labels)
+    return _started(path, manifest.labels == labels)
 
 
-def _from_checkpoint(path: Path, network: Detector, labels: LabelSet, settings: InputConfig) -> str:
+def _from_checkpoint(
+    path: Path, network: Detector, labels: LabelSet, settings: InputConfig
+) -> Started:
     progress = read_progress(path)
     if progress.normalisation is not None:
         _require_normalisation(path, progress.normalisation, settings)
@@ -79,12 +87,11 @@ def _from_checkpoint(path: Path, network: Detector, labels: LabelSet, settings: 
             f"tensors differ, such as {min(others)}; start from one of this network, or leave model.start out"
         )
     if progress.data is None:
-        return _sentence(path, not differing) + (
-            "; this checkpoint of a former release does not say of which classes it is: see that they are these"
-        )
+        unknown = "; this checkpoint of a former release does not say of which classes it is: see that they are these"
+        return _started(path, not differing, unknown)
     same = progress.data.labels == labels.names
     network.load_state_dict(network.state_dict() | ({} if same else fresh))
-    return _sentence(path, same)
+    return _started(path, same)
 
 
 def _require_normalisation(path: Path, trained: tuple[float, float], settings: InputConfig) -> None:
@@ -99,10 +106,9 @@ def _class_layers(network: Detector) -> dict[str, torch.Tensor]:
     return {f"head.{name}": own[f"head.{name}"] for name in network.head.class_layer_names()}
 
 
-def _sentence(path: Path, whole: bool) -> str:
-    return f"starting from {path}: " + (
-        "every layer" if whole else "every layer but those of the classes, which are made anew"
-    )
+def _started(path: Path, whole: bool, unknown: str = "") -> Started:
+    lacking = "" if whole else " but those of the classes, which are made anew"
+    return Started(f"starting from {path}: every layer{lacking}{unknown}", whole)
 
 
 def _pictures(samples: tuple[Sample, ...], settings: InputConfig) -> torch.Tensor:

@@ -34,7 +34,7 @@ from mobilemamba.evaluate import (
 from mobilemamba.objective import Objective
 from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
-from mobilemamba.start import start_from
+from mobilemamba.start import Started, start_from
 from mobilemamba.strict_json import to_json
 from mobilemamba.trained_on import TrainedOn
 from mobilemamba.wrapper import ArtifactNetwork, normalise
@@ -92,7 +92,7 @@ class Trainer:
         self.samples = tuple(sample for dataset in training for sample in dataset.samples)
         torch.manual_seed(config.seed)
         detector = config.model.build(len(self.val.labels.names))
-        self.started = ""  # what was taken from model.start
+        self.started: Started | None = None  # what was taken from model.start
         if config.model.start:
             start = expand_path(config.model.start)
             self.started = start_from(

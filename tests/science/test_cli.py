@@ -230,6 +230,11 @@ def test_the_card_names_no_option_that_was_not_given(config_file, tmp_path: Path
         datetime.now(timezone.utc),
     )
     manifest = SimpleNamespace(model_name="toy")
-    made = SimpleNamespace(manifest=manifest, clean=8, artifact=tmp_path / "toy-0.1.0.onnx")
+    made = SimpleNamespace(
+        manifest=manifest,
+        clean=8,
+        artifact=tmp_path / "toy-0.1.0.onnx",
+        progress=SimpleNamespace(blend=None),
+    )
     lines = _remake(made, request, Path("toy.toml"))
     assert not any("--clean" in line or "evaluate" in line or '""' in line for line in lines)

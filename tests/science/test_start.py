@@ -108,7 +108,7 @@ def test_a_checkpoint_of_another_network_is_refused_and_what_was_taken_is_said(
 
     def start(names: tuple[str, ...], model: ModelConfig, mean: float = 0.5) -> str:
         network, labels = model.build(len(names)), LabelSet(names)
-        return start_from(path, network, model, labels, InputConfig(mean=mean), samples())
+        return start_from(path, network, model, labels, InputConfig(mean=mean), samples()).sentence
 
     same = start(("dark", "bright"), ModelConfig())
     assert same == f"starting from {path}: every layer"
@@ -146,7 +146,7 @@ def test_a_checkpoint_of_a_former_release_says_what_it_does_not_know(
     save_checkpoint(path, former, trainer.state)
     network, labels = build_detector("nano", classes=2), LabelSet(("a", "b"))
     said = start_from(path, network, ModelConfig(), labels, InputConfig(), samples())
-    assert said.endswith("does not say of which classes it is: see that they are these")
+    assert said.sentence.endswith("does not say of which classes it is: see that they are these")
 
 
 def test_missing_damaged_and_altered_artifacts_are_refused(tmp_path: Path) -> None:

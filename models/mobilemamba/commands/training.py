@@ -1,4 +1,4 @@
-"""train, export and reexport: from a description of a run to an artifact."""
+"""train, blend, export and reexport: from a description of a run to an artifact."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 
 from mobilemamba.artifact_files import write_artifact
+from mobilemamba.blend import blend as blend_weights
 from mobilemamba.card import model_card, reexported_card
 from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
@@ -43,7 +44,7 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
             click.echo(f"{out} has all of its {run.training.epochs} epochs already; nothing to do")
             return
     elif trainer.started:
-        click.echo(trainer.started)
+        click.echo(trainer.started.sentence)
     with TrainingDisplay(Console(), run.training.epochs) as display:
         trainer.run(display.observer())
 
@@ -77,6 +78,33 @@ def export(
     click.echo(
         f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
         f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
+    )
+
+
+@click.command()
+@click.argument("config", type=EXISTING_FILE)
+@click.argument("checkpoint", type=EXISTING_FILE)
+@click.argument("other", type=EXISTING_FILE)
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.5,
+    show_default=True,
+    help="Of CHECKPOINT; the rest is of OTHER.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The checkpoint to write."
+)
+def blend(config: Path, checkpoint: Path, other: Path, share: float, out: Path) -> None:
+    """Mix the weights of CHECKPOINT, trained as CONFIG says, with those of OTHER, which it came from.
+
+    OTHER is an artifact or a checkpoint of the same classes. A run that teaches a network something more forgets some
+    of what it knew; between the two often lies one that has both. `export` takes what is written.
+    """
+    metrics = blend_weights(load_config(config), checkpoint, other, share, out)
+    click.echo(
+        f"{out}: {share:g} of {checkpoint.name}, {1 - share:g} of {other.name}; mAP50 {metrics.map50:.4f}, "
+        f"small {metrics.map50_small:.4f}, mAP50-95 {metrics.map50_95:.4f}"
     )
 
 
