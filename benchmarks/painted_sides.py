@@ -39,9 +39,7 @@ def painted(samples: tuple[Sample, ...], side: int, level: int) -> tuple[Sample,
         grey = np.full_like(sample.grey, level)
         grey[top:bottom, left:right] = sample.grey[top:bottom, left:right]
         boxes, kept = cut_to(sample.boxes_xyxy, (left, top, right, bottom), LEAST_VISIBLE)
-        found.append(
-            replace(sample, grey=grey, boxes_xyxy=boxes, class_ids=sample.class_ids[kept])
-        )
+        found.append(replace(sample, grey=grey, boxes_xyxy=boxes, class_ids=sample.class_ids[kept]))
     return tuple(found)
 
 
