@@ -88,7 +88,7 @@ def test_what_does_not_belong_together_is_refused(
     with pytest.raises(CheckpointError, match="not trained as this configuration says"):
         blend(load_config(config), before, before, 0.5, out)
     root = Path(__file__).parents[2] / "models" / "artifacts"
-    other = next(root.glob("mobilemamba-nano-neu-0.2.*.onnx"))
+    other = next(root.glob("mobilemamba-nano-neu-*.onnx"))
     with pytest.raises(CheckpointError, match="is of other classes"):
         blend(load_config(config), after, other, 0.5, out)
     assert not out.exists()
