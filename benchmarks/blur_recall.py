@@ -17,7 +17,7 @@ from blur import Blur, gaussian
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.dataset import Dataset, load_dataset
 from mobilemamba.measured import evaluate_artifact
-from mobilemamba.operating_point import match
+from mobilemamba.operating_point import match, overall
 
 SIGMAS_PX = (0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 
@@ -48,15 +48,13 @@ def main() -> None:
         dataset = blurred(sharp, sigma_px, options.noise, options.seed)
         report = evaluate_artifact(options.artifact, manifest, dataset)
         matches = match(dataset, report.detections)
-        reported = [m.scores >= t for m, t in zip(matches, thresholds, strict=True)]
-        hits = sum(int(m.hits[r].sum()) for m, r in zip(matches, reported, strict=True))
-        found, boxes = sum(int(r.sum()) for r in reported), sum(m.boxes for m in matches)
+        precision, recall = overall(matches, manifest.score_thresholds)
         missed = sum(
             len(s.class_ids) > 0 and not (d.scores >= thresholds[d.class_ids]).any()
             for s, d in zip(dataset.samples, report.detections, strict=True)
         )
         print(
-            f"  sigma {sigma_px:4g} px: recall {hits / boxes:6.1%}, precision {hits / max(found, 1):6.1%}, "
+            f"  sigma {sigma_px:4g} px: recall {recall:6.1%}, precision {precision:6.1%}, "
             f"mAP50 {report.metrics.map50:.3f}, flawed pictures called OK {missed / flawed:6.1%}",
             flush=True,
         )

@@ -12,15 +12,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from flawspec.artifact import read_manifest, verify
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.dataset import Dataset, Sample, load_clean, load_dataset
 from mobilemamba.evaluate import measure
 from mobilemamba.measured import evaluate_samples
-from mobilemamba.operating_point import match
-from mobilemamba.visible import cut_to
+from mobilemamba.operating_point import false_alarm_pictures, match, overall
+from mobilemamba.strip_edge import painted_beyond
 
 PAINTED_PX = 60
 LEAST_VISIBLE = 0.5
@@ -36,9 +34,9 @@ def painted(samples: tuple[Sample, ...], side: int, level: int) -> tuple[Sample,
         window = [0, 0, columns, rows]
         window[side] += PAINTED_PX if side < 2 else -PAINTED_PX
         left, top, right, bottom = window
-        grey = np.full_like(sample.grey, level)
-        grey[top:bottom, left:right] = sample.grey[top:bottom, left:right]
-        boxes, kept = cut_to(sample.boxes_xyxy, (left, top, right, bottom), LEAST_VISIBLE)
+        grey, boxes, kept = painted_beyond(
+            sample.grey, sample.boxes_xyxy, (left, top, right, bottom), level, LEAST_VISIBLE
+        )
         found.append(replace(sample, grey=grey, boxes_xyxy=boxes, class_ids=sample.class_ids[kept]))
     return tuple(found)
 
@@ -46,17 +44,14 @@ def painted(samples: tuple[Sample, ...], side: int, level: int) -> tuple[Sample,
 def figures(
     path: Path, manifest: ArtifactManifest, dataset: Dataset, clean: tuple[Sample, ...]
 ) -> str:
-    thresholds = np.array(manifest.score_thresholds, dtype=np.float32)
+    thresholds = manifest.score_thresholds
     detections = evaluate_samples(path, manifest, dataset.samples)
-    matches = match(dataset, detections)
-    reported = [m.scores >= t for m, t in zip(matches, thresholds, strict=True)]
-    hits = sum(int(m.hits[r].sum()) for m, r in zip(matches, reported, strict=True))
-    found, boxes = sum(int(r.sum()) for r in reported), sum(m.boxes for m in matches)
+    precision, recall = overall(match(dataset, detections), thresholds)
     in_clean = evaluate_samples(path, manifest, clean)
-    alarms = sum(bool((d.scores >= thresholds[d.class_ids]).any()) for d in in_clean)
+    alarms, count = false_alarm_pictures(clean, in_clean, thresholds)
     return (
-        f"mAP50 {measure(dataset, detections).map50:.3f}, recall {hits / boxes:6.1%}, precision "
-        f"{hits / max(found, 1):6.1%}, clean pictures reported {alarms} of {len(clean)}"
+        f"mAP50 {measure(dataset, detections).map50:.3f}, recall {recall:6.1%}, precision {precision:6.1%}, "
+        f"clean pictures reported {alarms} of {count}"
     )
 
 

@@ -54,6 +54,7 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
     metrics = trainer.evaluate()
     made = Blend(share, checkpoint.name, other.name, sha256_file(other))
     out.parent.mkdir(parents=True, exist_ok=True)
+    # Of the state, `export` reads the average alone.
     save_checkpoint(out, replace(progress, best_map50=metrics.map50, blend=made), trainer.state)
     return metrics
 

@@ -67,7 +67,8 @@ class Progress:
         """
         if self.config_sha256 != config_sha256:
             raise CheckpointError(
-                f"{path} was not trained as this configuration says; give the one it was trained with"
+                f"{path} was not trained as this configuration says; give the one it was trained with, or start "
+                "a new run"
             )
 
     def require_data(self, now: TrainedOn, path: Path) -> None:
@@ -177,10 +178,7 @@ def load_checkpoint(path: Path, config_sha256: str, data: TrainedOn, state: RunS
             another network.
     """
     progress = read_progress(path)
-    if progress.config_sha256 != config_sha256:
-        raise CheckpointError(
-            f"{path} belongs to another configuration; resume with that one, or start a new run"
-        )
+    progress.require_config(config_sha256, path)
     progress.require_data(data, path)
     tensors = _read(path)
     for part, module in state.modules().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,14 @@ def at_threshold(matches: ClassMatches, threshold: float) -> OperatingPoint:
     precision = hits / int(reported.sum()) if reported.any() else 1.0
     recall = hits / matches.boxes if matches.boxes else float("nan")
     return OperatingPoint(threshold, precision, recall)
+
+
+def overall(matches: Sequence[ClassMatches], thresholds: Sequence[float]) -> tuple[float, float]:
+    """Precision and recall of all classes together, each at its threshold; as for one class where there is none."""
+    reported = [m.scores >= np.float32(t) for m, t in zip(matches, thresholds, strict=True)]
+    hits = sum(int(m.hits[r].sum()) for m, r in zip(matches, reported, strict=True))
+    found, boxes = sum(int(r.sum()) for r in reported), sum(m.boxes for m in matches)
+    return hits / found if found else 1.0, hits / boxes if boxes else float("nan")
 
 
 def false_alarm_pictures(

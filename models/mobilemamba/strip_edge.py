@@ -31,8 +31,21 @@ def past_the_edge(
     cut = round(along * float(rng.uniform(*SHARE)))
     window[side] = cut if side < 2 else along - cut
     level = int(rng.integers(MOST_OFF + 1))
-    beyond = np.full_like(grey, level if rng.random() < DARK_SHARE else 255 - level)
     left, top, right, bottom = window
+    painted = level if rng.random() < DARK_SHARE else 255 - level
+    return painted_beyond(grey, boxes_xyxy, (left, top, right, bottom), painted, least_visible)
+
+
+def painted_beyond(
+    grey: NDArray[np.uint8],
+    boxes_xyxy: NDArray[np.float32],
+    window_xyxy: tuple[int, int, int, int],
+    level: int,
+    least_visible: float,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]:
+    """All but a window at one grey level; arguments and result are those of `past_the_edge`."""
+    left, top, right, bottom = window_xyxy
+    beyond = np.full_like(grey, level)
     beyond[top:bottom, left:right] = grey[top:bottom, left:right]
-    left_over, kept = cut_to(boxes_xyxy, (left, top, right, bottom), least_visible)
-    return beyond, left_over, kept
+    boxes, kept = cut_to(boxes_xyxy, window_xyxy, least_visible)
+    return beyond, boxes, kept

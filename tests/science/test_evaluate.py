@@ -14,6 +14,7 @@ from mobilemamba.operating_point import (
     best_f1,
     false_alarm_pictures,
     match,
+    overall,
 )
 
 
@@ -133,3 +134,13 @@ def test_the_best_f1_is_reached_however_close_the_scores_are() -> None:
             2 * p.precision * p.recall / max(p.precision + p.recall, 1e-9) for p in points
         ]
         assert chosen == pytest.approx(max(others))
+
+
+def test_all_classes_together_each_at_its_threshold() -> None:
+    one = ClassMatches(np.array([0.9, 0.6, 0.3], np.float32), np.array([True, False, True]), 4)
+    other = ClassMatches(np.array([0.5, 0.2], np.float32), np.array([True, True]), 2)
+    assert overall([one, other], (0.6, 0.2)) == (3 / 4, 3 / 6)
+    none = ClassMatches(np.zeros(0, np.float32), np.zeros(0, bool), 0)
+    precision, recall = overall([none], (0.5,))
+    assert precision == 1.0
+    assert math.isnan(recall)
