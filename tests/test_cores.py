@@ -81,6 +81,33 @@ def test_an_engine_is_bound_to_cores(
 
 
 @pytest.mark.parametrize(
+    ("cores", "settings", "threads"),
+    [
+        pytest.param(2, {}, 2, id="all of few"),
+        pytest.param(6, {}, 4, id="no more than four"),
+        pytest.param(6, {"engine_lone_threads": 6}, 6, id="as told"),
+        pytest.param(2, {"engine_lone_threads": 6}, 2, id="none that are not there"),
+        pytest.param(2, {"engine_lone_threads": 1}, 1, id="switched off"),
+        pytest.param(2, {"engine_pinned": False}, 1, id="not bound"),
+        pytest.param(2, {"engine_pinned": False, "engine_lone_threads": 2}, 2, id="told anyway"),
+        pytest.param(1, {}, 1, id="one core"),
+    ],
+)
+def test_what_a_lone_picture_is_computed_with(
+    cores: int,
+    settings: dict[str, Any],
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flawline.bootstrap.parts.usable_cores", lambda: cores)
+    monkeypatch.setattr("flawline.bootstrap.parts.cores_for", lambda n: tuple(range(n)))
+    base = Base.of(FlawlineSettings(artifact=write_tiny_artifact(tmp_path), **settings))
+    assert base.engine_lone_threads == threads
+    base.pools.close()
+
+
+@pytest.mark.parametrize(
     ("settings", "parallel"),
     [
         pytest.param({"engine_threads": 3}, 3, id="one a thread"),

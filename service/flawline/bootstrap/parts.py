@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 import flawline
 from flawline.adapters.artifact_file import ArtifactFile
-from flawline.adapters.onnx_engine import Devices, OnnxEngine
+from flawline.adapters.onnx_engine import Company, Devices, OnnxEngine
 from flawline.adapters.prometheus import (
     EngineMetrics,
     QueueMetrics,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from flawline.adapters.redis_queue import RedisQueue
 
 _MOST_DECODE_THREADS = 4
+_MOST_LONE_THREADS = 4
 # Three chances to extend before a lease runs out.
 _EXTENSIONS_PER_LEASE = 3
 
@@ -78,6 +79,7 @@ class Base:
     traces: Traces
     statistics: Statistics
     pools: Pools
+    company: Company
 
     @classmethod
     def of(cls, settings: FlawlineSettings, traces: Traces | None = None) -> Base:
@@ -102,6 +104,7 @@ class Base:
             traces=traces or NoTraces(),
             statistics=Statistics(),
             pools=Pools.of(settings.decode_threads),
+            company=Company(),
         )
 
     @property
@@ -142,6 +145,17 @@ class Base:
         alone = settings.engine_device == "cpu" and self.engine_parallel == self.engine_threads
         return cores_for(self.engine_parallel) if alone and settings.engine_pinned else ()
 
+    @property
+    def engine_lone_threads(self) -> int:
+        """What a single picture is computed with while there is no other.
+
+        Threads that may share a core wait for each other longer than they gain: none more where they are not bound,
+        unless told.
+        """
+        told = self.settings.engine_lone_threads
+        bound = len(self._engine_cores) or 1
+        return min(told or min(bound, _MOST_LONE_THREADS), self.engine_threads)
+
     def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
         """One more engine, for the artifact started with or another one."""
         settings, artifact = self.settings, artifact or self.artifact
@@ -153,6 +167,8 @@ class Base:
             threads=self.engine_threads,
             parallel=self.engine_parallel,
             callers=self.batches,
+            lone_threads=self.engine_lone_threads,
+            company=self.company,
             cores=self._engine_cores,
             devices=Devices(
                 settings.engine_device,

@@ -31,6 +31,14 @@ class EngineSettings(BaseSettings):
         "threads. 0 for one on other devices than a CPU, while one more is prepared; and for one a thread on a CPU, "
         "which answers most frames a second, and one more on several cores where `engine_threads` is 0.",
     )
+    engine_lone_threads: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Threads that compute a single picture while there is no other, so that it is answered sooner; at "
+        "most `engine_threads`. They spin, so a picture costs more CPU time, and the network is in memory a "
+        "second time: 1 does without. 0 for up to four where each is bound to a core (`engine_pinned`). For a CPU.",
+    )
     engine_pinned: bool = Field(
         True,
         description="Bind a thread that computes to each core, where as many batches run side by side on a CPU as "

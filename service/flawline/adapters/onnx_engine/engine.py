@@ -12,25 +12,21 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from flawline.adapters.onnx_engine.devices import Devices
+from flawline.adapters.onnx_engine.company import Company
+from flawline.adapters.onnx_engine.devices import Devices, Provider
+from flawline.adapters.onnx_engine.graph_check import (
+    GraphMismatch,
+    graph_differences,
+    output_differences,
+)
+from flawline.adapters.onnx_engine.sessions import lone_session, shared_session
 from flawline.adapters.onnx_engine.threads import EngineThreads
 from flawline.core.values import RawOutput
 from flawspec.artifact import BOXES_NAME, INPUT_NAME, SCORES_NAME
-from flawspec.errors import ArtifactError, HashMismatch, MissingArtifact, NotAnArtifact
+from flawspec.errors import HashMismatch, MissingArtifact, NotAnArtifact
 from flawspec.manifest import ArtifactManifest
 
 T = TypeVar("T")
-_ERRORS_ONLY = 3
-
-
-class GraphMismatch(ArtifactError):  # noqa: N818 - named like its siblings
-    """The graph is not the one its manifest describes; all differences are named at once."""
-
-    code = "graph_mismatch"
-
-    def __init__(self, path: Path, differences: Sequence[str]) -> None:
-        super().__init__(f"{path} does not keep its manifest: {'; '.join(differences)}.")
-        self.differences = tuple(differences)
 
 
 class OnnxEngine:
@@ -40,7 +36,9 @@ class OnnxEngine:
     side; each has one of the threads to itself, and what is left of them is shared. callers: how many calls are open
     at a time; where they are more, on another device than a CPU, some make their batch while others are computed. On
     a CPU all of them compute: a thread that waits for the interpreter after its batch would leave a core idle.
-    devices: where it computes. cores: a caller each is bound to them, as far as they go.
+    lone_threads: what a single picture is computed with on a CPU while no other call is open, in a session of its own
+    where that is more than it would have otherwise. company: shared by engines of one event loop, so that none counts
+    as alone beside another. devices: where it computes. cores: a thread each is bound to them, as far as they go.
     """
 
     def __init__(
@@ -53,6 +51,8 @@ class OnnxEngine:
         threads: int = 0,
         parallel: int = 1,
         callers: int | None = None,
+        lone_threads: int = 1,
+        company: Company | None = None,
         devices: Devices | None = None,
         cores: Sequence[int] = (),
     ) -> None:
@@ -64,8 +64,14 @@ class OnnxEngine:
         self._threads = max(1, threads - parallel + 1) if threads else 0
         self._devices = devices or Devices()
         self._fell_back = False
+        self._cores = cores
         self._session: onnxruntime.InferenceSession | None = None
         self._callers = EngineThreads(callers or parallel, cores)
+        more_threads = self._devices.wanted == "cpu" and 0 < self._threads < lone_threads
+        self._lone_threads = lone_threads if more_threads else 0
+        self._lone_session: onnxruntime.InferenceSession | None = None
+        self._lone_caller = EngineThreads(1 if more_threads else 0, cores)
+        self._company = company or Company()
         computing = parallel if self._devices.wanted != "cpu" else callers or parallel
         self._computing = threading.BoundedSemaphore(computing)
 
@@ -75,21 +81,34 @@ class OnnxEngine:
         Raises MissingArtifact, HashMismatch, NotAnArtifact, GraphMismatch or DeviceUnavailable.
         """
         self._callers.start()
-        self._session = await self._callers.run(self._loaded)
+        self._lone_caller.start()
+        # On a thread that is bound to no core: what a session starts would be bound with it.
+        loader = EngineThreads(1)
+        loader.start()
+        try:
+            content, providers = await loader.run(self._read)
+            self._session = await loader.run(lambda: self._loaded(content, providers))
+            if self._lone_threads:
+                self._lone_session = await loader.run(lambda: self._loaded_lone(content, providers))
+        finally:
+            loader.close(0.0)
 
     async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         """Make a batch, uint8 [N, 1, height, width], run it, and use its output, on one thread."""
         session = self._session
         if session is None:
             raise RuntimeError("the engine was not started")
+        with self._company:
+            lone = self._lone_session if self._company.alone else None
 
-        def call() -> T:
-            images = made()
-            with self._computing:
-                output = _run(session, images)
-            return used(output)
+            def call() -> T:
+                images = made()
+                suits = lone if len(images) == 1 else None
+                with self._computing:
+                    output = _run(suits or session, images)
+                return used(output)
 
-        return await self._callers.run(call)
+            return await (self._lone_caller if lone else self._callers).run(call)
 
     async def infer(self, images: NDArray[np.uint8]) -> RawOutput:
         """Run a batch, uint8 [N, 1, height, width]."""
@@ -102,10 +121,12 @@ class OnnxEngine:
 
     def close(self, limit_s: float = 1.0) -> None:
         """End the threads and free the network; a stuck thread is left after `limit_s` seconds."""
-        self._session = None
+        self._session = self._lone_session = None
         self._callers.close(limit_s)
+        self._lone_caller.close(limit_s)
 
-    def _loaded(self) -> onnxruntime.InferenceSession:
+    def _read(self) -> tuple[bytes, list[Provider]]:
+        """The artifact, and what it is to run on."""
         # Read once: what is hashed is what is run, whatever happens to the file meanwhile.
         try:
             content = self._path.read_bytes()
@@ -113,96 +134,43 @@ class OnnxEngine:
             raise MissingArtifact(f"The artifact {self._path} cannot be read.") from error
         if hashlib.sha256(content).hexdigest() != self._sha256:
             raise HashMismatch(f"{self._path} was changed while the service was starting.")
-        providers = self._devices.providers(self._input_chw, self._max_batch, len(content))
+        return content, self._devices.providers(self._input_chw, self._max_batch, len(content))
+
+    def _loaded(self, content: bytes, providers: list[Provider]) -> onnxruntime.InferenceSession:
         try:
-            session = onnxruntime.InferenceSession(
-                content, self._session_options(), providers=providers
-            )
+            session = shared_session(content, self._threads, providers)
         except Exception as error:
             raise NotAnArtifact(f"ONNX Runtime cannot load {self._path}.") from error
         self._fell_back = self._devices.fell_back(session.get_providers())
-        if differences := _graph_differences(session, self._manifest):
+        if differences := graph_differences(session, self._manifest):
             raise GraphMismatch(self._path, differences)
-        self._warm_up(session)
+        self._warm_up(session, self._max_batch)
+        return session
+
+    def _loaded_lone(
+        self, content: bytes, providers: list[Provider]
+    ) -> onnxruntime.InferenceSession:
+        session = lone_session(content, self._lone_threads, providers, self._cores)
+        self._warm_up(session, 1)
         return session
 
     @property
     def _input_chw(self) -> tuple[int, int, int]:
         return (1, self._manifest.input_height_px, self._manifest.input_width_px)
 
-    def _session_options(self) -> onnxruntime.SessionOptions:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.log_severity_level = _ERRORS_ONLY
-        # Idle threads that spin take the cores from those that decode the next batch.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        return options
-
-    def _warm_up(self, session: onnxruntime.InferenceSession) -> None:
+    def _warm_up(self, session: onnxruntime.InferenceSession, most: int) -> None:
         manifest = self._manifest
-        shape = (self._max_batch, *self._input_chw)
+        shape = (most, *self._input_chw)
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        for size in range(1, self._max_batch + 1):
+        for size in range(1, most + 1):
             try:
                 output = _run(session, noise[:size])
             except Exception as error:
                 raise GraphMismatch(self._path, [f"it fails on a batch of {size}"]) from error
-            if differences := _output_differences(output, size, len(manifest.labels)):
+            if differences := output_differences(output, size, len(manifest.labels)):
                 raise GraphMismatch(self._path, differences)
 
 
 def _run(session: onnxruntime.InferenceSession, images: NDArray[np.uint8]) -> RawOutput:
     boxes_xyxy, scores = session.run([BOXES_NAME, SCORES_NAME], {INPUT_NAME: images})
     return RawOutput(boxes_xyxy, scores)
-
-
-def _graph_differences(
-    session: onnxruntime.InferenceSession, manifest: ArtifactManifest
-) -> list[str]:
-    """In names, types and declared sizes; running it checks the sizes that are left open."""
-    picture = [None, 1, manifest.input_height_px, manifest.input_width_px]
-    expected: list[tuple[str, str, list[int | None]]] = [
-        (INPUT_NAME, "tensor(uint8)", picture),
-        (BOXES_NAME, "tensor(float)", [None, None, 4]),
-        (SCORES_NAME, "tensor(float)", [None, None, len(manifest.labels)]),
-    ]
-    inputs = {value.name: value for value in session.get_inputs()}
-    outputs = {value.name: value for value in session.get_outputs()}
-    differences = []
-    if set(inputs) != {INPUT_NAME}:
-        differences.append(f"its inputs are {sorted(inputs)}, expected is {INPUT_NAME!r} alone")
-    for name, kind, shape in expected:
-        value = inputs.get(name) or outputs.get(name)
-        if value is None:
-            differences.append(f"it has no {name!r}")
-        elif value.type != kind or not _fits(value.shape, shape):
-            differences.append(
-                f"{name!r} is {value.type} {value.shape}, expected is {kind} {_readable(shape)}"
-            )
-    return differences
-
-
-def _fits(declared: Sequence[int | str | None], expected: Sequence[int | None]) -> bool:
-    """Whether declared sizes agree; an open one (a name or None) fits any, a batch must be open."""
-    return (
-        len(declared) == len(expected)
-        and not isinstance(declared[0], int)
-        and all(
-            want is None or not isinstance(have, int) or have == want
-            for have, want in zip(declared, expected, strict=True)
-        )
-    )
-
-
-def _readable(shape: Sequence[int | None]) -> str:
-    return "[" + ", ".join("any" if size is None else str(size) for size in shape) + "]"
-
-
-def _output_differences(output: RawOutput, pictures: int, classes: int) -> list[str]:
-    boxes, scores = output.boxes_xyxy.shape, output.scores.shape
-    if boxes == (pictures, boxes[1] if len(boxes) > 1 else None, 4) and scores == (
-        *boxes[:2],
-        classes,
-    ):
-        return []
-    return [f"a batch of {pictures} gives boxes {list(boxes)} and scores {list(scores)}"]
