@@ -12,6 +12,7 @@ from redis_process import RedisStarter
 from scripted_inspector import NOT_OK as INSPECTION
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.redis_queue.connection import KnownAway
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.answer import KeptAnswer
 from flawline.application.ticket import Finished, Pending
@@ -64,7 +65,7 @@ async def test_nobody_waits_for_tickets(
     assert caplog.text == ""
     with pytest.raises(NotReady, match="queue_unavailable") as refused:
         await tickets.find("t")
-    assert refused.value.__cause__ is None  # no answer that failed to come
+    assert isinstance(refused.value.__cause__, KnownAway)  # not an answer that failed to come
 
 
 async def test_watchers_here_hear_of_this_process_without_delay(hanging: RedisQueue) -> None:

@@ -449,6 +449,48 @@ async def test_a_server_out_of_memory_takes_nothing_until_there_is_room(
         server.kill()
 
 
+async def test_a_server_that_would_throw_pictures_away_is_told_of(
+    start_redis: RedisStarter, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flawline.adapters.redis_queue.eviction._LOOK_EVERY", 2)
+    server = start_redis(maxmemory="100mb", maxmemory_policy="allkeys-lru")
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    client = Redis.from_url(server.url)
+    try:
+        await queue.start()
+        assert "redis_evicts policy=allkeys-lru" in caplog.text
+        assert "set maxmemory-policy to noeviction" in caplog.text
+        assert queue.fault is None  # it is a queue, as long as there is room
+        await client.config_set("maxmemory-policy", "noeviction")
+        await until(lambda: "redis_evicts_no_more" in caplog.text)
+        assert caplog.text.count("redis_evicts policy") == 1
+    finally:
+        await client.aclose()
+        await queue.close()
+        server.kill()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"maxmemory": "100mb", "maxmemory_policy": "noeviction"}, id="keeps all"),
+        pytest.param({"maxmemory": "0", "maxmemory_policy": "allkeys-lru"}, id="no limit"),
+    ],
+)
+async def test_a_server_that_throws_nothing_away_needs_no_word(
+    start_redis: RedisStarter, caplog: pytest.LogCaptureFixture, options: dict[str, str]
+) -> None:
+    server = start_redis(**options)
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    try:
+        await queue.start()
+        assert queue.reachable
+        assert "redis_evicts" not in caplog.text
+    finally:
+        await queue.close()
+        server.kill()
+
+
 async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
     start_redis: RedisStarter, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

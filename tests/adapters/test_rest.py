@@ -222,6 +222,12 @@ async def test_malformed_queries_are_named(
         "image/bmp",
         "image/x-ms-bmp",
         "image/tiff; page=1",
+        "image/jpg",
+        "image/pjpeg",
+        "image/x-png",
+        "image/x-bmp",
+        "image/tif",
+        "image/x-tiff",
         "application/octet-stream",
     ],
 )

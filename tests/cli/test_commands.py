@@ -271,6 +271,8 @@ def test_check_says_that_it_ran_on_the_cpu(artifact: Path, monkeypatch: pytest.M
         ("FLAWLINE_QUEUE", "rediss://:geheim@127.0.0.1:1?ssl_cert_reqs=odd", "option behind a ?"),
         ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?decode_responses=1", "option behind a ?"),
         ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?protocol=3", "option behind a ?"),
+        ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?socket_timeout=1", "QUEUE_TIMEOUT_S"),
+        ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?max_connections=4", "max_connections"),
     ],
 )
 @pytest.mark.parametrize("command", ["check", "serve"])

@@ -13,7 +13,8 @@ import light_worker
 import pytest
 from command_line import run
 from pictures import numbered, truncated
-from redis_process import RedisProcess
+from redis import Redis
+from redis_process import RedisProcess, RedisStarter
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
@@ -104,9 +105,26 @@ def test_a_letter_that_is_not_there(
 
 
 @pytest.mark.parametrize(
-    ("queue", "says"), [("memory", "keeps no dead letters"), ("redis://127.0.0.1:1", "not answer")]
+    ("queue", "says"),
+    [
+        ("memory", "keeps no dead letters"),
+        ("redis://127.0.0.1:1", "cannot be reached: Error 111 connecting to 127.0.0.1:1."),
+    ],
 )
 def test_without_a_shared_queue_there_are_none(queue: str, says: str) -> None:
     result = run("dead-letters", "--queue", queue, "list")
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_a_wrong_password_is_called_one_and_not_shown(start_redis: RedisStarter) -> None:
+    server = start_redis()
+    client = Redis.from_url(server.url)
+    client.config_set("requirepass", "the-right-one")
+    client.close()
+    queue = server.url.replace("redis://", "redis://:not-this-one@")
+    result = run("dead-letters", "--queue", queue, "list")
+    assert result.exit_code == 2
+    assert "invalid username-password pair" in result.stderr
+    assert "not-this-one" not in result.stderr
+    server.kill()

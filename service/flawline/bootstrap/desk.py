@@ -65,7 +65,7 @@ async def desk(settings: FlawlineSettings) -> AsyncIterator[Desk]:
     try:
         await queue.start()
         if not queue.reachable:
-            raise StartupError("The queue (FLAWLINE_QUEUE) does not answer.")
+            raise StartupError(f"The queue (FLAWLINE_QUEUE) cannot be reached: {queue.error}")
         yield Desk(queue.dead_letters, queue, clock)
     finally:
         await queue.close()

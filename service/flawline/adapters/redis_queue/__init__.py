@@ -1,6 +1,7 @@
 """JobQueue on Redis Streams: many workers, nothing lost when one of them dies."""
 
 from flawline.adapters.redis_queue.dead_letters import DeadLetter, DeadLetters
-from flawline.adapters.redis_queue.queue import QueueState, RedisQueue, RedisQueueOptions
+from flawline.adapters.redis_queue.options import RedisQueueOptions
+from flawline.adapters.redis_queue.queue import QueueState, RedisQueue
 
 __all__ = ["DeadLetter", "DeadLetters", "QueueState", "RedisQueue", "RedisQueueOptions"]

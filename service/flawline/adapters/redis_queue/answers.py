@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from flawline.adapters.redis_queue.connection import RedisError, Server
+from flawline.adapters.redis_queue.connection import RedisError, Server, lost
 from flawline.adapters.redis_queue.keys import Keys
 from flawline.adapters.redis_queue.wire import inspection_from, inspection_to_json
 from flawline.application.answer import KeptAnswer
 
-logger = logging.getLogger(__name__)
-
 
 class RedisAnswers:
-    """Keeps each answer for `life_s` seconds. While the server is away nothing is found or kept.
-
-    Once it is known to be away it is not asked: an api that inspects by itself then would spend each
-    caller's deadline on a server that hangs, and write a line of log for each question.
-    """
+    """Keeps each answer for `life_s` seconds. While the server is away nothing is found or kept."""
 
     def __init__(self, server: Server, keys: Keys, life_s: float) -> None:
         self._server = server
@@ -31,73 +24,61 @@ class RedisAnswers:
 
     async def claim(self, key: str, life_s: float) -> bool:
         """Whether the answer is ours to give now; while the server is away it is."""
-        if self._server.link.down:
-            return True
         try:
-            claimed = await self._server.commands.set(
+            claimed = await self._server.asked.set(
                 self._keys.claim(key), self._name, px=max(1, round(life_s * 1000)), nx=True
             )
         except RedisError as error:
-            logger.warning("answer_not_claimed error=%s", error)
+            lost("answer_not_claimed", error)
             return True
         return bool(claimed)
 
     async def release(self, key: str) -> None:
         """End our claim, and never that of another, who may have it once ours ran out."""
-        if self._server.link.down:
-            return
         try:
-            await self._server.run("release_claim", self._keys.claim(key), self._name)
+            await self._server.ask("release_claim", self._keys.claim(key), self._name)
         except RedisError as error:
-            logger.warning("answer_not_released error=%s", error)
+            lost("answer_not_released", error)
 
     async def find(self, key: str) -> KeptAnswer | None:
         """The answer kept under that key, if there is one."""
-        if self._server.link.down:
-            return None
         try:
-            text = await self._server.commands.get(self._keys.answer(key))
+            text = await self._server.asked.get(self._keys.answer(key))
         except RedisError as error:
-            logger.warning("answer_not_looked_up error=%s", error)
+            lost("answer_not_looked_up", error)
             return None
         return _answer_from_wire(text) if text else None
 
     async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
         """Keep the answer unless there is one; returns the one that is kept."""
-        if self._server.link.down:
-            return answer
         name = self._keys.answer(key)
         text = _answer_to_wire(answer)
         try:
             # One command: set it if it is missing, and say what was there before.
-            before = await self._server.commands.set(
-                name, text, px=self._life_ms, nx=True, get=True
-            )
+            before = await self._server.asked.set(name, text, px=self._life_ms, nx=True, get=True)
         except RedisError as error:
-            logger.warning("answer_not_kept error=%s", error)
+            lost("answer_not_kept", error)
             return answer
         return _answer_from_wire(before) if before else answer
 
     async def forget(self, keys: Sequence[str]) -> None:
         """Keep these no longer. While the server is away they go with time."""
-        if not keys or self._server.link.down:
+        if not keys:
             return
         try:
-            await self._server.commands.unlink(*map(self._keys.answer, keys))
+            await self._server.asked.unlink(*map(self._keys.answer, keys))
         except RedisError as error:
-            logger.warning("answers_not_forgotten error=%s", error)
+            lost("answers_not_forgotten", error)
 
     async def identity(self) -> str:
         """The same while the server keeps its data; another one each time while it is away."""
         mine = uuid.uuid4().hex
-        if self._server.link.down:
-            return mine
         try:
-            before: Any = await self._server.commands.set(
+            before: Any = await self._server.asked.set(
                 self._keys.memory_id, mine, nx=True, get=True
             )
         except RedisError as error:
-            logger.warning("answers_not_named error=%s", error)
+            lost("answers_not_named", error)
             return mine
         return before.decode() if before else mine
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any
@@ -24,10 +24,20 @@ from redis.exceptions import (
 )
 
 from flawline.adapters.redis_queue.keys import Keys
+from flawline.adapters.redis_queue.link import Link
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["Backoff", "Link", "OutOfMemoryError", "RedisError", "Server", "end"]
+__all__ = [
+    "Backoff",
+    "KnownAway",
+    "OutOfMemoryError",
+    "RedisError",
+    "ResponseError",
+    "Server",
+    "end",
+    "lost",
+]
 
 BLOCK_S = 1.0
 """How long a read waits at the server. The socket's limit must be longer, or it ends the read."""
@@ -44,53 +54,17 @@ _FIRST_LINES = {"submit": "", "room": "#!lua\n"}
 _WHEN_OUT_OF_MEMORY_TOO = "#!lua flags=allow-oom\n"
 
 
-class Link:
-    """Whether the server answered last time, and could keep what came; a change is logged once."""
+class KnownAway(ConnectionError):  # noqa: N818 - a state, told as its siblings are
+    """The server was not asked."""
 
     def __init__(self) -> None:
-        self._up: bool | None = None
-        self.full = False
+        super().__init__("the server did not answer last time")
 
-    @property
-    def up(self) -> bool:
-        """False before the first answer too."""
-        return self._up is True
 
-    @property
-    def down(self) -> bool:
-        """Whether it is known to be away: what can be done without it must not wait for it."""
-        return self._up is False
-
-    @property
-    def fault(self) -> str | None:
-        """Why nothing can be handed in now, in the words of NotReady; None when it can."""
-        if not self.up:
-            return "queue_unavailable"
-        return "queue_out_of_memory" if self.full else None
-
-    def filled(self, error: Exception) -> None:
-        """It has no memory for what is handed in."""
-        if not self.full:
-            logger.warning("redis_out_of_memory error=%s", error)
-        self.full = True
-
-    def emptied(self) -> None:
-        """There is memory again."""
-        if self.full:
-            logger.warning("redis_has_room")
-        self.full = False
-
-    def worked(self) -> None:
-        """An answer came."""
-        if self._up is False:
-            logger.warning("redis_back")
-        self._up = True
-
-    def failed(self, error: Exception) -> None:
-        """No answer came, or one that it cannot write."""
-        if self._up is not False:
-            logger.warning("redis_unreachable error=%s", error)
-        self._up = False
+def lost(what: str, error: RedisError) -> None:
+    """A line of log for what was not done; none where the server's absence was told already."""
+    if not isinstance(error, KnownAway):
+        logger.warning("%s error=%s", what, error)
 
 
 class Backoff:
@@ -135,6 +109,23 @@ class Server:
         self.blocking = _client(url, BLOCK_S + _BLOCK_MARGIN_S, Retry(NoBackoff(), 0))
         self._prelude = keys.lua() + _source("common")
         self._scripts: dict[str, Any] = {}
+
+    @property
+    def asked(self) -> Redis:
+        """`commands`, for what can be done without the server. Raises KnownAway once it is away.
+
+        A server that hangs would be waited for each time: by an api that inspects by itself then, for as long as its
+        callers' deadlines.
+        """
+        if self.link.down:
+            raise KnownAway
+        return self.commands
+
+    async def ask(self, name: str, *arguments: str | bytes | int) -> Any:
+        """As `run`, for a script that can be done without. Raises KnownAway as `asked` does."""
+        if self.link.down:
+            raise KnownAway
+        return await self.run(name, *arguments)
 
     async def run(self, name: str, *arguments: str | bytes | int) -> Any:
         """The reply of a script; makes streams and group where they are missing."""
@@ -194,32 +185,40 @@ class Server:
 def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | None = None) -> Redis:
     # redis-py's connection by a socket file does not know the word: there is no network to watch.
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
+    ours = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "protocol": _PROTOCOL}
+    most = max_connections or 1024
     pool = BlockingConnectionPool.from_url(
         url,
-        max_connections=max_connections or 1024,
+        max_connections=most,
         timeout=timeout_s,
-        socket_timeout=timeout_s,
-        socket_connect_timeout=timeout_s,
         health_check_interval=_HEALTH_CHECK_S,
         retry=retry,
-        protocol=_PROTOCOL,
         client_name="flawline",
+        **ours,
         **keepalive,
     )
-    _refuse_odd_options(pool)
+    _refuse_odd_options(pool, ours, most)
     return Redis.from_pool(pool)  # which closes it too
 
 
-def _refuse_odd_options(pool: BlockingConnectionPool) -> None:
-    """Raises ValueError for what stands behind `?` in the address, and would fail each command later."""
+def _refuse_odd_options(
+    pool: BlockingConnectionPool, ours: Mapping[str, float], max_connections: int
+) -> None:
+    """Raises ValueError for what stands behind `?` in the address, and would fail commands later.
+
+    ours: options whose values no address may change.
+    """
     try:
         # It takes the options; nothing is connected yet.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, RedisError) as error:
         raise ValueError("the address has an option that redis-py does not take") from error
     options = pool.connection_kwargs
-    if options["protocol"] != _PROTOCOL or options.get("decode_responses"):
-        raise ValueError("the address has an option that changes what replies look like")
+    if options.get("decode_responses") or any(options[name] != ours[name] for name in ours):
+        raise ValueError("the address has an option that changes replies, or how long is waited")
+    # A read that blocks holds its connection; who finds none left waits.
+    if pool.max_connections != max_connections:
+        raise ValueError("the address bounds the connections")
 
 
 def _source(name: str) -> str:

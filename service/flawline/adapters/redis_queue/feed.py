@@ -67,9 +67,8 @@ class RedisFeed:
         if self._reader is not None:
             return
         last = None  # the reader asks again once the server is back
-        if not self._server.link.down:
-            with suppress(RedisError):
-                last = await self._last_id()
+        with suppress(RedisError):
+            last = await self._last_id()
         if self._reader is None:  # another may have come while we asked
             self._reader = asyncio.create_task(self._read(last), name="flawline feed")
 
@@ -86,12 +85,9 @@ class RedisFeed:
                 await self._send_one(self._unsent.popleft())
 
     async def _send_one(self, inspection: Inspection) -> None:
-        if self._server.link.down:  # or each of them would wait for a server that hangs
-            self._watchers.tell(inspection)
-            return
         entry: dict[Any, Any] = {_FIELD: inspection_to_json(inspection)}
         try:
-            await self._server.commands.xadd(
+            await self._server.asked.xadd(
                 self._key, entry, maxlen=MOST_INSPECTIONS, approximate=True
             )
         except RedisError:
@@ -99,7 +95,7 @@ class RedisFeed:
 
     async def _last_id(self) -> bytes:
         """Of the newest entry: what comes after it is news."""
-        newest: Any = await self._server.commands.xrevrange(self._key, count=1)
+        newest: Any = await self._server.asked.xrevrange(self._key, count=1)
         return bytes(newest[0][0]) if newest else b"0-0"
 
     async def _read(self, last: bytes | None) -> None:

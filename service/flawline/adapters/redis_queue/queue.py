@@ -21,9 +21,11 @@ from flawline.adapters.redis_queue.connection import (
     end,
 )
 from flawline.adapters.redis_queue.dead_letters import DeadLetters
+from flawline.adapters.redis_queue.eviction import Eviction
 from flawline.adapters.redis_queue.feed import RedisFeed
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
 from flawline.adapters.redis_queue.leases import Leases
+from flawline.adapters.redis_queue.options import RedisQueueOptions
 from flawline.adapters.redis_queue.replies import Replies
 from flawline.adapters.redis_queue.tickets import RedisTickets
 from flawline.adapters.redis_queue.wire import (
@@ -42,27 +44,6 @@ logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _OUTAGE_RETRY_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class RedisQueueOptions:
-    """What can be chosen.
-
-    capacity, line_capacity: how many jobs may wait, and of one line. lease_s: a worker that does
-    not extend its lease for so long has lost it; longer than the longest batch, or extended.
-    max_deliveries: a job that was lent so often and never resolved kills its workers. Pictures of
-    more than `inline_picture_bytes` lie under a key of their own. command_timeout_s: how long a
-    server that does not answer is waited for.
-    """
-
-    url: str
-    capacity: int
-    line_capacity: int
-    namespace: str = "flawline"
-    lease_s: float = 5.0
-    max_deliveries: int = 3
-    inline_picture_bytes: int = 64 * 1024
-    command_timeout_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +79,7 @@ class RedisQueue:
         self.name = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._keys = keys
         self._server = Server(options.url, keys, options.command_timeout_s)
+        self._eviction = Eviction(self._server)
         self._replies = Replies(self._server, keys.replies(self.name))
         self._leases = Leases(
             self._server,
@@ -130,6 +112,11 @@ class RedisQueue:
     def reachable(self) -> bool:
         """Whether the server answered last time; it is asked every second."""
         return self._server.link.up
+
+    @property
+    def error(self) -> str:
+        """Why it did not answer, in the words of redis-py, which has no password in them; empty while it does."""
+        return self._server.link.error
 
     @property
     def fault(self) -> str | None:
@@ -294,3 +281,4 @@ class RedisQueue:
             self.state = QueueState(depth, age_ms / 1000, leased, dead)
             self.announced = tuple(map(announcement_from_wire, announced))
             await self._server.look_for_room()
+            await self._eviction.look()

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from flawline.adapters.redis_queue.connection import RedisError, Server
+from flawline.adapters.redis_queue.connection import RedisError, Server, lost
 from flawline.adapters.redis_queue.keys import Keys
 from flawline.adapters.redis_queue.wire import inspection_from
 from flawline.application.ticket import Finished, Pending, Refused, TicketState, Unanswered
 from flawline.core.errors import NotReady
 from flawline.core.values import Inspection, PartInspection, Verdict
 
-logger = logging.getLogger(__name__)
-
 _OUTAGE_RETRY_S = 2.0
 
 
 class RedisTickets:
-    """Keeps each ticket for `life_s` seconds. While the server is away nothing is kept.
-
-    Once it is known to be away it is not asked, so that nobody waits for one that hangs.
-    """
+    """Keeps each ticket for `life_s` seconds. While the server is away nothing is kept."""
 
     def __init__(self, server: Server, keys: Keys, life_s: float) -> None:
         self._server = server
@@ -41,22 +35,18 @@ class RedisTickets:
 
     async def find(self, key: str) -> TicketState | None:
         """How it stands; None when it is not known. Raises NotReady while the server is away."""
-        if self._server.link.down:
-            raise NotReady("queue_unavailable", _OUTAGE_RETRY_S)
         try:
-            text = await self._server.commands.get(self._keys.ticket(key))
+            text = await self._server.asked.get(self._keys.ticket(key))
         except RedisError as error:
             raise NotReady("queue_unavailable", _OUTAGE_RETRY_S) from error
         return _state_from_wire(text) if text else None
 
     async def _set(self, key: str, state: TicketState, *, only_new: bool) -> None:
-        if self._server.link.down:
-            return
         name, text = self._keys.ticket(key), _state_to_wire(state)
         try:
-            await self._server.commands.set(name, text, px=self._life_ms, nx=only_new)
+            await self._server.asked.set(name, text, px=self._life_ms, nx=only_new)
         except RedisError as error:
-            logger.warning("ticket_not_kept error=%s", error)
+            lost("ticket_not_kept", error)
 
 
 def _state_to_wire(state: TicketState) -> str:

@@ -31,6 +31,10 @@ PICTURE_MEDIA_TYPES = ("image/jpeg", "image/png", "image/bmp", "image/x-ms-bmp",
 UNNAMED_MEDIA_TYPE = "application/octet-stream"
 FORM_MEDIA_TYPE = "multipart/form-data"
 JSON_MEDIA_TYPE = "application/json"
+# What cameras and PLCs call these, some of which no registry knows; not offered, and understood.
+_OTHER_NAMES = frozenset(
+    {"image/jpg", "image/pjpeg", "image/x-png", "image/x-bmp", "image/tif", "image/x-tiff"}
+)
 _ACCEPTED = (*PICTURE_MEDIA_TYPES, UNNAMED_MEDIA_TYPE, FORM_MEDIA_TYPE, JSON_MEDIA_TYPE)
 _CURLS_OWN_MEDIA_TYPE = "application/x-www-form-urlencoded"  # of --data-binary
 # What stands around the pictures: boundaries, names, parameters.
@@ -187,7 +191,7 @@ def _media_type_of(headers: Mapping[str, str]) -> str:
 
 def _check_media_type(headers: Mapping[str, str]) -> None:
     media_type = _media_type_of(headers)
-    if media_type and media_type not in _ACCEPTED:
+    if media_type and media_type not in _ACCEPTED and media_type not in _OTHER_NAMES:
         hint = (
             " Say what it is: curl --data-binary @part.jpg -H 'Content-Type: image/jpeg' ..."
             if media_type == _CURLS_OWN_MEDIA_TYPE

@@ -1,0 +1,57 @@
+"""How the server of the queue was found when it was asked last."""
+
+from __future__ import annotations
+
+import logging
+
+logger = logging.getLogger(__name__)
+
+
+class Link:
+    """Whether the server answered last time, and could keep what came; a change is logged once."""
+
+    def __init__(self) -> None:
+        self._up: bool | None = None
+        self.full = False
+        self.error = ""  # of the last command that failed, while it is down
+
+    @property
+    def up(self) -> bool:
+        """False before the first answer too."""
+        return self._up is True
+
+    @property
+    def down(self) -> bool:
+        """Whether it is known to be away: what can be done without it must not wait for it."""
+        return self._up is False
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing can be handed in now, in the words of NotReady; None when it can."""
+        if not self.up:
+            return "queue_unavailable"
+        return "queue_out_of_memory" if self.full else None
+
+    def filled(self, error: Exception) -> None:
+        """It has no memory for what is handed in."""
+        if not self.full:
+            logger.warning("redis_out_of_memory error=%s", error)
+        self.full = True
+
+    def emptied(self) -> None:
+        """There is memory again."""
+        if self.full:
+            logger.warning("redis_has_room")
+        self.full = False
+
+    def worked(self) -> None:
+        """An answer came."""
+        if self._up is False:
+            logger.warning("redis_back")
+        self._up, self.error = True, ""
+
+    def failed(self, error: Exception) -> None:
+        """No answer came, or one that it cannot write."""
+        if self._up is not False:
+            logger.warning("redis_unreachable error=%s", error)
+        self._up, self.error = False, str(error)
