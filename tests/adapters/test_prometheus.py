@@ -95,6 +95,23 @@ def test_verdicts_defects_and_scores_are_counted(
     assert value("flawline_detection_score_sum", scratches) == pytest.approx(1.7)
 
 
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 100])
+def test_each_is_counted_once_whenever_the_metrics_are_read(
+    registry: CollectorRegistry, metrics: InspectionMetrics, count: int
+) -> None:
+    labels = COMMON | {"verdict": "NotOK"}
+    for _ in range(count):
+        metrics.inspected(INSPECTION)
+    assert registry.get_sample_value("flawline_inspections_total", labels) == count
+    metrics.inspected(INSPECTION)
+    page = generate_latest(registry).decode()
+    (line,) = [
+        line for line in page.splitlines() if line.endswith(f" {count + 1}.0") and "NotOK" in line
+    ]
+    assert line.startswith("flawline_inspections_total{")
+    assert registry.get_sample_value("flawline_inspections_total", labels) == count + 1
+
+
 def test_why_there_is_no_verdict_is_counted(
     registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:

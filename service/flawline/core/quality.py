@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +26,7 @@ def measure(grey: NDArray[np.uint8]) -> FrameQuality:
     height_px, width_px = grey.shape
     down, across = max(1, height_px // _SAMPLES_PER_SIDE), max(1, width_px // _SAMPLES_PER_SIDE)
     levels = grey[::down, ::across].astype(np.float32).ravel()
-    mean = float(np.add.reduce(levels)) / levels.size
+    mean = float(levels @ _ones(levels.size)) / levels.size
     variance = max(0.0, float(levels @ levels) / levels.size - mean**2)
     if variance < _LEAST_VARIANCE:
         variance = 0.0
@@ -34,3 +36,9 @@ def measure(grey: NDArray[np.uint8]) -> FrameQuality:
         sharpness=sharpness(grey) if variance else 0.0,
         saturated=np.count_nonzero(levels >= _WHITE) / levels.size,
     )
+
+
+@lru_cache(maxsize=8)
+def _ones(count: int) -> NDArray[np.float32]:
+    """To add by: a product is no further code to fetch, once the network has pushed all of it out of the caches."""
+    return np.ones(count, dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -24,7 +25,8 @@ _LEAST_ENERGY = 1e-6  # a black frame divides nothing by 0
 _GAIN_DIAGONAL = 4.0
 _GAIN_PAIRS = 96.0  # 6 of the second difference, 16 of the sum of 2x2
 _GAIN_FOURS = 1536.0
-_EVERY_PAIR = 8  # of them tell the mean level
+# Sum and diagonal difference of 2x2 px, from the four.
+_HAAR = np.array([[1, 1, 1, 1], [1, -1, -1, 1]], dtype=np.float32)
 _PAIR_NOISE = 0.25  # of one pixel's noise, in the mean of 2x2
 
 
@@ -49,28 +51,48 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     side_px = min(_TILE_PX, height_px // 4 * 4, width_px // 4 * 4)
     if side_px < _LEAST_TILE_PX:
         return 0.0
-    tiles = _tiles(grey, side_px)
-    pairs = _pairs(tiles)
-    energies = _energies(tiles, pairs)
-    texture = energies[:, 3] + energies[:, 4]
-    some = pairs[:, ::_EVERY_PAIR]
-    textured = 2 * (_TEXTURED * float(np.add.reduce(some, axis=None)) / (4.0 * some.size)) ** 2
-    textured += _LEAST_ENERGY
-    spread = texture + textured
-    # The same factor for all tiles cancels, here and in `least`.
-    noise, *bands = ((texture / (spread * spread)) @ energies).tolist()
+    tiles = _energies(grey, side_px).tolist()
+    mean_level = sum(math.sqrt(tile[5]) for tile in tiles) / len(tiles)
+    textured = 2 * (_TEXTURED * mean_level) ** 2 + _LEAST_ENERGY
+    noise = fine_y = fine_x = coarse_y = coarse_x = 0.0
+    # In plain Python: each step of numpy would cost more, since the network has pushed its code out of the caches.
+    for tile in tiles:
+        texture = tile[3] + tile[4]
+        spread = texture + textured
+        weight = texture / (spread * spread)
+        noise += weight * tile[0]
+        fine_y += weight * tile[1]
+        fine_x += weight * tile[2]
+        coarse_y += weight * tile[3]
+        coarse_x += weight * tile[4]
     noise *= _NOISE_SHARE * _PAIR_NOISE
-    least = 0.5 * _LEAST_TEXTURE * texture.size
+    # The same factor for all tiles cancels, above and here.
+    least = 0.5 * _LEAST_TEXTURE * len(tiles)
     first, second = (
         # the noise is never more than its share of the fine band
         max(fine - noise, (1.0 - _NOISE_SHARE) * fine) / (coarse + least)
-        for fine, coarse in (bands[0::2], bands[1::2])
+        for fine, coarse in ((fine_y, coarse_y), (fine_x, coarse_x))
     )
     return 2.0 * first * second / (first + second) if first + second else 0.0
 
 
+def _energies(grey: NDArray[np.uint8], side_px: int) -> Bands:
+    """Of each tile, float32 [tiles, 6], in the order of `_bands`."""
+    half = side_px // 2
+    tiles = _tiles(grey, side_px)
+    quarters = tiles.reshape(-1, half, 2, half, 2).transpose(2, 4, 0, 1, 3).reshape(4, -1)
+    pairs, corners = (_HAAR @ quarters).reshape(2, len(tiles), half * half)
+    filters, means = _bands(half)
+    bands = filters.shape[1]
+    found = np.empty((len(tiles), len(means)), dtype=np.float32)
+    np.matmul(pairs, filters, out=found[:, :bands])
+    found[:, bands:] = corners
+    found *= found
+    return found @ means
+
+
 def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
-    """Evenly over the frame, float32 [side, tiles, side]: rows, tiles, columns."""
+    """Evenly over the frame, float32 [tiles, side * side]."""
     height_px, width_px = grey.shape
     # In a small frame they overlap, so that no edge between flat areas lies unseen between two of them.
     rows = min(_TILES_PER_SIDE, height_px - side_px + 1)
@@ -78,55 +100,36 @@ def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
     down = (height_px - side_px) // max(rows - 1, 1)
     right = (width_px - side_px) // max(columns - 1, 1)
     levels: NDArray[np.uint8] = np.ndarray(
-        (side_px, rows, columns, side_px),
+        (rows, columns, side_px, side_px),
         np.uint8,
         np.ascontiguousarray(grey),
-        strides=(width_px, down * width_px, right, 1),
+        strides=(down * width_px, right, width_px, 1),
     )
-    return levels.astype(np.float32).reshape(side_px, rows * columns, side_px)
-
-
-def _pairs(tiles: Bands) -> Bands:
-    """Sums of 2x2 px, float32 [tiles, side / 2 * side / 2]."""
-    half = len(tiles) // 2
-    rows = (tiles[0::2] + tiles[1::2]).reshape(-1)
-    sums = (rows[0::2] + rows[1::2]).reshape(half, -1, half)
-    # One row of a tile is one item, so that numpy copies it at once.
-    turned: Bands = sums.view(f"V{4 * half}")[:, :, 0].T.copy().view(np.float32)
-    return turned
-
-
-def _energies(tiles: Bands, pairs: Bands) -> Bands:
-    """Energy of each tile, float32 [tiles, 5]: noise; fine band along y, along x; coarse band along y, along x."""
-    energies = np.empty((len(pairs), 5), dtype=np.float32)
-    steps = (tiles[0::4] - tiles[1::4]).reshape(-1)  # half of the rows tell enough of noise
-    corners = (steps[0::2] - steps[1::2]).reshape(len(tiles) // 4, len(pairs), -1)
-    energies[:, 0] = np.einsum("ytx,ytx->t", corners, corners)
-    energies[:, 0] *= len(pairs) / (_GAIN_DIAGONAL * corners.size)
-    filters, means = _bands(len(tiles) // 2)
-    bends = pairs @ filters
-    bends *= bends
-    np.matmul(bends, means, out=energies[:, 1:])
-    return energies
+    return levels.astype(np.float32).reshape(rows * columns, side_px * side_px)
 
 
 @lru_cache(maxsize=4)
 def _bands(side: int) -> tuple[Bands, Bands]:
-    """For pairs of `side` x `side`: filters float32 [side^2, F], and what makes 4 energies of their squares [F, 4].
+    """For pairs of `side` x `side`: filters float32 [side^2, F], and what makes 6 energies of squares [F + side^2, 6].
 
-    Second differences of the pairs along y and along x, and of sums of 2x2 of them. A mean energy is as of noise
-    of variance 1 at each pixel.
+    Energies of noise; of the fine band along y and along x; of the coarse band along y and along x; the square of the
+    mean level. What follows the filters' squares are those of diagonal differences. A mean energy is as of noise of
+    variance 1 at each pixel (pair).
     """
     alone, twos = np.eye(side), np.kron(np.eye(side // 2), np.ones((2, 1)))
-    filters, means = [], []
+    filters, gains = [], []
     for sums, gain in ((alone, _GAIN_PAIRS), (twos, _GAIN_FOURS)):
         bends = np.diff(sums, 2)
-        for along in (np.kron(bends, sums), np.kron(sums, bends)):
-            filters.append(along)
-            means.append(np.full(along.shape[1], 1.0 / (gain * along.shape[1])))
-    weights = np.zeros((sum(len(mean) for mean in means), len(means)), dtype=np.float32)
+        filters += [np.kron(bends, sums), np.kron(sums, bends)]
+        gains += [gain, gain]
+    filters.append(np.ones((side * side, 1)))
+    gains.append(16.0 * side**4)
+    weights = np.zeros((sum(f.shape[1] for f in filters) + side * side, 6), dtype=np.float32)
     start = 0
-    for column, mean in enumerate(means):
-        weights[start : start + len(mean), column] = mean
-        start += len(mean)
+    for column, (bank, gain) in enumerate(zip(filters, gains, strict=True), start=1):
+        stop = start + bank.shape[1]
+        weights[start:stop, column] = 1.0 / (gain * bank.shape[1])
+        start = stop
+    # half of the rows tell enough of noise
+    weights[start:].reshape(side, side, 6)[0::2, :, 0] = 2.0 / (_GAIN_DIAGONAL * side * side)
     return np.ascontiguousarray(np.concatenate(filters, axis=1), dtype=np.float32), weights

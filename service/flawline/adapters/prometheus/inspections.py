@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.registry import Collector
 
 from flawline.adapters.prometheus.labels import OTHER, SECONDS, Known, Series
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, Verdict
 
+_AT_ONCE = 16
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _STAGES = ("queue", "decode", "preprocess", "inference", "postprocess")
 # Why we turn requests away that are in order: alerts watch these.
 _OUR_REASONS = ("queue_full", "line_full", "not_ready")
 _UNDEFINED_REASONS = ("deadline", "processing_failed", "stopped", OTHER)
 _UNDECIDABLE_REASONS = ("black", "over_exposed", "flat", "blurred", "frozen", "wrong_size", OTHER)
+
+
+class _Before(Collector):
+    """A collector that has nothing to show: what it is given is done before those that were made later show theirs."""
+
+    def __init__(self, do: Callable[[], None]) -> None:
+        self._do = do
+
+    def describe(self) -> Iterable[Metric]:
+        """None."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """None."""
+        self._do()
+        return ()
 
 
 class InspectionMetrics:
@@ -28,6 +47,8 @@ class InspectionMetrics:
     def __init__(self, registry: CollectorRegistry, known: Known) -> None:
         self._registry = registry
         self._known = known
+        self._uncounted: deque[Inspection] = deque()
+        registry.register(_Before(self._count_all))
 
         def counter(name: str, says: str, *labels: str) -> Series[Counter]:
             return Series(Counter(name, says, labels, registry=registry))
@@ -81,7 +102,19 @@ class InspectionMetrics:
         self._begin_at_zero()
 
     def inspected(self, inspection: Inspection) -> None:
-        """Count the verdict and the defects, and note how long it took."""
+        """Count the verdict and the defects, and note how long it took: soon, and before the metrics are read.
+
+        Several at once: the first of them alone has to fetch the code, which the network has pushed out of the caches.
+        """
+        self._uncounted.append(inspection)
+        if len(self._uncounted) >= _AT_ONCE:
+            self._count_all()
+
+    def _count_all(self) -> None:
+        while self._uncounted:
+            self._count(self._uncounted.popleft())
+
+    def _count(self, inspection: Inspection) -> None:
         known = self._known
         line, recipe = known.line(inspection.line), known.recipe(inspection.recipe.name)
         self._inspections.labels(line, recipe, inspection.verdict.value).inc()
