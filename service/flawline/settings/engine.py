@@ -36,8 +36,8 @@ class EngineSettings(BaseSettings):
         ge=0,
         le=256,
         description="Threads that compute a single picture while there is no other, so that it is answered sooner; at "
-        "most `engine_threads`. They spin, so a picture costs more CPU time, and the network is in memory a "
-        "second time: 1 does without. 0 for up to four where each is bound to a core (`engine_pinned`). For a CPU.",
+        "most `engine_threads`. They spin: on two cores a picture costs half as much CPU time again, and the network "
+        "is in memory twice. 1 does without, 0 is up to four where each is bound to a core (`engine_pinned`). For a CPU.",
     )
     engine_pinned: bool = Field(
         True,
