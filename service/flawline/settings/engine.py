@@ -35,9 +35,10 @@ class EngineSettings(BaseSettings):
         0,
         ge=0,
         le=256,
-        description="Threads that compute a single picture while there is no other, so that it is answered sooner; at "
-        "most `engine_threads`. They spin: on two cores a picture costs half as much CPU time again, and the network "
-        "is in memory twice. 1 does without, 0 is up to four where each is bound to a core (`engine_pinned`). For a CPU.",
+        description="On a CPU, threads that compute a single picture while there is no other, so that it is answered "
+        "sooner; at most `engine_threads`. They spin: on two cores a picture costs half as much CPU time again, and "
+        "the network is in memory twice. 1 does without, 0 is up to four where each is bound to a core "
+        "(`engine_pinned`).",
     )
     engine_pinned: bool = Field(
         True,
