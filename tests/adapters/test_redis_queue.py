@@ -630,6 +630,8 @@ async def test_the_user_that_the_documentation_names_can_do_all_that_is_needed(
     await queue.cancel("b")
     await other.close()
     await queue.close()
+    # Without it nobody would hear of a server that throws pictures away.
+    assert await client.execute_command("ACL", "DRYRUN", "flawline", "INFO", "memory") == b"OK"
     for command in (["FLUSHALL"], ["KEYS", "*"], ["CONFIG", "GET", "*"], ["GET", "others:key"]):
         reply = await client.execute_command("ACL", "DRYRUN", "flawline", *command)
         assert reply != b"OK", command

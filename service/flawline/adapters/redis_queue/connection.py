@@ -24,7 +24,7 @@ from redis.exceptions import (
 )
 
 from flawline.adapters.redis_queue.keys import Keys
-from flawline.adapters.redis_queue.link import Link
+from flawline.adapters.redis_queue.link import KnownAway, Link
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,6 @@ _CANNOT_WRITE = "MISCONF"
 # kind without a first line, is refused by its first write then, and `room` before it begins.
 _FIRST_LINES = {"submit": "", "room": "#!lua\n"}
 _WHEN_OUT_OF_MEMORY_TOO = "#!lua flags=allow-oom\n"
-
-
-class KnownAway(ConnectionError):  # noqa: N818 - a state, told as its siblings are
-    """The server was not asked."""
-
-    def __init__(self) -> None:
-        super().__init__("the server did not answer last time")
 
 
 def lost(what: str, error: RedisError) -> None:
@@ -117,14 +110,12 @@ class Server:
         A server that hangs would be waited for each time: by an api that inspects by itself then, for as long as its
         callers' deadlines.
         """
-        if self.link.down:
-            raise KnownAway
+        self.link.refuse_when_down()
         return self.commands
 
     async def ask(self, name: str, *arguments: str | bytes | int) -> Any:
         """As `run`, for a script that can be done without. Raises KnownAway as `asked` does."""
-        if self.link.down:
-            raise KnownAway
+        self.link.refuse_when_down()
         return await self.run(name, *arguments)
 
     async def run(self, name: str, *arguments: str | bytes | int) -> Any:

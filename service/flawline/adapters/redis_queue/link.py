@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import logging
 
+from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own, which is not the builtin
+
 logger = logging.getLogger(__name__)
+
+
+class KnownAway(ConnectionError):  # noqa: N818 - a state, told as its siblings are
+    """The server was not asked."""
+
+    def __init__(self) -> None:
+        super().__init__("the server did not answer last time")
 
 
 class Link:
@@ -20,10 +29,10 @@ class Link:
         """False before the first answer too."""
         return self._up is True
 
-    @property
-    def down(self) -> bool:
-        """Whether it is known to be away: what can be done without it must not wait for it."""
-        return self._up is False
+    def refuse_when_down(self) -> None:
+        """Raise KnownAway once it is known to be away: what can be done without it must not wait for it."""
+        if self._up is False:
+            raise KnownAway
 
     @property
     def fault(self) -> str | None:
