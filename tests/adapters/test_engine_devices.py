@@ -7,6 +7,7 @@ import logging
 import resource
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 from tiny_artifact import tiny_manifest, write_tiny_artifact
@@ -128,3 +129,29 @@ def engine_on(folder: Path, devices: Devices) -> OnnxEngine:
     path = write_tiny_artifact(folder)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     return OnnxEngine(path, sha256, tiny_manifest(), max_batch=2, threads=1, devices=devices)
+
+
+@pytest.mark.parametrize(("first", "sizes"), [(CPU, [1, 4]), (CUDA, [1, 2, 3, 4])])
+async def test_sizes_that_a_device_prepares_for_are_each_run_before_anybody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, sizes: list[int]
+) -> None:
+    seen: list[int] = []
+    session = onnxruntime.InferenceSession
+
+    class Recorded(session):  # type: ignore[misc,valid-type]
+        def get_providers(self) -> list[str]:
+            return [first, CPU]
+
+        def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            seen.append(len(inputs["images"]))
+            return super().run(outputs, inputs)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Recorded)
+    path = write_tiny_artifact(tmp_path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    engine = OnnxEngine(path, sha256, tiny_manifest(), max_batch=4)
+    try:
+        await engine.start()
+    finally:
+        engine.close()
+    assert seen == sizes

@@ -230,7 +230,7 @@ async def test_a_file_that_onnx_runtime_cannot_load(tmp_path: Path) -> None:
             id="sizes left open that turn out wrong",
         ),
         pytest.param(
-            {"scores_as": (1, 4, 2)}, {}, ["it fails on a batch of 2"], id="batch fixed inside"
+            {"scores_as": (1, 4, 2)}, {}, ["it fails on a batch of 4"], id="batch fixed inside"
         ),
     ],
 )

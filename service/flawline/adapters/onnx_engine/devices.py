@@ -19,17 +19,14 @@ logger = logging.getLogger(__name__)
 Device = Literal["cpu", "cuda", "tensorrt", "auto"]
 Provider = str | tuple[str, dict[str, Any]]
 
-_CPU, _CUDA, _TENSORRT = (
-    "CPUExecutionProvider",
-    "CUDAExecutionProvider",
-    "TensorrtExecutionProvider",
-)
+CPU_PROVIDER = "CPUExecutionProvider"
+_CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 # Best first; each falls back on those that follow, for operators that it lacks.
 _WANTED: Mapping[Device, tuple[str, ...]] = {
-    "cpu": (_CPU,),
-    "cuda": (_CUDA, _CPU),
-    "tensorrt": (_TENSORRT, _CUDA, _CPU),
-    "auto": (_TENSORRT, _CUDA, _CPU),
+    "cpu": (CPU_PROVIDER,),
+    "cuda": (_CUDA, CPU_PROVIDER),
+    "tensorrt": (_TENSORRT, _CUDA, CPU_PROVIDER),
+    "auto": (_TENSORRT, _CUDA, CPU_PROVIDER),
 }
 
 
@@ -82,7 +79,7 @@ class Devices:
 
         taken: providers of the session. Raises DeviceUnavailable where that is not allowed.
         """
-        if self.wanted in ("cpu", "auto") or taken[0] != _CPU:
+        if self.wanted in ("cpu", "auto") or taken[0] != CPU_PROVIDER:
             return False
         offered = onnxruntime.get_available_providers()
         if not self.may_fall_back:
