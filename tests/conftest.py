@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,3 +29,12 @@ def start_redis(tmp_path: Path) -> Iterator[RedisStarter]:
     yield start
     for server in started:
         server.kill()
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A command that a test runs in this process sets the level of our log; the next test finds it as it was."""
+    ours = logging.getLogger("flawline")
+    before = ours.level
+    yield
+    ours.setLevel(before)
