@@ -196,6 +196,15 @@ async def test_what_is_no_json_is_malformed(client: httpx.AsyncClient, body: byt
     assert (response.status_code, response.json()["code"]) == (400, "malformed_body")
 
 
+async def test_json_as_windows_writes_it_to_a_file(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    body = json.dumps({"picture": "YWJj", "line": "a"}).encode("utf-8-sig")
+    response = await client.post(URL, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 200
+    assert [(request.picture, request.line) for request in inspector.requests] == [(b"abc", "a")]
+
+
 def form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
     return b"".join(b"--b\r\n" + part + b"\r\n" for part in parts) + end
 

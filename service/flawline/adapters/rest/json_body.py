@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 
 from pydantic import ValidationError
@@ -43,7 +44,8 @@ class JsonSink:
         return await asyncio.to_thread(self._parsed)
 
     def _parsed(self) -> Submission:
-        text = b"".join(self._chunks)
+        # Windows' tools put the mark before what they write; RFC 8259, section 8.1, leaves it to the reader.
+        text = b"".join(self._chunks).removeprefix(codecs.BOM_UTF8)
         self._chunks = []
         try:
             body = InspectionBody.model_validate_json(text, strict=True)
