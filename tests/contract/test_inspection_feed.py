@@ -100,6 +100,33 @@ async def test_apis_of_one_redis_hear_of_each_other(redis: RedisProcess) -> None
         await queue.close()
 
 
+async def test_what_an_api_finished_just_before_its_end_is_heard(redis: RedisProcess) -> None:
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    queues = [redis_queue(redis, namespace) for _ in range(2)]
+    here, there = (queue.feed(MOST_UNREAD) for queue in queues)
+    async with here.watch(frozenset()) as watched:
+        for number in (1, 2):
+            there.publish(inspection(number))
+        await queues[1].close()
+        heard = [(await next_of(watched)).inspection.part_id for _ in range(2)]
+    assert heard == ["1", "2"]
+    await queues[0].close()
+
+
+async def test_what_a_full_redis_does_not_keep_is_heard_in_this_process(
+    start_redis: RedisStarter,
+) -> None:
+    server = start_redis(maxmemory="1")
+    queue = redis_queue(server, f"test-{uuid.uuid4().hex[:8]}")
+    feed = queue.feed(MOST_UNREAD)
+    async with feed.watch(frozenset()) as watched:
+        for number in (1, 2):
+            feed.publish(inspection(number))
+        heard = [(await next_of(watched)).inspection.part_id for _ in range(2)]
+    assert heard == ["1", "2"]
+    await queue.close()
+
+
 async def test_without_redis_this_process_is_heard_and_afterwards_all_again(
     start_redis: RedisStarter,
 ) -> None:

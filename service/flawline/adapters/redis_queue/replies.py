@@ -10,6 +10,7 @@ from flawline.adapters.redis_queue.wire import outcome_from_wire
 from flawline.application.job import Abandoned, JobOutcome
 
 _AT_ONCE = 256
+_DELETED_AT_ONCE = 64
 
 
 class Replies:
@@ -19,6 +20,7 @@ class Replies:
         self.key = key
         self._server = server
         self._last = "0-0"
+        self._read_ids: list[bytes] = []  # of entries that are still there
         self._awaited: dict[str, asyncio.Future[JobOutcome]] = {}
         self._reader: asyncio.Task[None] | None = None
 
@@ -63,12 +65,23 @@ class Replies:
                 news = await self._server.read(
                     self.key, self._last, round(BLOCK_S * 1000), _AT_ONCE
                 )
-                if entry_ids := self._settle(news):
-                    await self._server.commands.xdel(self.key, *entry_ids)
+                self._read_ids += self._settle(news)
+                # While more are on their way, not for each of them.
+                if len(self._read_ids) >= _DELETED_AT_ONCE or not self._some_awaited:
+                    await self._delete_read()
             except RedisError:  # noqa: PERF203 - an outage ends no loop
                 await asyncio.sleep(backoff.next_s())
             else:
                 backoff.reset()
+
+    @property
+    def _some_awaited(self) -> bool:
+        return any(not future.done() for future in self._awaited.values())
+
+    async def _delete_read(self) -> None:
+        if entry_ids := self._read_ids:
+            await self._server.commands.xdel(self.key, *entry_ids)
+            self._read_ids = []
 
     def _settle(self, news: Any) -> list[bytes]:
         """Hand on what was read; returns the ids of the entries."""

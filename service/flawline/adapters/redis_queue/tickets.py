@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from flawline.adapters.redis_queue.connection import RedisError, Server, lost
 from flawline.adapters.redis_queue.keys import Keys
-from flawline.adapters.redis_queue.wire import inspection_from
+from flawline.adapters.redis_queue.wire import inspection_from, tagged
 from flawline.application.ticket import Finished, Pending, Refused, TicketState, Unanswered
 from flawline.core.errors import NotReady
 from flawline.core.values import Inspection, PartInspection, Verdict
@@ -53,10 +52,8 @@ def _state_to_wire(state: TicketState) -> str:
     kind = type(state).__name__.lower()
     if isinstance(state, Finished):
         kind = "one" if isinstance(state.answer, Inspection) else "part"
-        fields = asdict(state.answer)
-    else:
-        fields = asdict(state)
-    return json.dumps({"kind": kind, **fields}, default=datetime.isoformat)
+        return tagged(kind, state.answer)
+    return tagged(kind, state)
 
 
 def _state_from_wire(text: Any) -> TicketState:
