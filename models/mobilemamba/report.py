@@ -79,22 +79,9 @@ def write_report(
         tables.append(peer_table(name, report.metrics, contents.peers))
     if contents.ablation is not None:
         tables.append(ablation_table(contents.ablation))
-    matches = match(dataset, report.detections)
-    points = tuple(
-        at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)
-    )
     mistakes = find_mistakes(dataset, report.detections, manifest.score_thresholds)
-    lines = curves(contents.curves)
-    figures: dict[str, tuple[str, Callable[[], Figure]]] = {
-        "precision.png": ("Average precision", lambda: precision_figure(report.metrics)),
-        "precision-recall.png": (
-            "Precision and recall",
-            lambda: precision_recall_figure(names, matches, points),
-        ),
-        "confusion.png": ("Confusion", lambda: confusion_figure(names, mistakes.table)),
-        "scores.png": ("Scores", lambda: score_figure(names, matches, points)),
-    }
-    if lines:
+    figures = _figures(manifest, dataset, report, mistakes)
+    if lines := curves(contents.curves):
         figures["curves.png"] = ("Learning curves", lambda: curves_figure(lines))
     folder.mkdir(parents=True, exist_ok=True)
     for file_name, (_, draw) in figures.items():
@@ -109,6 +96,26 @@ def write_report(
     path = folder / "report.html"
     path.write_text(_page(name, title, report, sections), "utf-8")
     return path
+
+
+def _figures(
+    manifest: ArtifactManifest, dataset: Dataset, report: ArtifactReport, mistakes: Mistakes
+) -> dict[str, tuple[str, Callable[[], Figure]]]:
+    """By file: heading, and what draws it."""
+    names = manifest.labels.names
+    matches = match(dataset, report.detections)
+    points = tuple(
+        at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)
+    )
+    return {
+        "precision.png": ("Average precision", lambda: precision_figure(report.metrics)),
+        "precision-recall.png": (
+            "Precision and recall",
+            lambda: precision_recall_figure(names, matches, points),
+        ),
+        "confusion.png": ("Confusion", lambda: confusion_figure(names, mistakes.table)),
+        "scores.png": ("Scores", lambda: score_figure(names, matches, points)),
+    }
 
 
 def _classes(manifest: ArtifactManifest, dataset: Dataset, report: ArtifactReport) -> Table:

@@ -56,6 +56,27 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     service = build_service(settings)
     room = RequestRoom(max(settings.max_open_bytes, settings.max_body_bytes))
     open_inference = OpenInference.of(settings, service, door.lock, room)
+    http = _http_server(settings, service, door, room, open_inference)
+    grpc = _grpc_server(settings, service, door, open_inference)
+    # The stack unwinds from its end: not serving, drain and stop the service, then hang up.
+    async with AsyncExitStack() as stopping:
+        stopping.push_async_callback(http.stop)
+        rest_port = await listening(http.start, settings.host, settings.port, "port")
+        stopping.push_async_callback(grpc.stop, _HANG_UP_S)
+        grpc_port = await listening(grpc.start, settings.host, settings.grpc_port, "grpc_port")
+        stopping.push_async_callback(service.stop)
+        await service.start()
+        stopping.callback(grpc.announce_not_serving)
+        yield Running(service, rest_port, grpc_port)
+
+
+def _http_server(
+    settings: FlawlineSettings,
+    service: Service,
+    door: Door,
+    room: RequestRoom,
+    open_inference: OpenInference,
+) -> HttpServer:
     app = create_app(
         service.inspector,
         service.tickets,
@@ -72,14 +93,18 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
         room=room,
         routers=[open_inference.routes.router],
     )
-    locked = HttpLock(app, door.lock, service.inspector.refused)
-    http = HttpServer(
-        locked,
+    return HttpServer(
+        HttpLock(app, door.lock, service.inspector.refused),
         _HANG_UP_S,
         max_connections=settings.max_connections,
         tls_cert_and_key=door.cert_and_key_paths,
     )
-    grpc = GrpcServer(
+
+
+def _grpc_server(
+    settings: FlawlineSettings, service: Service, door: Door, open_inference: OpenInference
+) -> GrpcServer:
+    return GrpcServer(
         service.inspector,
         service.feed,
         SystemClock(),
@@ -98,16 +123,6 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
         ),
         others=[open_inference.servicer],
     )
-    # The stack unwinds from its end: not serving, drain and stop the service, then hang up.
-    async with AsyncExitStack() as stopping:
-        stopping.push_async_callback(http.stop)
-        rest_port = await listening(http.start, settings.host, settings.port, "port")
-        stopping.push_async_callback(grpc.stop, _HANG_UP_S)
-        grpc_port = await listening(grpc.start, settings.host, settings.grpc_port, "grpc_port")
-        stopping.push_async_callback(service.stop)
-        await service.start()
-        stopping.callback(grpc.announce_not_serving)
-        yield Running(service, rest_port, grpc_port)
 
 
 async def serve(settings: FlawlineSettings) -> int:

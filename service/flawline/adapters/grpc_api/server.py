@@ -59,17 +59,7 @@ class GrpcServer:
                 MalformedInterceptor(inspector.refused, _OWN_STREAMS),
             ),
             maximum_concurrent_rpcs=max_calls,
-            options=(
-                ("grpc.max_receive_message_length", max_message_bytes),
-                # Or a second server could silently share the port and take half of the calls.
-                ("grpc.so_reuseport", 0),
-                # A client that is gone without a word shows within so many milliseconds.
-                ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
-                ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
-                # Clients look after us likewise; gRPC would hang up on more than one ping in 5 minutes.
-                ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
-                ("grpc.http2.min_recv_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
-            ),
+            options=_options(max_message_bytes),
         )
         names = [service.name for service in others]
         self._health = HealthServicer(inspector, (INSPECTION_SERVICE, *names))
@@ -111,6 +101,20 @@ class GrpcServer:
         self._health.close()
         self._inspections.close()
         await self._server.stop(grace_s)
+
+
+def _options(max_message_bytes: int) -> Sequence[tuple[str, int]]:
+    return (
+        ("grpc.max_receive_message_length", max_message_bytes),
+        # Or a second server could silently share the port and take half of the calls.
+        ("grpc.so_reuseport", 0),
+        # A client that is gone without a word shows within so many milliseconds.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
+        # Clients look after us likewise; gRPC would hang up on more than one ping in 5 minutes.
+        ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
+    )
 
 
 def _try_to_bind(host: str, port: int) -> None:
