@@ -10,6 +10,7 @@ from flawline.client.answers import (
     FrameInfo,
     Inspection,
     ModelRef,
+    PartInspection,
     ProcessingTimes,
     Reason,
     RecipeRef,
@@ -17,7 +18,7 @@ from flawline.client.answers import (
     WatchedInspection,
 )
 from flawline.client.errors import AwayError, ClientError, NotLetInError, RefusedError
-from flawline.client.frame import Frame
+from flawline.client.frame import Frame, Part
 
 __all__ = [
     "AwayError",
@@ -29,6 +30,8 @@ __all__ = [
     "Inspection",
     "ModelRef",
     "NotLetInError",
+    "Part",
+    "PartInspection",
     "ProcessingTimes",
     "Reason",
     "RecipeRef",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from enum import Enum
 
-from flawline.client.frame import Frame
+from flawline.client.frame import Frame, Part
 
 
 class Verdict(str, Enum):
@@ -105,6 +105,22 @@ class Inspection:
 
 
 @dataclass(frozen=True, slots=True)
+class PartInspection:
+    """Several frames of one part, with one verdict: NotOK over Undefined over NotDecidable over OK.
+
+    frames: each picture's own, in the order in which they were sent. Where the service never answered there are none,
+    and `inspection_id` is empty. reasons: why the part is `Undefined`; the others' reasons are those of their frames.
+    """
+
+    inspection_id: str
+    verdict: Verdict
+    frames: tuple[Inspection, ...]
+    line: str
+    part_id: str | None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class WatchedInspection:
     """A finished inspection. missed: how many this watcher was too slow for so far.
 
@@ -130,4 +146,22 @@ def undefined(frame: Frame, code: str, detail: str, inspection_id: str = "") -> 
         model=ModelRef("", "", ""),
         created_at=datetime.now(timezone.utc),
         processing_times_ms=ProcessingTimes(),
+    )
+
+
+def undefined_part(
+    part: Part,
+    code: str,
+    detail: str,
+    inspection_id: str = "",
+    frames: tuple[Inspection, ...] = (),
+) -> PartInspection:
+    """Not evaluated, as far as this side knows."""
+    return PartInspection(
+        inspection_id=inspection_id,
+        verdict=Verdict.UNDEFINED,
+        frames=frames,
+        line=part.line or "default",
+        part_id=part.part_id,
+        reasons=(Reason(code, detail),),
     )

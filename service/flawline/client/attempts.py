@@ -8,10 +8,11 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from flawline.client.answers import Inspection, undefined
 from flawline.client.errors import RefusedError
-from flawline.client.frame import Frame
+
+T = TypeVar("T")
 
 _FIRST_S = 0.05
 _LONGEST_S = 2.0
@@ -59,18 +60,17 @@ def deadline_ms_of(remaining_s: float) -> int:
 
 
 async def answered(
-    frame: Frame,
     deadline_s: float,
     idempotency_key: str | None,
-    attempt: Callable[[Frame, str, float], Awaitable[Inspection | Failure]],
-) -> Inspection:
-    """The inspection, or `Undefined` once the deadline has come or would come before the next try.
+    traceparent: str | None,
+    attempt: Callable[[str, float], Awaitable[T | Failure]],
+) -> T | Failure:
+    """The answer, or what the last try failed of, once the deadline has come or would come before the next one.
 
-    attempt: one try with the frame, the idempotency key (the same each time, so that a repeat is not
-    inspected twice) and the seconds that remain. What it raises, is raised. Raises RefusedError for a key
-    or a traceparent that cannot be sent.
+    attempt: one try with the idempotency key (the same each time, so that a repeat is not inspected twice) and the
+    seconds that remain. What it raises, is raised. Raises RefusedError for a key or a traceparent that cannot be sent.
     """
-    sent = {"idempotency_key": idempotency_key, "traceparent": frame.traceparent}
+    sent = {"idempotency_key": idempotency_key, "traceparent": traceparent}
     for field, text in sent.items():
         if text is not None and not (text.isascii() and text.isprintable()):
             detail = f"{field} must be printable ASCII characters."
@@ -81,15 +81,15 @@ async def answered(
     failure = Failure("deadline", f"No verdict within {deadline_s:g} s.")
     while (remaining_s := ends_s - time.monotonic()) > 0:
         try:
-            outcome = await asyncio.wait_for(attempt(frame, key, remaining_s), remaining_s)
+            outcome = await asyncio.wait_for(attempt(key, remaining_s), remaining_s)
         except asyncio.TimeoutError:
             failure = Failure("deadline", f"No verdict within {deadline_s:g} s.")
             break
-        if isinstance(outcome, Inspection):
+        if not isinstance(outcome, Failure):
             return outcome
         failure = outcome
         pause_s = pauses.next_s(failure.retry_after_s)
         if time.monotonic() + pause_s >= ends_s:
             break
         await asyncio.sleep(pause_s)
-    return undefined(frame, failure.code, failure.detail)
+    return failure

@@ -21,3 +21,19 @@ class Frame:
     min_score: float | None = None
     priority: str | None = None
     traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Several pictures of one part, which get one verdict together; what else is given counts for each, as for a Frame.
+
+    pictures: at least one, and no more than `FLAWLINE_MAX_FRAMES` of the service.
+    """
+
+    pictures: tuple[bytes, ...]
+    line: str | None = None
+    part_id: str | None = None
+    recipe: str | None = None
+    min_score: float | None = None
+    priority: str | None = None
+    traceparent: str | None = None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 import grpc
 
-from flawline.client.answers import Inspection, WatchedInspection
+from flawline.client.answers import Inspection, WatchedInspection, undefined
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
 from flawline.client.channel import Way
@@ -54,7 +55,12 @@ class AsyncGrpcClient:
         so that other repeats get the same answer. Raises RefusedError.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        return await answered(frame, limit_s, idempotency_key, self._try)
+        outcome = await answered(
+            limit_s, idempotency_key, frame.traceparent, partial(self._try, frame)
+        )
+        if isinstance(outcome, Failure):
+            return undefined(frame, outcome.code, outcome.detail)
+        return outcome
 
     @asynccontextmanager
     async def watch(

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from flawline.client.access import usable_token, usable_url
-from flawline.client.answers import (
-    Box,
-    Detection,
-    FrameInfo,
-    Inspection,
-    ModelRef,
-    ProcessingTimes,
-    Reason,
-    RecipeRef,
-    Verdict,
-    undefined,
-)
+from flawline.client.answers import Inspection, PartInspection, undefined, undefined_part
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
-from flawline.client.errors import NotLetInError, RefusedError
-from flawline.client.frame import Frame
+from flawline.client.errors import RefusedError
+from flawline.client.frame import Frame, Part
 
 try:
     import httpx
 except ImportError as error:
     raise ImportError("flawline.client.rest needs httpx: pip install 'flawline[client]'") from error
 
+from flawline.client.rest_answers import inspection_of, part_of
+
 _PATH = "/v1/inspections"
-_BUSY = {429, 503}
 _OTHER_MEDIA_TYPE = "application/octet-stream"
 _UNSENDABLE = "The request cannot be sent: a text of the frame is none, or has characters that cannot be sent."
 
@@ -77,7 +66,30 @@ class AsyncRestClient:
         so that other repeats get the same answer. Raises RefusedError.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        return await answered(frame, limit_s, idempotency_key, self._try)
+        outcome = await answered(
+            limit_s, idempotency_key, frame.traceparent, partial(self._try, frame)
+        )
+        if isinstance(outcome, Failure):
+            return undefined(frame, outcome.code, outcome.detail)
+        return outcome
+
+    async def inspect_part(
+        self,
+        part: Part,
+        *,
+        deadline_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> PartInspection:
+        """Inspect several frames of one part, for one verdict; as `inspect` in all else."""
+        if not part.pictures:
+            raise RefusedError("invalid_request", "A part needs a picture.", "frames")
+        limit_s = self._deadline_s if deadline_s is None else deadline_s
+        outcome = await answered(
+            limit_s, idempotency_key, part.traceparent, partial(self._try_part, part)
+        )
+        if isinstance(outcome, Failure):
+            return undefined_part(part, outcome.code, outcome.detail)
+        return outcome
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -95,19 +107,37 @@ class AsyncRestClient:
         await self.aclose()
 
     async def _try(self, frame: Frame, key: str, remaining_s: float) -> Inspection | Failure:
-        headers = {"Content-Type": _OTHER_MEDIA_TYPE, "Idempotency-Key": key}
-        if frame.traceparent is not None:
-            headers["traceparent"] = frame.traceparent
+        media_type = {"Content-Type": _OTHER_MEDIA_TYPE}
+        response = await self._post(frame, key, remaining_s, media_type, content=frame.picture)
+        return response if isinstance(response, Failure) else inspection_of(frame, response)
+
+    async def _try_part(self, part: Part, key: str, remaining_s: float) -> PartInspection | Failure:
+        files = [
+            ("frames", (str(index), picture, _OTHER_MEDIA_TYPE))
+            for index, picture in enumerate(part.pictures)
+        ]
+        response = await self._post(part, key, remaining_s, {}, files=files)
+        return response if isinstance(response, Failure) else part_of(part, response)
+
+    async def _post(
+        self,
+        asked_for: Frame | Part,
+        key: str,
+        remaining_s: float,
+        headers: dict[str, str],
+        **body: Any,
+    ) -> httpx.Response | Failure:
+        headers = headers | {"Idempotency-Key": key}
+        if asked_for.traceparent is not None:
+            headers["traceparent"] = asked_for.traceparent
+        query = _query(asked_for, remaining_s)
         try:
-            response = await self._http.post(
-                _PATH, params=_query(frame, remaining_s), content=frame.picture, headers=headers
-            )
+            return await self._http.post(_PATH, params=query, headers=headers, **body)
         # Texts of these may show a header, and so the token.
         except (httpx.LocalProtocolError, TypeError, UnicodeError) as error:
             raise RefusedError("invalid_request", _UNSENDABLE) from error
         except httpx.TransportError as error:
             return Failure("unreachable", f"The service cannot be reached: {error!r}.")
-        return _outcome(frame, response)
 
 
 class RestClient:
@@ -136,6 +166,18 @@ class RestClient:
             self._client.inspect(frame, deadline_s=deadline_s, idempotency_key=idempotency_key)
         )
 
+    def inspect_part(
+        self,
+        part: Part,
+        *,
+        deadline_s: float | None = None,
+        idempotency_key: str | None = None,
+    ) -> PartInspection:
+        """Inspect several frames of one part; see AsyncRestClient."""
+        return self._background.run(
+            self._client.inspect_part(part, deadline_s=deadline_s, idempotency_key=idempotency_key)
+        )
+
     def close(self) -> None:
         """Close all connections."""
         self._background.run(self._client.aclose())
@@ -153,61 +195,13 @@ class RestClient:
         self.close()
 
 
-def _query(frame: Frame, remaining_s: float) -> dict[str, str | float]:
+def _query(asked_for: Frame | Part, remaining_s: float) -> dict[str, str | float]:
     asked: dict[str, str | float | None] = {
-        "line": frame.line,
-        "part_id": frame.part_id,
-        "recipe": frame.recipe,
-        "min_score": frame.min_score,
-        "priority": frame.priority,
+        "line": asked_for.line,
+        "part_id": asked_for.part_id,
+        "recipe": asked_for.recipe,
+        "min_score": asked_for.min_score,
+        "priority": asked_for.priority,
         "deadline_ms": deadline_ms_of(remaining_s),
     }
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def _outcome(frame: Frame, response: httpx.Response) -> Inspection | Failure:
-    try:
-        fields = response.json()
-        if response.is_success:
-            return _inspection_from(fields)
-    except (ValueError, KeyError, TypeError):  # a proxy's page, say
-        fields = {}
-    problem: Mapping[str, Any] = fields if isinstance(fields, Mapping) else {}
-    code = str(problem.get("code") or f"http_{response.status_code}")
-    detail = str(problem.get("detail") or f"The answer was HTTP status {response.status_code}.")
-    if response.status_code in _BUSY:
-        return Failure(code, detail, _retry_after_s(response))
-    if response.status_code in {401, 403}:
-        raise NotLetInError(code, detail)
-    if response.is_client_error:
-        faults: Sequence[Mapping[str, str]] = problem.get("errors") or ({},)
-        raise RefusedError(code, detail, faults[0].get("field"))
-    if (
-        problem.get("verdict") == Verdict.UNDEFINED.value
-    ):  # accepted, and the answer is that there is none
-        return undefined(frame, code, detail, str(problem.get("inspection_id") or ""))
-    return Failure(code, detail)
-
-
-def _retry_after_s(response: httpx.Response) -> float | None:
-    """Seconds; the service sends no dates, and a proxy's date is not worth a clock that agrees."""
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isdecimal() else None
-
-
-def _inspection_from(fields: Mapping[str, Any]) -> Inspection:
-    return Inspection(
-        inspection_id=fields["inspection_id"],
-        verdict=Verdict(fields["verdict"]),
-        reasons=tuple(Reason(r["code"], r["detail"]) for r in fields["reasons"]),
-        detections=tuple(
-            Detection(d["class"], d["score"], Box(**d["box"])) for d in fields["detections"]
-        ),
-        frame=FrameInfo(**fields["frame"]),
-        line=fields["line"],
-        part_id=fields["part_id"],
-        recipe=RecipeRef(**fields["recipe"]),
-        model=ModelRef(**fields["model"]),
-        created_at=datetime.fromisoformat(fields["created_at"].replace("Z", "+00:00")),
-        processing_times_ms=ProcessingTimes(**fields["processing_times_ms"]),
-    )
