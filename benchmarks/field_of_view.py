@@ -1,60 +1,76 @@
-"""How much surface may one frame show? Pictures laid side by side into larger frames, which the network sees smaller.
+"""How much surface may one frame show? Each picture among clean ones in a larger frame, which the network sees smaller.
 
-python benchmarks/field_of_view.py ARTIFACT --coco FILE --images FOLDER makes frames of 1, 2 x 2, 3 x 3 and 4 x 4 of
-the pictures (in an order drawn from --seed), runs the artifact as served, and prints how large the frames are, mAP50,
-and recall and precision of all boxes at the artifact's own score thresholds (IoU 0.5). What is left over when the
-pictures do not fill a last frame is not shown.
+python benchmarks/field_of_view.py ARTIFACT --coco FILE --images FOLDER --clean FOLDER lays each picture that has a
+flaw at a drawn place of a frame of 2 x 2, 3 x 3 and 4 x 4 pictures, the others of which are clean, runs the artifact as
+served, and prints at its own score thresholds: how many of the frames have no detection at all (and so would be OK),
+recall and precision of all boxes (right class, IoU 0.5); and how many frames of clean pictures alone have a detection.
 Needs the extra `train`.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from flawspec.artifact import read_manifest, verify
-from mobilemamba.dataset import Dataset, Sample, load_dataset
-from mobilemamba.evaluate import measure
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.dataset import Dataset, Sample, load_clean, load_dataset
+from mobilemamba.evaluate import Detections
 from mobilemamba.measured import evaluate_samples
 from mobilemamba.operating_point import match, overall
 
 SIDES = (1, 2, 3, 4)
 
 
-def frame(samples: list[Sample], side: int, number: int) -> Sample:
-    """`side` x `side` pictures in one, each in the place that the largest of them needs."""
-    rows = max(sample.grey.shape[0] for sample in samples)
-    columns = max(sample.grey.shape[1] for sample in samples)
-    grey = np.zeros((side * rows, side * columns), dtype=np.uint8)
-    boxes = []
-    for place, sample in enumerate(samples):
+def frame(sample: Sample, clean: Sequence[Sample], side: int, rng: np.random.Generator) -> Sample:
+    """`sample` at a drawn place among `side` x `side`; clean pictures of another size are cut or mirrored."""
+    rows, columns = sample.grey.shape
+    grey = np.empty((side * rows, side * columns), dtype=np.uint8)
+    own = int(rng.integers(side * side))
+    for place in range(side * side):
         top, left = place // side * rows, place % side * columns
-        height, width = sample.grey.shape
-        # Smaller ones go on with their own last lines: no edge that no surface has.
-        filled = np.pad(sample.grey, ((0, rows - height), (0, columns - width)), "reflect")
-        grey[top : top + rows, left : left + columns] = filled
-        boxes.append(sample.boxes_xyxy + np.array([left, top, left, top], dtype=np.float32))
-    return Sample(
-        name=f"frame-{number}",
-        image_id=number,
-        grey=grey,
-        boxes_xyxy=np.concatenate(boxes),
-        class_ids=np.concatenate([sample.class_ids for sample in samples]),
+        other = clean[int(rng.integers(len(clean)))].grey
+        filled = np.pad(
+            other,
+            ((0, max(0, rows - other.shape[0])), (0, max(0, columns - other.shape[1]))),
+            "symmetric",
+        )
+        shown = sample.grey if place == own else filled[:rows, :columns]
+        grey[top : top + rows, left : left + columns] = shown
+    corner = np.array([own % side * columns, own // side * rows] * 2, dtype=np.float32)
+    return replace(sample, grey=grey, boxes_xyxy=sample.boxes_xyxy + corner)
+
+
+def frames(
+    samples: Sequence[Sample], clean: Sequence[Sample], side: int, seed: int
+) -> tuple[Sample, ...]:
+    """One for each of `samples`."""
+    rng = np.random.default_rng(seed)
+    return tuple(frame(sample, clean, side, rng) for sample in samples)
+
+
+def reported(detections: Sequence[Detections], thresholds: Sequence[float]) -> int:
+    """How many frames have a detection at its class's threshold."""
+    limits = np.array(thresholds, dtype=np.float32)
+    return sum(bool((found.scores >= limits[found.class_ids]).any()) for found in detections)
+
+
+def figures(
+    path: Path, manifest: ArtifactManifest, flawed: Dataset, clean: tuple[Sample, ...]
+) -> str:
+    thresholds = manifest.score_thresholds
+    detections = evaluate_samples(path, manifest, flawed.samples)
+    precision, recall = overall(match(flawed, detections), thresholds)
+    passed = len(detections) - reported(detections, thresholds)
+    alarms = reported(evaluate_samples(path, manifest, clean), thresholds)
+    return (
+        f"{passed} of {len(detections)} flawed frames have no detection, recall {recall:.1%}, precision "
+        f"{precision:.1%}; {alarms} of {len(clean)} clean frames have one"
     )
-
-
-def frames(dataset: Dataset, side: int, seed: int) -> Dataset:
-    """The pictures of `dataset` as frames of `side` x `side`."""
-    order = np.random.default_rng(seed).permutation(len(dataset.samples))
-    drawn = [dataset.samples[i] for i in order]
-    starts = range(0, len(drawn) - side**2 + 1, side**2)
-    made = [
-        frame(drawn[start : start + side**2], side, number) for number, start in enumerate(starts)
-    ]
-    return replace(dataset, samples=tuple(made))
 
 
 def main() -> None:
@@ -62,20 +78,18 @@ def main() -> None:
     parser.add_argument("artifact", type=Path)
     parser.add_argument("--coco", type=Path, required=True, help="annotations, COCO JSON")
     parser.add_argument("--images", type=Path, required=True, help="folder of the pictures")
-    parser.add_argument("--seed", type=int, default=1, help="order of the pictures")
+    parser.add_argument("--clean", type=Path, required=True, help="folder of clean pictures")
+    parser.add_argument("--seed", type=int, default=1, help="of places and of clean pictures")
     options = parser.parse_args()
     verify(options.artifact, None)
     manifest = read_manifest(options.artifact)
     whole = load_dataset(options.coco, options.images, labels=manifest.labels)
+    clean = load_clean(options.clean)
+    flawed = [sample for sample in whole.samples if len(sample.class_ids)]
     for side in SIDES:
-        dataset = frames(whole, side, options.seed)
-        detections = evaluate_samples(options.artifact, manifest, dataset.samples)
-        precision, recall = overall(match(dataset, detections), manifest.score_thresholds)
-        height, width = dataset.samples[0].grey.shape
-        print(
-            f"{side} x {side}: {len(dataset.samples)} frames of {width}x{height}, mAP50 "
-            f"{measure(dataset, detections).map50:.3f}, recall {recall:.1%}, precision {precision:.1%}"
-        )
+        dataset = replace(whole, samples=frames(flawed, clean, side, options.seed))
+        alone = frames(clean, clean, side, options.seed)
+        print(f"{side} x {side}: {figures(options.artifact, manifest, dataset, alone)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -125,10 +125,12 @@ async def test_an_engine_that_may_not_fall_back_does_not_start(tmp_path: Path) -
     engine.close()
 
 
-def engine_on(folder: Path, devices: Devices) -> OnnxEngine:
+def engine_on(folder: Path, devices: Devices, max_batch: int = 2) -> OnnxEngine:
     path = write_tiny_artifact(folder)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    return OnnxEngine(path, sha256, tiny_manifest(), max_batch=2, threads=1, devices=devices)
+    return OnnxEngine(
+        path, sha256, tiny_manifest(), max_batch=max_batch, threads=1, devices=devices
+    )
 
 
 @pytest.mark.parametrize(("first", "sizes"), [(CPU, [1, 4]), (CUDA, [1, 2, 3, 4])])
@@ -147,9 +149,7 @@ async def test_sizes_that_a_device_prepares_for_are_each_run_before_anybody_wait
             return super().run(outputs, inputs)  # type: ignore[no-any-return]
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Recorded)
-    path = write_tiny_artifact(tmp_path)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    engine = OnnxEngine(path, sha256, tiny_manifest(), max_batch=4)
+    engine = engine_on(tmp_path, Devices(), max_batch=4)
     try:
         await engine.start()
     finally:

@@ -146,6 +146,35 @@ def test_a_job_of_another_version_is_understood() -> None:
     assert meta_from(json.dumps(older | {"mood": "good"}).encode()) == older | {"part_id": None}
 
 
+async def test_outcomes_that_were_read_do_not_pile_up_while_others_are_waited_for(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    api, worker = make(capacity=200, line_capacity=200), make()
+    names = [f"{number}" for number in range(70)]
+    for name in names:
+        await api.submit(job(name))
+    leases = await worker.lease(len(names))
+    for lease in leases[:66]:
+        await worker.resolve(lease, JUDGED)
+    for lease in leases[:66]:
+        assert await api.result(lease.job.job_id) == JUDGED
+    (replies,) = [key async for key in client.scan_iter(f"{namespace}:replies:*")]
+    for _ in range(500):
+        if await client.xlen(replies) < 64:
+            break
+        await asyncio.sleep(0.01)
+    assert await client.xlen(replies) < 64
+    await api.cancel(leases[66].job.job_id)  # while three others are waited for
+    for lease in leases[67:]:
+        await worker.resolve(lease, JUDGED)
+        await api.result(lease.job.job_id)
+    for _ in range(500):
+        if await client.xlen(replies) == 0:
+            break
+        await asyncio.sleep(0.01)
+    assert await client.xlen(replies) == 0
+
+
 async def test_a_job_goes_through_another_process_and_leaves_nothing(
     make: Maker, client: Redis, namespace: str
 ) -> None:

@@ -130,6 +130,12 @@ async def test_a_page_that_the_browser_would_let_through_changes_nothing(
     assert rig.stable == "2"
 
 
+async def test_json_as_windows_writes_it_to_a_file(client: httpx.AsyncClient) -> None:
+    body = json.dumps({"name": "tiny", "version": "2"}).encode("utf-8-sig")
+    switched = await client.put(STABLE, content=body, headers={"content-type": "application/json"})
+    assert switched.json()["stable"]["version"] == "2"
+
+
 async def test_json_that_is_none(client: httpx.AsyncClient) -> None:
     response = await client.put(
         STABLE, content=b"{\xff", headers={"content-type": "application/json"}

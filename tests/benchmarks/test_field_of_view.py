@@ -1,4 +1,4 @@
-"""Frames made of several pictures."""
+"""A flawed picture among clean ones."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from field_of_view import frames
-from flawspec.labels import LabelSet
-from mobilemamba.dataset import Dataset, Sample
+from mobilemamba.dataset import Sample
 
 
-def sample(number: int, width: int = 60, height: int = 40) -> Sample:
-    grey = np.full((height, width), number, dtype=np.uint8)
+def flawed(number: int) -> Sample:
+    grey = np.full((40, 60), 10, dtype=np.uint8)
     grey[5:15, 10:30] = 200 + number
     box = np.array([[10, 5, 30, 15]], dtype=np.float32)
-    return Sample(f"{number}.png", number, grey, box, np.array([number % 2]))
+    return Sample(f"{number}.png", number, grey, box, np.array([number]))
 
 
-def test_each_flaw_lies_where_its_picture_was_put() -> None:
-    whole = Dataset(LabelSet(("a", "b")), tuple(sample(i) for i in range(9)), "0" * 64)
-    made = frames(whole, 2, seed=3)
-    assert [s.grey.shape for s in made.samples] == [(80, 120)] * 2  # the ninth is left over
-    shown = []
-    for frame in made.samples:
-        for (left, top, right, bottom), class_id in zip(
-            frame.boxes_xyxy.astype(int), frame.class_ids, strict=True
-        ):
-            (level,) = set(frame.grey[top:bottom, left:right].ravel().tolist())
-            assert (level - 200) % 2 == class_id
-            shown.append(level - 200)
-    assert len(set(shown)) == len(shown) == 8
+def clean(number: int, size: tuple[int, int]) -> Sample:
+    grey = np.full(size, 100 + number, dtype=np.uint8)
+    return Sample(f"clean-{number}.png", number, grey, np.empty((0, 4), np.float32), np.array([]))
 
 
-def test_pictures_of_several_sizes_go_on_to_the_largest() -> None:
-    whole = Dataset(LabelSet(("a", "b")), (sample(0), sample(1, 50, 30)) * 2, "0" * 64)
-    (frame,) = frames(whole, 2, seed=0).samples
-    assert frame.grey.shape == (80, 120)
-    assert set(frame.grey.ravel().tolist()) == {0, 1, 200, 201}
+def test_each_flaw_lies_where_its_box_says_and_the_rest_is_clean() -> None:
+    others = [clean(0, (40, 60)), clean(1, (30, 90)), clean(2, (80, 50))]
+    made = frames([flawed(number) for number in range(6)], others, 2, seed=3)
+    corners = set()
+    for number, frame in enumerate(made):
+        assert frame.grey.shape == (80, 120)
+        ((left, top, right, bottom),) = frame.boxes_xyxy.astype(int).tolist()
+        assert set(frame.grey[top:bottom, left:right].ravel().tolist()) == {200 + number}
+        assert np.count_nonzero(frame.grey == 200 + number) == 200
+        assert set(frame.grey.ravel().tolist()) <= {10, 200 + number, 100, 101, 102}
+        corners.add((left, top))
+    assert len(corners) > 1
+
+
+def test_alone_a_picture_stays_as_it_is() -> None:
+    (frame,) = frames([flawed(1)], [clean(0, (9, 9))], 1, seed=0)
+    assert np.array_equal(frame.grey, flawed(1).grey)
+    assert np.array_equal(frame.boxes_xyxy, flawed(1).boxes_xyxy)

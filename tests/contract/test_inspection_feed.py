@@ -100,6 +100,30 @@ async def test_apis_of_one_redis_hear_of_each_other(redis: RedisProcess) -> None
         await queue.close()
 
 
+async def test_an_api_hears_of_its_own_once(redis: RedisProcess) -> None:
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    queues = [redis_queue(redis, namespace) for _ in range(2)]
+    here, there = (queue.feed(10) for queue in queues)
+    async with here.watch(frozenset()) as watched, there.watch(frozenset()) as elsewhere:
+        here.publish(inspection(1))
+        assert (await next_of(elsewhere)).inspection.part_id == "1"  # so it was sent
+        there.publish(inspection(2))
+        heard = [(await next_of(watched)).inspection.part_id for _ in range(2)]
+    assert heard == ["1", "2"]
+    for queue in queues:
+        await queue.close()
+
+
+async def test_what_is_finished_after_the_queue_was_left_is_heard_here(redis: RedisProcess) -> None:
+    """A last outcome is found while the queue is left, and somebody waits for it."""
+    queue = redis_queue(redis, f"test-{uuid.uuid4().hex[:8]}")
+    feed = queue.feed(MOST_UNREAD)
+    async with feed.watch(frozenset()) as watched:
+        await queue.close()
+        feed.publish(inspection(1))
+        assert (await next_of(watched)).inspection.part_id == "1"
+
+
 async def test_what_an_api_finished_just_before_its_end_is_heard(redis: RedisProcess) -> None:
     namespace = f"test-{uuid.uuid4().hex[:8]}"
     queues = [redis_queue(redis, namespace) for _ in range(2)]

@@ -34,7 +34,7 @@ class SharedEngine:
         return self._engine.fell_back
 
     async def start(self) -> None:
-        """Load the network and run it once. Raises flawspec's ArtifactError."""
+        """Load the network and run it. Raises flawspec's ArtifactError."""
         await self._engine.start()
 
     def close(self) -> None:

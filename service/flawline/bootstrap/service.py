@@ -97,7 +97,7 @@ class Service:
         return any(lane.engine.fell_back for lane in lanes)
 
     async def start(self) -> None:
-        """Load the model if it is run here, run it once, then take work. Raises StartupError."""
+        """Load the model if it is run here, run it, then take work. Raises StartupError."""
         if self.loaded is not None:
             await started(self.loaded.start)
         if self._fallback is not None:

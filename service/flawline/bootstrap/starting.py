@@ -16,7 +16,7 @@ class StartupError(Exception):
 
 
 async def started(load: Callable[[], Awaitable[None]]) -> None:
-    """Load a model and run it once. Raises StartupError."""
+    """Load a model and run it. Raises StartupError."""
     try:
         await load()
     except ArtifactError as error:

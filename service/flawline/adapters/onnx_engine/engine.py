@@ -76,7 +76,7 @@ class OnnxEngine:
         self._computing = threading.BoundedSemaphore(computing)
 
     async def start(self) -> None:
-        """Load the graph and run it once, so that no caller pays for first-time work.
+        """Load the graph and run it, so that no caller pays for first-time work.
 
         Raises MissingArtifact, HashMismatch, NotAnArtifact, GraphMismatch or DeviceUnavailable.
         """

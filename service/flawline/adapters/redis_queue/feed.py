@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -20,29 +20,36 @@ logger = logging.getLogger(__name__)
 
 _MOST_UNSENT = 1_000
 _AT_ONCE = 256
+_INSPECTION, _API = "inspection", "api"
 # What is finished within so long goes in one trip: a watcher notices nothing, and a trip costs as much as a request.
 _TOGETHER_S = 0.05
-_FIELD = "inspection"
+# What the last trip may cost a process that is told to stop.
+_LAST_TRIP_S = 0.5
 
 
 class RedisFeed:
-    """Sends what this process finished, and reads what all did, while somebody here watches.
+    """Tells those who watch here what this process finished, and sends it to the others; reads what they send.
 
-    During an outage those who watch here hear of this process alone. most: unread inspections kept
-    for each who watches.
+    During an outage those who watch here hear of this process alone. api: names this process. most: unread
+    inspections kept for each who watches.
     """
 
-    def __init__(self, server: Server, keys: Keys, most: int) -> None:
+    def __init__(self, server: Server, keys: Keys, api: str, most: int) -> None:
         self._server = server
         self._key = keys.inspections
+        self._api = api
         self._watchers = Watchers(most)
         self._unsent: deque[Inspection] = deque(maxlen=_MOST_UNSENT)
         self._filled = asyncio.Event()
+        self._closing = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self._reader: asyncio.Task[None] | None = None
 
     def publish(self, inspection: Inspection) -> None:
-        """Send it soon; when more wait than can be sent, the oldest are dropped."""
+        """Tell those here, and send it soon; when more wait than can be sent, the oldest are dropped."""
+        self._watchers.tell(inspection)
+        if self._closing.is_set():
+            return
         self._unsent.append(inspection)
         self._filled.set()
         if self._sender is None:
@@ -60,10 +67,12 @@ class RedisFeed:
                 await self._stop_reading()
 
     async def close(self) -> None:
-        """Stop; what was not sent yet is sent, if the server is there."""
+        """Stop; what was not sent yet is sent, if that takes no longer than a moment."""
+        self._closing.set()
+        self._filled.set()
         if self._sender is not None:
+            await asyncio.wait({self._sender}, timeout=_LAST_TRIP_S)
             await end(self._sender)
-            await self._send_all()
         await self._stop_reading()
 
     async def _begin_reading(self) -> None:
@@ -81,30 +90,22 @@ class RedisFeed:
             await end(reader)
 
     async def _send(self) -> None:
-        while True:
+        while not self._closing.is_set():
             await self._filled.wait()
-            await asyncio.sleep(_TOGETHER_S)
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _TOGETHER_S)
             self._filled.clear()
-            await self._send_all()
+            while self._unsent:
+                some = [self._unsent.popleft() for _ in range(min(_AT_ONCE, len(self._unsent)))]
+                with suppress(RedisError):  # watchers elsewhere do without
+                    await self._send_some(some)
 
-    async def _send_all(self) -> None:
-        while self._unsent:
-            some = [self._unsent.popleft() for _ in range(min(_AT_ONCE, len(self._unsent)))]
-            for inspection, reply in zip(some, await self._replies_to(some), strict=True):
-                if isinstance(reply, RedisError):
-                    self._watchers.tell(inspection)
-
-    async def _replies_to(self, some: Sequence[Inspection]) -> Sequence[object]:
-        """The server's answer to each, or why there is none."""
-        try:
-            trip = self._server.asked.pipeline(transaction=False)
-            for inspection in some:
-                entry: dict[Any, Any] = {_FIELD: inspection_to_json(inspection)}
-                trip.xadd(self._key, entry, maxlen=MOST_INSPECTIONS, approximate=True)
-            replies: Sequence[object] = await trip.execute(raise_on_error=False)
-        except RedisError as error:
-            return [error] * len(some)
-        return replies
+    async def _send_some(self, some: list[Inspection]) -> None:
+        trip = self._server.asked.pipeline(transaction=False)
+        for inspection in some:
+            entry: dict[Any, Any] = {_INSPECTION: inspection_to_json(inspection), _API: self._api}
+            trip.xadd(self._key, entry, maxlen=MOST_INSPECTIONS, approximate=True)
+        await trip.execute()
 
     async def _last_id(self) -> bytes:
         """Of the newest entry: what comes after it is news."""
@@ -126,11 +127,12 @@ class RedisFeed:
             for _, entries in news or ():
                 for entry_id, fields in entries:
                     last = entry_id
-                    self._tell(fields)
+                    if fields.get(_API.encode()) != self._api.encode():
+                        self._tell(fields)
 
     def _tell(self, fields: dict[bytes, bytes]) -> None:
         try:
-            inspection = inspection_from(json.loads(fields[_FIELD.encode()]))
+            inspection = inspection_from(json.loads(fields[_INSPECTION.encode()]))
         except (ValueError, KeyError, TypeError) as error:  # written by another version, say
             logger.warning("feed_entry_not_understood error=%r", error)
             return

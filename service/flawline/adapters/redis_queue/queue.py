@@ -134,7 +134,7 @@ class RedisQueue:
 
     def feed(self, most: int) -> RedisFeed:
         """Finished inspections of all apis of this queue; most: unread ones kept for each watcher."""
-        self._feeds.append(RedisFeed(self._server, self._keys, most))
+        self._feeds.append(RedisFeed(self._server, self._keys, self.name, most))
         return self._feeds[-1]
 
     def tickets(self, life_s: float) -> RedisTickets:
@@ -224,11 +224,11 @@ class RedisQueue:
         if self._announcement is not None:
             with suppress(RedisError):
                 await self._server.run("announce", self._announcement, 0)
-        for feed in self._feeds:
-            await feed.close()
         await self._leases.close()
         lines = dict(self._lines)  # those who are told now forget theirs
         unanswered = await self._replies.close()
+        for feed in self._feeds:
+            await feed.close()
         with suppress(RedisError):
             for job_id in unanswered:  # in turn: the first failure ends it
                 await self._server.run("cancel", job_id, lines[job_id], self._replies.key)

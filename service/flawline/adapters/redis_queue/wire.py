@@ -7,6 +7,7 @@ and what is not known is left alone.
 from __future__ import annotations
 
 import json
+from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any
 
@@ -118,7 +119,7 @@ def _plain(value: Any) -> object:
 
 
 def _fields(value: Any) -> dict[str, object]:
-    return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    return {field.name: getattr(value, field.name) for field in fields_of(value)}
 
 
 def _judged(fields: dict[str, Any]) -> Judged:

@@ -24,6 +24,11 @@ from flawline.adapters.rest.submission import (
 _LARGE_BYTES = 128 * 1024
 
 
+def without_mark(text: bytes) -> bytes:
+    """Without the mark that Windows' tools put before UTF-8: RFC 8259, section 8.1, lets a reader ignore it."""
+    return text.removeprefix(codecs.BOM_UTF8)
+
+
 class JsonSink:
     """One `picture`, or `frames` of one part, each with its `picture`. max_frames: of these."""
 
@@ -44,8 +49,7 @@ class JsonSink:
         return await asyncio.to_thread(self._parsed)
 
     def _parsed(self) -> Submission:
-        # Windows' tools put the mark before what they write; RFC 8259, section 8.1, leaves it to the reader.
-        text = b"".join(self._chunks).removeprefix(codecs.BOM_UTF8)
+        text = without_mark(b"".join(self._chunks))
         self._chunks = []
         try:
             body = InspectionBody.model_validate_json(text, strict=True)

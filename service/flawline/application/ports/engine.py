@@ -44,7 +44,7 @@ class StartableEngine(InferenceEngine, Protocol):
         ...
 
     async def start(self) -> None:
-        """Load the network and run it once. Raises flawspec's ArtifactError."""
+        """Load the network and run it. Raises flawspec's ArtifactError."""
         ...
 
     def close(self) -> None:
