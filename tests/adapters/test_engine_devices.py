@@ -140,13 +140,13 @@ async def test_sizes_that_a_device_prepares_for_are_each_run_before_anybody_wait
     seen: list[int] = []
     session = onnxruntime.InferenceSession
 
-    class Recorded(session):  # type: ignore[misc,valid-type]
+    class Recorded(session):
         def get_providers(self) -> list[str]:
             return [first, CPU]
 
         def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
             seen.append(len(inputs["images"]))
-            return super().run(outputs, inputs)  # type: ignore[no-any-return]
+            return super().run(outputs, inputs)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", Recorded)
     engine = engine_on(tmp_path, Devices(), max_batch=4)
