@@ -19,9 +19,8 @@ import numpy as np
 from flawspec.artifact import read_manifest, verify
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.dataset import Dataset, Sample, load_clean, load_dataset
-from mobilemamba.evaluate import Detections
 from mobilemamba.measured import evaluate_samples
-from mobilemamba.operating_point import match, overall
+from mobilemamba.operating_point import is_reported, match, overall
 
 SIDES = (1, 2, 3, 4)
 
@@ -53,20 +52,15 @@ def frames(
     return tuple(frame(sample, clean, side, rng) for sample in samples)
 
 
-def reported(detections: Sequence[Detections], thresholds: Sequence[float]) -> int:
-    """How many frames have a detection at its class's threshold."""
-    limits = np.array(thresholds, dtype=np.float32)
-    return sum(bool((found.scores >= limits[found.class_ids]).any()) for found in detections)
-
-
 def figures(
     path: Path, manifest: ArtifactManifest, flawed: Dataset, clean: tuple[Sample, ...]
 ) -> str:
     thresholds = manifest.score_thresholds
     detections = evaluate_samples(path, manifest, flawed.samples)
     precision, recall = overall(match(flawed, detections), thresholds)
-    passed = len(detections) - reported(detections, thresholds)
-    alarms = reported(evaluate_samples(path, manifest, clean), thresholds)
+    passed = sum(not is_reported(found, thresholds) for found in detections)
+    in_clean = evaluate_samples(path, manifest, clean)
+    alarms = sum(is_reported(found, thresholds) for found in in_clean)
     return (
         f"{passed} of {len(detections)} flawed frames have no detection, recall {recall:.1%}, precision "
         f"{precision:.1%}; {alarms} of {len(clean)} clean frames have one"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mobilemamba.evaluate import LOWEST_SCORE, Detections
+from mobilemamba.operating_point import is_reported
 
 SHIFTS = tuple(round(-10 + 0.1 * i, 1) for i in range(201))  # logits, sensitive first
 HIGHEST_SCORE = 0.999
@@ -124,7 +125,7 @@ def calibrate_false_rejects(
     for shift in reversed(SHIFTS):
         # a little above, so that no picture more is reported than was counted
         thresholds = np.ceil(_shifted(limits, shift) * ROUNDING) / ROUNDING
-        rejects = sum(_is_reported(found, thresholds) for found in clean)
+        rejects = sum(is_reported(found, thresholds) for found in clean)
         if upper_bound(rejects, len(clean), confidence) > rate:
             break
         chosen = thresholds
@@ -142,8 +143,8 @@ def _outcome(
     thresholds: NDArray[np.float64],
     confidence: float,
 ) -> Calibration:
-    escapes = sum(not _is_reported(found, thresholds) for found in defective)
-    rejects = sum(_is_reported(found, thresholds) for found in clean)
+    escapes = sum(not is_reported(found, thresholds) for found in defective)
+    rejects = sum(is_reported(found, thresholds) for found in clean)
     return Calibration(
         thresholds=tuple(float(t) for t in thresholds),
         escapes=escapes,
@@ -201,10 +202,6 @@ def _margin(found: Detections, limits: NDArray[np.float64]) -> float:
 def _shifted(limits: NDArray[np.float64], shift: float) -> NDArray[np.float64]:
     moved: NDArray[np.float64] = 1 / (1 + np.exp(-(_logit(limits) + shift)))
     return moved.clip(LOWEST_SCORE, HIGHEST_SCORE)
-
-
-def _is_reported(found: Detections, thresholds: NDArray[np.float64]) -> bool:
-    return bool((found.scores >= thresholds.astype(np.float32)[found.class_ids]).any())
 
 
 def _logit(probability: NDArray[np.float64]) -> NDArray[np.float64]:

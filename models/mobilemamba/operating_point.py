@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flawspec.boxes import iou_matrix
 from mobilemamba.dataset import Dataset, Sample
@@ -97,9 +97,14 @@ def false_alarm_pictures(
     samples: tuple[Sample, ...], detections: list[Detections], thresholds: tuple[float, ...]
 ) -> tuple[int, int]:
     """Among pictures without any true box: how many have a detection at its class threshold, and how many there are."""
-    limits = np.array(thresholds, dtype=np.float32)
     clean = [f for s, f in zip(samples, detections, strict=True) if len(s.class_ids) == 0]
-    return sum(bool((f.scores >= limits[f.class_ids]).any()) for f in clean), len(clean)
+    return sum(is_reported(found, thresholds) for found in clean), len(clean)
+
+
+def is_reported(found: Detections, thresholds: ArrayLike) -> bool:
+    """Whether a picture has a detection at its class threshold; `thresholds`: one a class, in 0..1."""
+    limits = np.asarray(thresholds, dtype=np.float32)
+    return bool((found.scores >= limits[found.class_ids]).any())
 
 
 def _hits(found_xyxy: NDArray[np.float32], truth_xyxy: NDArray[np.float32]) -> list[bool]:

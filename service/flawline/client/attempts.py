@@ -64,11 +64,13 @@ async def answered(
     idempotency_key: str | None,
     traceparent: str | None,
     attempt: Callable[[str, float], Awaitable[T | Failure]],
-) -> T | Failure:
-    """The answer, or what the last try failed of, once the deadline has come or would come before the next one.
+    undefined: Callable[[str, str], T],
+) -> T:
+    """The answer, or `Undefined` once the deadline has come or would come before the next try.
 
     attempt: one try with the idempotency key (the same each time, so that a repeat is not inspected twice) and the
-    seconds that remain. What it raises, is raised. Raises RefusedError for a key or a traceparent that cannot be sent.
+    seconds that remain. What it raises, is raised. undefined: makes the answer of the code and the detail of what the
+    last try failed of. Raises RefusedError for a key or a traceparent that cannot be sent.
     """
     sent = {"idempotency_key": idempotency_key, "traceparent": traceparent}
     for field, text in sent.items():
@@ -92,4 +94,4 @@ async def answered(
         if time.monotonic() + pause_s >= ends_s:
             break
         await asyncio.sleep(pause_s)
-    return failure
+    return undefined(failure.code, failure.detail)

@@ -55,12 +55,13 @@ class AsyncGrpcClient:
         so that other repeats get the same answer. Raises RefusedError.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        outcome = await answered(
-            limit_s, idempotency_key, frame.traceparent, partial(self._try, frame)
+        return await answered(
+            limit_s,
+            idempotency_key,
+            frame.traceparent,
+            partial(self._try, frame),
+            partial(undefined, frame),
         )
-        if isinstance(outcome, Failure):
-            return undefined(frame, outcome.code, outcome.detail)
-        return outcome
 
     @asynccontextmanager
     async def watch(

@@ -66,12 +66,13 @@ class AsyncRestClient:
         so that other repeats get the same answer. Raises RefusedError.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        outcome = await answered(
-            limit_s, idempotency_key, frame.traceparent, partial(self._try, frame)
+        return await answered(
+            limit_s,
+            idempotency_key,
+            frame.traceparent,
+            partial(self._try, frame),
+            partial(undefined, frame),
         )
-        if isinstance(outcome, Failure):
-            return undefined(frame, outcome.code, outcome.detail)
-        return outcome
 
     async def inspect_part(
         self,
@@ -84,12 +85,13 @@ class AsyncRestClient:
         if not part.pictures:
             raise RefusedError("invalid_request", "A part needs a picture.", "frames")
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        outcome = await answered(
-            limit_s, idempotency_key, part.traceparent, partial(self._try_part, part)
+        return await answered(
+            limit_s,
+            idempotency_key,
+            part.traceparent,
+            partial(self._try_part, part),
+            partial(undefined_part, part),
         )
-        if isinstance(outcome, Failure):
-            return undefined_part(part, outcome.code, outcome.detail)
-        return outcome
 
     async def aclose(self) -> None:
         """Close all connections."""

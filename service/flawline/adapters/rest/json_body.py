@@ -24,8 +24,8 @@ from flawline.adapters.rest.submission import (
 _LARGE_BYTES = 128 * 1024
 
 
-def without_mark(text: bytes) -> bytes:
-    """Without the mark that Windows' tools put before UTF-8: RFC 8259, section 8.1, lets a reader ignore it."""
+def without_byte_order_mark(text: bytes) -> bytes:
+    """Windows' tools put one before UTF-8; RFC 8259, section 8.1, lets a reader ignore it."""
     return text.removeprefix(codecs.BOM_UTF8)
 
 
@@ -49,7 +49,7 @@ class JsonSink:
         return await asyncio.to_thread(self._parsed)
 
     def _parsed(self) -> Submission:
-        text = without_mark(b"".join(self._chunks))
+        text = without_byte_order_mark(b"".join(self._chunks))
         self._chunks = []
         try:
             body = InspectionBody.model_validate_json(text, strict=True)

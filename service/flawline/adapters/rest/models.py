@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flawline.adapters.rest.body import BodyReader
-from flawline.adapters.rest.json_body import without_mark
+from flawline.adapters.rest.json_body import without_byte_order_mark
 from flawline.adapters.rest.model_documentation import (
     LOAD_RESPONSES,
     MODEL_RESPONSES,
@@ -161,6 +161,6 @@ class ModelRoutes:
             )
         content = await self._bodies.read_small(request, _MOST_BODY_BYTES)
         try:
-            return schema.model_validate_json(without_mark(content))
+            return schema.model_validate_json(without_byte_order_mark(content))
         except ValidationError as error:
             raise body_faults(error) from error
