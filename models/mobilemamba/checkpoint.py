@@ -12,13 +12,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from mobilemamba.average import WeightAverage
+from mobilemamba.optimizers import Optimizers
 from mobilemamba.trained_on import TrainedOn
 
 FORMAT = "mobilemamba-checkpoint-1"
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter
 NO_MOMENTS = "holds no optimiser state of this network"
 OTHER_START = "use another checkpoint, or start a new run with model.start naming this one"
 
@@ -93,13 +92,13 @@ class RunState:
         network: what is trained.
         average: its running average, what is measured and released.
         objective: the loss, which may learn something of its own.
-        optimizer: of the parameters of both.
+        optimizers: of the parameters of both.
     """
 
     network: nn.Module
     average: WeightAverage
     objective: nn.Module
-    optimizer: Optimizer
+    optimizers: Optimizers
 
     def modules(self) -> dict[str, nn.Module]:
         """By the name under which a checkpoint holds them."""
@@ -115,7 +114,7 @@ def save_checkpoint(path: Path, progress: Progress, state: RunState) -> None:
     tensors: dict[str, Tensor] = {}
     for part, module in state.modules().items():
         tensors |= {f"{part}.{k}": v for k, v in module.state_dict().items()}
-    for index, moments in state.optimizer.state_dict()["state"].items():
+    for index, moments in state.optimizers.moments().items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
     metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
     temporary = path.with_suffix(".partial")
@@ -184,36 +183,35 @@ def load_checkpoint(path: Path, config_sha256: str, data: TrainedOn, state: RunS
     for part, module in state.modules().items():
         _load_weights(path, module, tensors, f"{part}.")
     state.average.updates = progress.average_updates
-    _load_moments(path, progress, tensors, state.optimizer)
+    _load_moments(path, progress, tensors, state.optimizers)
     return progress
 
 
 def _load_moments(
-    path: Path, progress: Progress, tensors: dict[str, Tensor], optimizer: Optimizer
+    path: Path, progress: Progress, tensors: dict[str, Tensor], optimizers: Optimizers
 ) -> None:
-    """The optimiser's running means; PyTorch itself looks at them only when it takes a step."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    """The optimisers' running means; PyTorch itself looks at them only when it takes a step."""
     try:
-        moments = _moments(tensors, parameters)
+        moments = _moments(tensors, optimizers)
     except (ValueError, IndexError) as error:
         raise CheckpointError(f"{path} {NO_MOMENTS} ({error}); {OTHER_START}") from error
     if progress.epoch > 0 and not moments:
         raise CheckpointError(f"{path} {NO_MOMENTS}; {OTHER_START}")
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    optimizers.restore(moments)
 
 
-def _moments(tensors: dict[str, Tensor], parameters: list[Tensor]) -> dict[int, dict[str, Tensor]]:
+def _moments(tensors: dict[str, Tensor], optimizers: Optimizers) -> dict[int, dict[str, Tensor]]:
     """By the parameter's position; ValueError or IndexError where one does not fit its parameter."""
+    parameters, names = optimizers.parameters, optimizers.moment_names()
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
             _, index, key = name.split(".")
             shape = () if key == "step" else parameters[int(index)].shape
-            if key not in MOMENTS or value.shape != shape:
+            if key not in names[int(index)] or value.shape != shape:
                 raise ValueError(f"{name} has the shape {tuple(value.shape)}")
             moments.setdefault(int(index), {})[key] = value
-    if lacking := [i for i, held in moments.items() if len(held) < len(MOMENTS)]:
+    if lacking := [i for i, held in moments.items() if len(held) < len(names[i])]:
         raise ValueError(f"that of parameter {lacking[0]} is not whole")
     return moments
 

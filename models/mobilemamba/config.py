@@ -18,6 +18,7 @@ from mobilemamba.augment import AugmentConfig
 from mobilemamba.detector import SIDE_MULTIPLE, SIZES, Detector, build_detector
 from mobilemamba.losses.contrastive import ContrastConfig
 from mobilemamba.losses.detection import DetectionWeights
+from mobilemamba.optimizers import OPTIMIZERS
 from mobilemamba.ranges import number_faults
 
 if sys.version_info >= (3, 11):
@@ -94,12 +95,14 @@ class InputConfig:
 class TrainingConfig:
     """The loop. Learning rates: linear warm-up to `learning_rate`, cosine down to `final_share` of it.
 
+    `optimizer` is "adamw", or "muon" for Muon on all kernels that mix channels and AdamW on the rest.
     `mixed_precision` computes the network's convolutions and matrix products in bfloat16; weights, losses and
     the optimiser stay in float32.
     """
 
     epochs: int = 100
     batch_size: int = 16
+    optimizer: str = "adamw"
     learning_rate: float = 0.002
     final_share: float = 0.02
     warmup_epochs: float = 2.0
@@ -201,6 +204,9 @@ def _value_faults(run: RunConfig) -> list[str]:
     low, high = run.augment.scale
     checks = {
         f"model.size must be one of {', '.join(SIZES)}": run.model.size in SIZES,
+        f"training.optimizer must be one of {', '.join(OPTIMIZERS)}": (
+            run.training.optimizer in OPTIMIZERS
+        ),
         f"model.name and model.version must match {IDENTIFIER.pattern}": all(
             IDENTIFIER.fullmatch(text) for text in (run.model.name, run.model.version)
         ),

@@ -96,6 +96,10 @@ class Head(nn.Module):
         side_logits = torch.cat(sides, dim=2).unflatten(1, (4, self.bins))
         return Predictions(side_logits, torch.cat(classes, dim=2), points, strides, maps)
 
+    def last_layers(self) -> list[nn.Conv2d]:
+        """What says the answer itself, of each tower."""
+        return [tower[-1] for tower in (*self.class_towers, *self.side_towers)]  # type: ignore[index]
+
     def class_layer_names(self) -> tuple[str, ...]:
         """Names, in this module's state dict, of what depends on which classes there are."""
         last = len(self.class_towers[0]) - 1  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ from mobilemamba.evaluate import (
     network_predictor,
 )
 from mobilemamba.objective import Objective
+from mobilemamba.optimizers import optimizers_for
 from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
 from mobilemamba.start import Started, start_from
@@ -183,20 +184,16 @@ class Trainer:
         return EpochReport(epoch + 1, settings.epochs, means, rate, speed, None)
 
     def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> dict[str, float]:
-        optimizer = self.state.optimizer
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         losses = self._losses(batch, epoch + step / self._plan.steps(len(self.samples)))
         if not torch.isfinite(losses["total"]):
             raise TrainingError(
                 f"the loss is {losses['total'].item()} at epoch {epoch + 1}, step {step + 1}, on "
                 f"{', '.join(batch.names)}; lower training.learning_rate or look at these pictures"
             )
-        optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
-        learned = [p for group in optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(learned, self.config.training.clip_norm)
-        optimizer.step()
+        optimizers = self.state.optimizers
+        nn.utils.clip_grad_norm_(optimizers.parameters, self.config.training.clip_norm)
+        optimizers.step(rate)
         self.state.average.update(self.network)
         return {name: float(value.detach()) for name, value in losses.items()}
 
@@ -231,22 +228,10 @@ class Trainer:
 
 
 def _start(network: Detector, config: RunConfig, device: torch.device) -> RunState:
-    """AdamW over network and objective; weight decay on kernels alone, not on norms, biases and other vectors."""
-    channels = network.neck.channels
+    channels, settings = network.neck.channels, config.training
     objective = Objective(config.loss, config.contrast, channels).to(device)
-    parameters = [*network.parameters(), *objective.parameters()]
-    groups = [
-        {
-            "params": [p for p in parameters if _is_kernel(p)],
-            "weight_decay": config.training.weight_decay,
-        },
-        {"params": [p for p in parameters if not _is_kernel(p)], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.training.learning_rate)
-    return RunState(
-        network, WeightAverage(network, config.training.average_decay), objective, optimizer
+    optimizers = optimizers_for(
+        network, objective, settings.optimizer, settings.learning_rate, settings.weight_decay
     )
-
-
-def _is_kernel(parameter: nn.Parameter) -> bool:
-    return parameter.ndim == 4 and parameter.shape[0] > 1  # a `ChannelScale` is [1, C, 1, 1]
+    average = WeightAverage(network, settings.average_decay)
+    return RunState(network, average, objective, optimizers)

@@ -56,8 +56,11 @@ def test_four_pictures_are_learned_by_heart(config_file, tmp_path: Path) -> None
     assert recorder.reports[-1].metrics.map50 > 0.9
 
 
-def test_a_resumed_run_equals_an_unbroken_one(config_file, same_checkpoint, tmp_path: Path) -> None:
-    config = config_file()
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_resumed_run_equals_an_unbroken_one(
+    config_file, same_checkpoint, tmp_path: Path, optimizer: str
+) -> None:
+    config = config_file(f'optimizer = "{optimizer}"')
     trainer(config, tmp_path / "whole").run(Recorder().observer())
     with pytest.raises(KeyboardInterrupt):
         trainer(config, tmp_path / "broken").run(Recorder(epochs=1).observer())
