@@ -1,7 +1,7 @@
 """From the bytes of a picture to grey levels, at a cost that the limits bound.
 
 Everything that can be refused is refused from the header, before a pixel is decoded. JPEG, PNG, BMP
-and TIFF; the first page of a TIFF; the orientation in EXIF is applied; alpha is dropped.
+and TIFF; one page or frame; the orientation in EXIF is applied; alpha is dropped.
 """
 
 from __future__ import annotations

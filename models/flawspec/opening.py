@@ -242,6 +242,10 @@ def _check_pixels(kind: _Format, image: ImageFile.ImageFile, tiff: TiffHeader | 
         raise UnsupportedPicture(f"This {kind.name} has {words} pixels. {_SEND}")
     if tiff and image.mode in _GREY_16 and tiff.firsts.get(BITS_PER_SAMPLE) != 16:
         raise UnsupportedPicture(f"This TIFF packs its samples in fewer than 16 bits. {_SEND}")
+    if isinstance(image, PngImageFile) and image.is_animated:
+        raise UnsupportedPicture(
+            "This PNG has several frames, and one picture is inspected; send each frame by itself."
+        )
     if isinstance(image, BmpImageFile) and image.tile[0][0] == "bmp_rle":
         # Decoded in Python by Pillow, far too slow for a line.
         raise UnsupportedPicture("This BMP is run-length compressed; store it uncompressed.")

@@ -323,10 +323,11 @@ def test_no_limit_can_be_set_at_which_pillow_would_warn_of_a_tiff() -> None:
         DecodeLimits(max_pixels=Image.MAX_IMAGE_PIXELS)
 
 
-def test_a_tiff_of_several_pages_is_refused() -> None:
-    """Only its first page would be looked at."""
-    page = Image.fromarray(GREY)
-    picture = encoded(page, "TIFF", save_all=True, append_images=[page])
+@pytest.mark.parametrize(("kind", "parts"), [("TIFF", "several pages"), ("PNG", "several frames")])
+def test_a_picture_of_several_is_refused(kind: str, parts: str) -> None:
+    """Only the first of them would be looked at."""
+    first, second = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    picture = encoded(first, kind, save_all=True, append_images=[second])
     for look in (probe, decode_grey):
-        with pytest.raises(errors.UnsupportedPicture, match="several pages"):
+        with pytest.raises(errors.UnsupportedPicture, match=parts):
             look(picture, LIMITS)
