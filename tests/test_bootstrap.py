@@ -14,8 +14,9 @@ from typing import Any
 
 import grpc
 import httpx
+import numpy as np
 import pytest
-from pictures import expected_score, numbered, quarters
+from pictures import encoded, expected_score, numbered, quarters
 from redis_process import free_port
 from tiny_artifact import write_tiny_artifact
 
@@ -59,6 +60,25 @@ async def test_rest_grpc_and_the_inspector_agree(tmp_path: Path) -> None:
     assert [found["score"] for found in rest["detections"]] == scores
     assert [found.score for found in rpc.detections] == pytest.approx(scores)
     assert rest["frame"]["sha256"] == rpc.frame.sha256 == own.frame.sha256
+
+
+async def test_a_large_frame_is_cut_where_it_is_told(tmp_path: Path) -> None:
+    # A flaw on one 64 px part of a frame of 10: too faint in the frame as a whole, shrunk to 64 px.
+    grey = np.zeros((64, 640), dtype=np.uint8)
+    grey[32:, 544:576] = 250
+    picture = encoded(grey)
+    drawn: dict[str, Any] = {"frame_checks": False}
+    async with running(settings_of(tmp_path, **drawn)) as parts:
+        _, whole = await post(parts, picture)
+    tiled = settings_of(tmp_path, tile_px="64x64", tile_overlap=0.0, max_batch=4, **drawn)
+    async with running(tiled) as parts:
+        _, cut = await post(parts, picture)
+    assert whole["verdict"] == "OK"
+    assert cut["verdict"] == "NotOK"
+    assert cut["frame"]["width"] == 640
+    for found in cut["detections"]:
+        assert found["box"]["y_min"] >= 32
+        assert 530 < found["box"]["x_min"] < 580
 
 
 async def test_distinct_pictures_at_once_each_get_their_own_answer(tmp_path: Path) -> None:

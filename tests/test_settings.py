@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from flawline.adapters.prometheus import OTHER
+from flawline.core.tiling import Tiling
 from flawline.settings import FlawlineSettings, SettingsError, load_settings
 from flawspec.decoding import DecodeLimits
 from flawspec.limits import HIGHEST_MAX_PIXELS
@@ -45,6 +46,12 @@ def test_the_environment_is_read_and_an_override_wins(monkeypatch: pytest.Monkey
     assert settings.lines == ("press-1", "press-2", "mill.3")
 
 
+def test_frames_are_cut_where_a_tile_has_a_size() -> None:
+    assert load_settings().tiling is None
+    assert load_settings(tile_px="400x128").tiling == Tiling(400, 128, 0.2)
+    assert load_settings(tile_px="64x64", tile_overlap=0.0).tiling == Tiling(64, 64, 0.0)
+
+
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLAWLINE_ARTIFACT", "")
     monkeypatch.setenv("FLAWLINE_LINES", "")
@@ -71,6 +78,11 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("traces", "on"),
         ("traces", "127.0.0.1:4317"),
         ("traces_ratio", "1.5"),
+        ("tile_px", "200"),
+        ("tile_px", "200x"),
+        ("tile_px", "9x200"),
+        ("tile_px", "-200x200"),
+        ("tile_overlap", "0.8"),
         ("lines", "press 1"),
         ("lines", "press-1,<script>"),
         ("lines", "press-2,press-1,press-2"),

@@ -58,7 +58,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[OnnxEngine]:
     running.close()
 
 
-@pytest.mark.parametrize("size", [1, 3, 4])
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 11])  # beyond 4 in several runs
 async def test_each_picture_gets_its_own_row(engine: OnnxEngine, size: int) -> None:
     images = random_pictures(size)
     output = await engine.infer(images)

@@ -19,6 +19,7 @@ from flawline.application.batch_run import BatchRun
 from flawline.application.inspector import Readiness
 from flawline.application.job import Lease
 from flawline.core.errors import BadPicture, NotReady
+from flawline.core.tiling import Tiling
 from flawline.core.values import Inspection, RawOutput, Verdict
 from flawspec.decoding import DecodeLimits, decode_grey
 
@@ -76,6 +77,67 @@ async def test_a_batch_is_what_piled_up_while_the_engine_was_busy(rig: Rig) -> N
     for number, inspection in enumerate(answers):
         found = inspection.detections[0].score
         assert found == pytest.approx(expected_score(number), abs=1e-4)
+
+
+def wide(tiles: int, bright: int) -> bytes:
+    """A frame of so many tiles of 64 px side by side, of which one is bright in its first quarter."""
+    grey = np.zeros((64, 64 * tiles), dtype=np.uint8)
+    grey[:32, 64 * bright : 64 * bright + 32] = 200
+    return encoded(grey)
+
+
+async def test_frames_in_tiles_share_batches_with_whole_ones_and_with_bad_ones() -> None:
+    async with Rig(tiling=Tiling(64, 64, 0.0)) as rig:
+        rig.engine.hold()
+        first = rig.ask(numbered(0))
+        await rig.engine.started.get()
+        asking = [
+            rig.ask(numbered(1)),
+            rig.ask(wide(3, 2)),
+            rig.ask(truncated()),
+            rig.ask(numbered(2)),
+            rig.ask(wide(5, 1)),
+        ]
+        await settle()
+        rig.engine.release()
+        await first
+        answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert rig.engine.sizes == [1, 1 + 3 + 1 + 5]
+    assert rig.telemetry.batch_sizes == [1, 4]  # frames
+    one, three, bad, other, five = answers
+    assert isinstance(bad, BadPicture)
+    for answer, number in ((one, 1), (other, 2)):
+        assert isinstance(answer, Inspection)
+        assert answer.detections[0].score == pytest.approx(expected_score(number), abs=1e-4)
+    for answer, bright in ((three, 2), (five, 1)):
+        assert isinstance(answer, Inspection)
+        assert answer.verdict is Verdict.NOT_OK
+        scratch = answer.detections[0]
+        assert scratch.score == pytest.approx(200 / 255, abs=1e-3)
+        assert (scratch.box.x_min, scratch.box.y_min) == (64 * bright + 2, 2)
+
+
+async def test_a_frame_in_tiles_that_the_engine_fails_on_costs_no_other() -> None:
+    async with Rig(tiling=Tiling(64, 64, 0.0)) as rig:
+        rig.engine.fails_on = poisonous
+        rig.engine.hold()
+        first = rig.ask(numbered(0))
+        await rig.engine.started.get()
+        poisoned = encoded(np.full((64, 192), 255, dtype=np.uint8))
+        asking = [rig.ask(wide(3, 1)), rig.ask(poisoned), rig.ask(numbered(2))]
+        await settle()
+        rig.engine.release()
+        await first
+        good, poison, other = await asyncio.gather(*asking)
+    assert good.detections[0].box.x_min == 66
+    assert poison.verdict is Verdict.UNDEFINED
+    assert other.detections[0].score == pytest.approx(expected_score(2), abs=1e-4)
+
+
+async def test_a_frame_of_too_many_tiles_is_refused() -> None:
+    async with Rig(tiling=Tiling(8, 8, 0.0)) as rig:
+        with pytest.raises(BadPicture, match="cut into 512 tiles of 8 x 8"):
+            await rig.inspect(wide(8, 0))
 
 
 async def test_batches_run_side_by_side_and_each_picture_gets_its_own_answer() -> None:

@@ -7,6 +7,7 @@ from tiny_artifact import boxes_and_scores, tiny_manifest
 
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import default_recipe
+from flawline.core.tiling import Tiling
 from flawline.core.values import Box, Detection, Verdict
 from flawspec.decoding import DecodeLimits
 from flawspec.errors import CorruptPicture, TooManyBytes
@@ -41,6 +42,34 @@ def test_the_frame_is_padded_with_the_artifacts_own_grey() -> None:
     assert np.all(row[0, :16] == 17)
     assert np.all(row[0, 16:48] == 200)
     assert np.all(row[0, 48:] == 17)
+
+
+def test_a_large_frame_is_judged_tile_by_tile_in_its_own_pixels() -> None:
+    pipeline = InspectionPipeline(MANIFEST, DecodeLimits(), Tiling(64, 64, 0.25))
+    grey = np.zeros((64, 160), dtype=np.uint8)
+    grey[:32, 96:128] = 230  # a quarter of the last of three tiles: they begin at 0, 48 and 96
+    corners = pipeline.corners(grey)
+    images = pipeline.images(len(corners))
+    views = pipeline.view(grey, corners, images)
+    output = boxes_and_scores(images)
+
+    judgement = pipeline.judge_views(
+        output.boxes_xyxy, output.scores, views, default_recipe(MANIFEST)
+    )
+
+    assert [(view.left_px, view.top_px) for view in views] == [(0, 0), (48, 0), (96, 0)]
+    scratch = next(d for d in judgement.detections if d.label == "scratch")
+    assert scratch.score == pytest.approx(230 / 255, abs=0.001)
+    assert (scratch.box.x_min, scratch.box.y_min) == (98, 2)
+    assert scratch.box.x_max == round(scratch.box.x_max, 2)
+
+    # Seen as a whole it is too small, and darkened by what lies around it.
+    whole = PIPELINE.images(1)
+    letterbox = PIPELINE.place(grey, whole[0])
+    output = boxes_and_scores(whole)
+    recipe = default_recipe(MANIFEST)
+    judgement = PIPELINE.judge(output.boxes_xyxy[0], output.scores[0], letterbox, recipe)
+    assert judgement.verdict is Verdict.OK
 
 
 def test_bad_pictures_are_told_apart() -> None:

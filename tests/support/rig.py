@@ -27,6 +27,7 @@ from flawline.core.line_options import CameraOptions, DefectRateOptions, LineOpt
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.quality import FrameLimits
 from flawline.core.recipe import RecipeBook, default_recipe
+from flawline.core.tiling import Tiling
 from flawline.core.values import Inspection, ModelInfo
 from flawspec.decoding import DecodeLimits
 
@@ -80,6 +81,7 @@ class Rig:
     lines: tuple[str, ...] = ()
     line_options: LineOptions = LINE_OPTIONS
     frame_limits: FrameLimits | None = None
+    tiling: Tiling | None = None
     clock: ManualClock = field(default_factory=ManualClock)
     engine: FakeEngine = field(default_factory=FakeEngine)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
@@ -97,7 +99,7 @@ class Rig:
             queue=self.queue,
             engine=self.engine,
             stages=Stages(
-                InspectionPipeline(manifest, limits),
+                InspectionPipeline(manifest, limits, self.tiling),
                 recipes,
                 MODEL.ref,
                 self.clock,

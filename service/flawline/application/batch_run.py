@@ -66,7 +66,8 @@ class BatchRun:
             if isinstance(one, Ended):
                 ended.append(one)
                 continue
-            if number != len(self.prepared):  # the place of one that is not run
+            # The place of one that is not run; tiles lie elsewhere.
+            if one.tiles is None and number != len(self.prepared):
                 self._images[len(self.prepared)] = self._images[number]
             self.prepared.append(one)
         self.prepare_s = (self._stages.now_s() - started_s) / len(self._pictures)
@@ -78,17 +79,25 @@ class BatchRun:
 
     def again(self, part: range) -> NDArray[np.uint8]:
         """Images of a part of those that were prepared."""
+        pictures = self.prepared[part.start : part.stop]
+        images = self._images[part.start : part.stop]
+        if any(picture.tiles is not None for picture in pictures):
+            rows = zip(pictures, images, strict=True)
+            images = np.concatenate([row[None] if p.tiles is None else p.tiles for p, row in rows])
         self._began_s = self._stages.now_s()
-        return self._images[part.start : part.stop]
+        return images
 
     def judge(self, part: range | None, output: RawOutput) -> list[Ended]:
         """The outcomes of a part that was run, None for all that was prepared."""
         pictures = self._part(part)
         self._stages.inferred(pictures, self._began_s)
-        return [
-            self._judged(picture, RawOutput(output.boxes_xyxy[i], output.scores[i]))
-            for i, picture in enumerate(pictures)
-        ]
+        ended, start = [], 0
+        for picture in pictures:
+            rows = slice(start, start + len(picture.views))
+            own = RawOutput(output.boxes_xyxy[rows], output.scores[rows])
+            ended.append(self._judged(picture, own))
+            start = rows.stop
+        return ended
 
     def failed(self, part: range | None) -> Sequence[Prepared | Taken]:
         """Those of a part on which the engine failed; all as they were taken, if it failed before any was prepared."""

@@ -12,10 +12,10 @@ from flawline.application.job import Job, Judged, Lease
 from flawline.application.ports import Clock
 from flawline.application.traces import Trail
 from flawline.core.pipeline import InspectionPipeline
+from flawline.core.preprocess import View
 from flawline.core.quality import FrameLimits, FrameQuality, measure
 from flawline.core.recipe import RecipeBook
 from flawline.core.values import ModelRef, RawOutput, Reason, Verdict
-from flawspec.letterbox import Letterbox
 
 
 class TooLate(Exception):  # noqa: N818 - an ordinary turn of events, caught by the worker
@@ -24,12 +24,17 @@ class TooLate(Exception):  # noqa: N818 - an ordinary turn of events, caught by 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture that is ready to run, and what it went through so far."""
+    """A picture that is ready to run, and what it went through so far.
+
+    tiles: what the network is shown of a frame that was cut, uint8 [V, 1, input height, input width]; None where the
+    whole frame lies in the picture's place in the batch.
+    """
 
     lease: Lease
     trail: Trail
-    letterbox: Letterbox
+    views: tuple[View, ...]
     quality: FrameQuality | None = None
+    tiles: NDArray[np.uint8] | None = None
 
 
 class Stages:
@@ -62,7 +67,7 @@ class Stages:
         return Trail(self._clock.monotonic_s)
 
     def prepare(self, lease: Lease, trail: Trail, pixels: NDArray[np.uint8]) -> Prepared | Judged:
-        """Decode the picture and place it in `pixels`, uint8 [1, input height, input width].
+        """Decode the picture and place it in `pixels`, uint8 [1, input height, input width], unless it is cut.
 
         A frame that no verdict can rest on is judged here, NotDecidable: the engine need not see it.
 
@@ -78,8 +83,11 @@ class Stages:
             quality = None if self._frame_limits is None else measure(grey)
             fault = self._fault(quality)
             if fault is None:
-                letterbox = self._pipeline.place(grey, pixels)
-                return Prepared(lease, trail, letterbox, quality)
+                corners = self._pipeline.corners(grey)
+                tiles = self._pipeline.images(len(corners)) if len(corners) > 1 else None
+                images = pixels[np.newaxis] if tiles is None else tiles
+                views = self._pipeline.view(grey, corners, images)
+                return Prepared(lease, trail, views, quality, tiles)
         return self._undecidable(lease.job, fault, quality, trail)
 
     def inferred(self, pictures: Sequence[Prepared], started_s: float) -> None:
@@ -90,15 +98,15 @@ class Stages:
             picture.trail.add("inference", started_s, ended_s)
 
     def finish(self, picture: Prepared, output: RawOutput) -> Judged:
-        """The verdict on one picture from its own row of the output ([A, 4] and [A, C]).
+        """The verdict on one picture from its own rows of the output ([V, A, 4] and [V, A, C]).
 
         Raises UnusableOutput.
         """
         job = picture.lease.job
         recipe = self._recipes.find(job.recipe).with_min_score(job.min_score)
         with picture.trail.stage("postprocess"):
-            judgement = self._pipeline.judge(
-                output.boxes_xyxy, output.scores, picture.letterbox, recipe
+            judgement = self._pipeline.judge_views(
+                output.boxes_xyxy, output.scores, picture.views, recipe
             )
         return Judged(
             verdict=judgement.verdict,

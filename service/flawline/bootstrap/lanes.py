@@ -11,7 +11,6 @@ from flawline.application.lane import Lane
 from flawline.application.shared_engine import SharedEngine
 from flawline.application.stages import Stages
 from flawline.bootstrap.parts import Base
-from flawline.core.pipeline import InspectionPipeline
 from flawline.core.recipe import RecipeBook, default_recipe
 
 
@@ -26,7 +25,7 @@ class LaneMaker:
         """That artifact with a queue of its own and all else that inspects by it, not yet loaded."""
         base, settings, info = self._base, self._base.settings, artifact.info()
         recipes = RecipeBook((default_recipe(artifact.manifest),))
-        pipeline = InspectionPipeline(artifact.manifest, base.limits)
+        pipeline = base.pipeline(artifact)
         queue = MemoryQueue(
             settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
         )

@@ -156,6 +156,10 @@ class Base:
         bound = len(self._engine_cores) or 1
         return min(told or min(bound, _MOST_LONE_THREADS), self.engine_threads)
 
+    def pipeline(self, artifact: ArtifactFile) -> InspectionPipeline:
+        """The stages around that artifact's network."""
+        return InspectionPipeline(artifact.manifest, self.limits, self.settings.tiling)
+
     def engine(self, artifact: ArtifactFile | None = None) -> OnnxEngine:
         """One more engine, for the artifact started with or another one."""
         settings, artifact = self.settings, artifact or self.artifact
@@ -177,6 +181,15 @@ class Base:
             ),
         )
 
+    @property
+    def _policy(self) -> BatchPolicy:
+        settings = self.settings
+        # A frame in tiles is a batch by itself: it would make others wait for all of its tiles, and they for theirs.
+        frames = 1 if settings.tiling else settings.max_batch
+        # A device computes one batch after the other, so each may be the largest.
+        parallel = self.batches if settings.engine_device == "cpu" else self.engine_parallel
+        return BatchPolicy(frames, parallel)
+
     def workers(
         self, queue: JobSource, engines: Sequence[OnnxEngine], *, lease_s: float | None = None
     ) -> tuple[BatchWorker, ...]:
@@ -189,7 +202,7 @@ class Base:
             self.settings.engine_threads,
             lambda: any(engine.fell_back for engine in engines),
         )
-        pipeline = InspectionPipeline(self.artifact.manifest, self.limits)
+        pipeline = self.pipeline(self.artifact)
         stages = Stages(
             pipeline, self.recipes, self.model.ref, self.clock, self.settings.frame_limits
         )
@@ -219,11 +232,7 @@ class Base:
             clock=self.clock,
             telemetry=metrics,
             traces=self.traces,
-            # A device computes one batch after the other, so each may be the largest.
-            policy=BatchPolicy(
-                self.settings.max_batch,
-                self.batches if self.settings.engine_device == "cpu" else self.engine_parallel,
-            ),
+            policy=self._policy,
             batches=self.batches,
             stall_limit_s=self.settings.engine_stall_s,
             spread=self.pools.prepare if self._spreads else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.core.values import Box, Detection, RawOutput
+from flawline.core.values import PIXEL_DECIMALS, Box, Detection, RawOutput
 from flawspec.labels import LabelSet
 from flawspec.letterbox import Letterbox
 from flawspec.nms import nms, select_candidates
@@ -13,9 +13,8 @@ from flawspec.nms import nms, select_candidates
 # A threshold near 0 lets every anchor of every class through; to suppress all would cost seconds.
 MAX_CANDIDATES = 1000
 MAX_DETECTIONS = 100
-# Below ten-thousandths of a score and hundredths of a pixel lies the noise of float32.
+# Below ten-thousandths of a score lies the noise of float32.
 _SCORE_DECIMALS = 4
-_PIXEL_DECIMALS = 2
 
 
 class UnusableOutput(ValueError):  # noqa: N818 - it names what was found
@@ -78,4 +77,4 @@ def find_detections(
 
 
 def _box(box_xyxy: NDArray[np.float32]) -> Box:
-    return Box(*(round(float(side), _PIXEL_DECIMALS) for side in box_xyxy))
+    return Box(*(round(float(side), PIXEL_DECIMALS) for side in box_xyxy))

@@ -17,6 +17,10 @@ if TYPE_CHECKING:  # settings need some of these values, and no numpy
     from numpy.typing import NDArray
 
 
+PIXEL_DECIMALS = 2
+"""Of a box's sides: below hundredths of a pixel lies the noise of float32."""
+
+
 class Verdict(str, Enum):
     """Result evaluation in the words of OPC 40001-101; the value is the word that callers see."""
 

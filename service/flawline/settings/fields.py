@@ -14,6 +14,7 @@ from flawline.settings.engine import EngineSettings
 from flawline.settings.logs import LogSettings
 from flawline.settings.models import ModelSettings
 from flawline.settings.open_inference import OpenInferenceSettings
+from flawline.settings.tiling import TilingSettings
 from flawline.settings.traces import TraceSettings
 from flawline.settings.watching import WatchSettings
 from flawspec.limits import HIGHEST_MAX_PIXELS
@@ -23,7 +24,13 @@ _OTHER_LINE = "other"  # the label of undeclared lines
 
 
 class FlawlineSettings(
-    EngineSettings, ModelSettings, OpenInferenceSettings, TraceSettings, WatchSettings, LogSettings
+    EngineSettings,
+    TilingSettings,
+    ModelSettings,
+    OpenInferenceSettings,
+    TraceSettings,
+    WatchSettings,
+    LogSettings,
 ):
     """Every field is read from the environment as FLAWLINE_<NAME>."""
 

@@ -94,7 +94,10 @@ class OnnxEngine:
             loader.close(0.0)
 
     async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
-        """Make a batch, uint8 [N, 1, height, width], run it, and use its output, on one thread."""
+        """Make a batch, uint8 [N, 1, height, width], run it, and use its output, on one thread.
+
+        A batch of more than `max_batch` runs in several of that size.
+        """
         session = self._session
         if session is None:
             raise RuntimeError("the engine was not started")
@@ -105,7 +108,7 @@ class OnnxEngine:
                 images = made()
                 suits = lone if len(images) == 1 else None
                 with self._computing:
-                    output = _run(suits or session, images)
+                    output = _run_in_turn(suits or session, images, self._max_batch)
                 return used(output)
 
             return await (self._lone_caller if lone else self._callers).run(call)
@@ -171,6 +174,19 @@ class OnnxEngine:
                 raise GraphMismatch(self._path, [f"it fails on a batch of {size}"]) from error
             if differences := output_differences(output, size, len(manifest.labels)):
                 raise GraphMismatch(self._path, differences)
+
+
+def _run_in_turn(
+    session: onnxruntime.InferenceSession, images: NDArray[np.uint8], most: int
+) -> RawOutput:
+    """At most so many at a time: a frame in tiles may be more than the session has room for."""
+    if len(images) <= most:
+        return _run(session, images)
+    outputs = [_run(session, images[i : i + most]) for i in range(0, len(images), most)]
+    return RawOutput(
+        np.concatenate([output.boxes_xyxy for output in outputs]),
+        np.concatenate([output.scores for output in outputs]),
+    )
 
 
 def _run(session: onnxruntime.InferenceSession, images: NDArray[np.uint8]) -> RawOutput:
