@@ -380,6 +380,7 @@ async def test_unexpected_errors_give_the_id_alone(
     [
         ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/docs/static/nothing.js", 404, "not_found"),
+        ("POST", f"{URL}/", 404, "not_found"),
         ("GET", URL, 405, "method_not_allowed"),
         ("DELETE", "/v1/models", 405, "method_not_allowed"),
         ("PUT", "/openapi.json", 405, "method_not_allowed"),

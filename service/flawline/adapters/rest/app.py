@@ -56,6 +56,8 @@ def create_app(
         title="Flawline",
         version=flawline.__version__,
         description=DESCRIPTION,
+        # A caller that posts does not follow, and gets no word of what is wrong: 404 says it.
+        redirect_slashes=False,
         # The validator badge would ask a server on the internet.
         swagger_ui_parameters={"validatorUrl": None},
     )
