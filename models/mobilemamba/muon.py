@@ -1,7 +1,7 @@
 """Muon: momentum whose every step is made orthogonal (K. Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
 
 The gradients of a kernel lie mostly along a few directions, and gradient descent learns those alone for long. Here all
-directions of a kernel's step are as large as one another, so that each is learned at the same pace.
+directions of a kernel's step are nearly as large as one another, so that each is learned at much the same pace.
 """
 
 from __future__ import annotations

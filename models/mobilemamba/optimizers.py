@@ -71,8 +71,7 @@ def optimizers_for(
         weight_decay: of kernels; norms, biases and other vectors have none.
     """
     parameters = [*network.parameters(), *objective.parameters()]
-    answers = {id(layer.weight) for layer in network.head.last_layers()}
-    matrices = [p for p in parameters if kind == "muon" and _is_matrix(p) and id(p) not in answers]
+    matrices = _mixing_kernels(network, objective) if kind == "muon" else []
     taken = {id(p) for p in matrices}
     others = [p for p in parameters if id(p) not in taken]
     groups = [
@@ -95,6 +94,9 @@ def _is_kernel(parameter: nn.Parameter) -> bool:
     return parameter.ndim == 4 and parameter.shape[0] > 1  # a `ChannelScale` is [1, C, 1, 1]
 
 
-def _is_matrix(parameter: nn.Parameter) -> bool:
-    """Whether it mixes channels: a depthwise kernel [C, 1, k, k] does not."""
-    return parameter.ndim in (2, 4) and min(parameter.shape[:2]) > 1
+def _mixing_kernels(network: Detector, objective: nn.Module) -> list[nn.Parameter]:
+    """Those that mix channels, which a depthwise kernel [C, 1, k, k] does not, and do not say an answer."""
+    answers = network.head.last_layers()
+    layers = [m for m in (*network.modules(), *objective.modules()) if m not in answers]
+    kernels = [m.weight for m in layers if isinstance(m, nn.Conv2d | nn.Linear)]
+    return [kernel for kernel in kernels if min(kernel.shape[:2]) > 1]

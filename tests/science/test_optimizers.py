@@ -98,6 +98,7 @@ def test_muon_is_given_what_mixes_channels_but_no_answers() -> None:
     assert {"projection.0.weight", "projection.2.weight", "backbone.stem.2.0.weight"} <= given
     assert "backbone.stem.0.0.weight" not in given, "one grey channel mixes nothing"
     assert not [n for n in given if min(shapes[n][:2]) == 1], "depthwise kernels, scales"
+    assert not [n for n in given if not n.endswith(".weight")], "biases and rates of decay"
     last = {f"head.{kind}_towers.{i}.6.weight" for kind in ("class", "side") for i in range(3)}
     assert last <= shapes.keys()
     assert not last & given
