@@ -73,9 +73,9 @@ class Inspected:
         overlap = FlawlineSettings.model_fields["tile_overlap"].default
         tiling = Tiling(columns // side, rows // side, overlap) if self._tiles else None
         pipeline = InspectionPipeline(self._manifest, DecodeLimits(), tiling)
-        corners = pipeline.corners(sample.grey)
-        images = pipeline.images(len(corners))
-        views = pipeline.view(sample.grey, corners, images)
+        tiles = pipeline.tiles(sample.grey)
+        images = pipeline.images(len(tiles))
+        views = pipeline.view(sample.grey, tiles, images)
         found = pipeline.judge_views(*self._predict(images), views, self._recipe).detections
         names = list(self._manifest.labels.names)
         return Detections(

@@ -82,6 +82,8 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("tile_px", "200x"),
         ("tile_px", "9x200"),
         ("tile_px", "-200x200"),
+        ("tile_px", "00x00"),
+        ("tile_px", "100x٢٠٠"),
         ("tile_overlap", "0.8"),
         ("lines", "press 1"),
         ("lines", "press-1,<script>"),

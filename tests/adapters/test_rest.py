@@ -390,7 +390,9 @@ async def test_errors_of_the_framework_are_problems_too(
     client: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
     response = await client.request(method, path)
-    assert (response.status_code, problem_of(response)["code"]) == (status, code)
+    problem = problem_of(response)
+    assert (response.status_code, problem["code"]) == (status, code)
+    assert ("No path ends in a slash." in problem["detail"]) is path.endswith("/")
     assert ("allow" in response.headers) is (status == 405)
 
 

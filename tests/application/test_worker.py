@@ -97,24 +97,41 @@ async def test_frames_in_tiles_share_batches_with_whole_ones_and_with_bad_ones()
             rig.ask(truncated()),
             rig.ask(numbered(2)),
             rig.ask(wide(5, 1)),
+            rig.ask(wide(12, 11)),
         ]
         await settle()
         rig.engine.release()
         await first
         answers = await asyncio.gather(*asking, return_exceptions=True)
-    assert rig.engine.sizes == [1, 1 + 3 + 1 + 5]
-    assert rig.telemetry.batch_sizes == [1, 4]  # frames
-    one, three, bad, other, five = answers
+    assert rig.engine.sizes == [1, 1 + 3 + 1, 5, 12]
+    assert rig.telemetry.batch_sizes == [1, 3, 1, 1]  # frames
+    one, three, bad, other, five, twelve = answers
     assert isinstance(bad, BadPicture)
     for answer, number in ((one, 1), (other, 2)):
         assert isinstance(answer, Inspection)
         assert answer.detections[0].score == pytest.approx(expected_score(number), abs=1e-4)
-    for answer, bright in ((three, 2), (five, 1)):
+    for answer, bright in ((three, 2), (five, 1), (twelve, 11)):
         assert isinstance(answer, Inspection)
         assert answer.verdict is Verdict.NOT_OK
         scratch = answer.detections[0]
         assert scratch.score == pytest.approx(200 / 255, abs=1e-3)
         assert (scratch.box.x_min, scratch.box.y_min) == (64 * bright + 2, 2)
+
+
+async def test_a_picture_is_not_late_for_what_frames_in_many_tiles_take() -> None:
+    async with Rig(tiling=Tiling(64, 64, 0.0)) as rig:
+        for number in range(12):  # each run of 20 tiles takes a second, others no time at all
+            large = number % 3 == 0
+            rig.engine.hold()
+            asked = rig.ask(wide(20, 0) if large else numbered(number), deadline_ms=5000)
+            await rig.engine.started.get()
+            rig.clock.advance(1.0 if large else 0.0)
+            rig.engine.release()
+            await asked
+        assert (await rig.inspect(numbered(5), deadline_ms=500)).verdict is Verdict.NOT_OK
+        late = await rig.inspect(wide(20, 0), deadline_ms=500)
+        assert late.verdict is Verdict.UNDEFINED
+        assert rig.engine.sizes.count(20) == 4
 
 
 async def test_a_frame_in_tiles_that_the_engine_fails_on_costs_no_other() -> None:

@@ -69,6 +69,21 @@ def test_what_takes_long_to_prepare_costs_nobody_his_deadline(
     assert policy.cut(deadlines_s, now_s=5.0, run_s=0.5, prepare_s=prepare_s) == cut
 
 
+@pytest.mark.parametrize(
+    ("rows", "cut"),
+    [
+        pytest.param([1, 3, 1, 1], Cut((0, 1, 2, 3), ()), id="together they fit"),
+        pytest.param([1, 5, 5, 1], Cut((0, 1, 3), (), "full"), id="a smaller one fits in"),
+        pytest.param([5, 3, 1], Cut((0, 1), (), "full"), id="no row is left"),
+        pytest.param([40, 1, 1], Cut((0,), (), "full"), id="too large for any batch: alone"),
+        pytest.param([1, 40, 1], Cut((0, 2), (), "full"), id="the large one waits for its turn"),
+    ],
+)
+def test_a_frame_in_tiles_takes_as_many_rows(rows: list[int], cut: Cut) -> None:
+    policy = BatchPolicy(max_batch=8)
+    assert policy.cut([9.0] * len(rows), now_s=5.0, rows=rows) == cut
+
+
 @pytest.mark.parametrize("size", [2, 3, 7, 8])
 def test_halves_cover_the_batch_and_none_is_empty(size: int) -> None:
     first, second = halves(range(3, 3 + size))

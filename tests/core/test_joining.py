@@ -37,6 +37,14 @@ def test_a_chain_of_parts_does_not_grow_beyond_what_overlaps_its_best() -> None:
     assert joined(parts) == tuple(part for (part,) in parts)
 
 
+def test_a_flaw_where_four_tiles_meet_is_one_detection() -> None:
+    # Two of the parts hardly overlap the best one; all lie in what is made of it and of the whole.
+    top, left = scratch(0.9, 190, 190, 225, 200), scratch(0.8, 190, 190, 200, 225)
+    whole, corner = scratch(0.7, 190, 190, 225, 225), scratch(0.5, 190, 190, 200, 200)
+    for tiles in ([[corner], [top], [left], [whole]], [[whole], [left], [top], [corner]]):
+        assert joined(tiles) == (scratch(0.9, 190, 190, 225, 225),)
+
+
 def test_no_more_are_told_than_of_a_whole_frame() -> None:
     tiles = [
         [scratch(0.5 + (n + 60 * row) / 1000, 20 * n, 50 * row, 20 * n + 9, 50 * row + 9)]

@@ -48,9 +48,10 @@ def test_a_large_frame_is_judged_tile_by_tile_in_its_own_pixels() -> None:
     pipeline = InspectionPipeline(MANIFEST, DecodeLimits(), Tiling(64, 64, 0.25))
     grey = np.zeros((64, 160), dtype=np.uint8)
     grey[:32, 96:128] = 230  # a quarter of the last of three tiles: they begin at 0, 48 and 96
-    corners = pipeline.corners(grey)
-    images = pipeline.images(len(corners))
-    views = pipeline.view(grey, corners, images)
+    tiles = pipeline.tiles(grey)
+    assert pipeline.rows(encoded(grey)) == len(tiles) == 3
+    images = pipeline.images(len(tiles))
+    views = pipeline.view(grey, tiles, images)
     output = boxes_and_scores(images)
 
     judgement = pipeline.judge_views(
@@ -70,6 +71,11 @@ def test_a_large_frame_is_judged_tile_by_tile_in_its_own_pixels() -> None:
     recipe = default_recipe(MANIFEST)
     judgement = PIPELINE.judge(output.boxes_xyxy[0], output.scores[0], letterbox, recipe)
     assert judgement.verdict is Verdict.OK
+    assert PIPELINE.rows(encoded(grey)) == 1
+
+
+def test_a_picture_whose_header_tells_nothing_is_left_to_decoding() -> None:
+    assert InspectionPipeline(MANIFEST, DecodeLimits(), Tiling(8, 8, 0.0)).rows(b"nothing") == 1
 
 
 def test_bad_pictures_are_told_apart() -> None:

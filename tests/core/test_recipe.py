@@ -5,6 +5,7 @@ from tiny_artifact import tiny_manifest
 
 from flawline.core.errors import UnknownRecipe
 from flawline.core.recipe import Recipe, RecipeBook, default_recipe
+from flawline.core.tiling import Tiling
 from flawline.core.values import RecipeRef
 
 
@@ -21,6 +22,14 @@ def test_min_score_replaces_every_threshold_and_says_so_in_the_version() -> None
     altered = recipe.with_min_score(0.0)
     assert altered.score_thresholds == {"scratch": 0.0, "pit": 0.0}
     assert altered.ref == RecipeRef("default", "4+min_score")
+
+
+def test_tiles_are_said_in_the_version_too() -> None:
+    recipe = Recipe("default", "4", {"scratch": 0.3, "pit": 0.6})
+    assert recipe.with_tiling(None) is recipe
+    cut = recipe.with_tiling(Tiling(400, 128, 0.2))
+    assert cut.ref == RecipeRef("default", "4+tiles-400x128")
+    assert cut.with_min_score(0.1).ref.version == "4+tiles-400x128+min_score"
 
 
 def test_a_book_finds_by_name() -> None:

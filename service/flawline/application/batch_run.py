@@ -67,7 +67,7 @@ class BatchRun:
                 ended.append(one)
                 continue
             # The place of one that is not run; tiles lie elsewhere.
-            if one.tiles is None and number != len(self.prepared):
+            if one.images is None and number != len(self.prepared):
                 self._images[len(self.prepared)] = self._images[number]
             self.prepared.append(one)
         self.prepare_s = (self._stages.now_s() - started_s) / len(self._pictures)
@@ -81,9 +81,10 @@ class BatchRun:
         """Images of a part of those that were prepared."""
         pictures = self.prepared[part.start : part.stop]
         images = self._images[part.start : part.stop]
-        if any(picture.tiles is not None for picture in pictures):
+        if any(picture.images is not None for picture in pictures):
             rows = zip(pictures, images, strict=True)
-            images = np.concatenate([row[None] if p.tiles is None else p.tiles for p, row in rows])
+            several = [row[np.newaxis] if p.images is None else p.images for p, row in rows]
+            images = several[0] if len(several) == 1 else np.concatenate(several)
         self._began_s = self._stages.now_s()
         return images
 

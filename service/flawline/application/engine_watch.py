@@ -44,10 +44,9 @@ class EngineWatch:
         self._times = CallTimes()
         self._failing = False
 
-    @property
-    def expected_s(self) -> float:
-        """How long a batch takes of late from the moment it was made, until its output was used; see CallTimes."""
-        return self._times.expected_s(self._clock.monotonic_s())
+    def expected_s(self, rows: int) -> float:
+        """How long a batch of so many rows takes of late, from when it was made until it was used; see CallTimes."""
+        return self._times.expected_s(self._clock.monotonic_s(), rows)
 
     @property
     def busy_s(self) -> float:
@@ -85,7 +84,7 @@ class EngineWatch:
     def _ended(self, started_s: float, timed: _Timed[T], *, failed: bool) -> None:
         now_s = self._clock.monotonic_s()
         began_s = started_s if timed.began_s is None else timed.began_s
-        self._times.add(now_s - began_s, now_s)
+        self._times.add(now_s - began_s, now_s, timed.size)
         ended_s = now_s if timed.ended_s is None else timed.ended_s
         self._telemetry.engine_called(ended_s - began_s, failed)
 
@@ -118,17 +117,17 @@ class _Timed(Generic[T]):
         self._clock = clock
         self._made = made
         self._used = used
-        self._size = 0
+        self.size = 0
         self.began_s: float | None = None
         self.ended_s: float | None = None
 
     def made(self) -> NDArray[np.uint8]:
         images = self._made()
-        self._size = len(images)
+        self.size = len(images)
         self.began_s = self._clock.monotonic_s()
         return images
 
     def used(self, output: RawOutput) -> T:
         self.ended_s = self._clock.monotonic_s()
-        require_rows(output, self._size)
+        require_rows(output, self.size)
         return self._used(output)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flawline.application.job import Job, Judged, Lease
 from flawline.application.ports import Clock
+from flawline.application.taken import Taken
 from flawline.application.traces import Trail
 from flawline.core.pipeline import InspectionPipeline
 from flawline.core.preprocess import View
@@ -26,15 +27,15 @@ class TooLate(Exception):  # noqa: N818 - an ordinary turn of events, caught by 
 class Prepared:
     """A picture that is ready to run, and what it went through so far.
 
-    tiles: what the network is shown of a frame that was cut, uint8 [V, 1, input height, input width]; None where the
-    whole frame lies in the picture's place in the batch.
+    images: the tiles of a frame that was cut, uint8 [tiles, 1, input height, input width]; None where the whole frame
+    lies in the picture's place in the batch.
     """
 
     lease: Lease
     trail: Trail
     views: tuple[View, ...]
     quality: FrameQuality | None = None
-    tiles: NDArray[np.uint8] | None = None
+    images: NDArray[np.uint8] | None = None
 
 
 class Stages:
@@ -62,9 +63,9 @@ class Stages:
         """On the clock that stages are timed by."""
         return self._clock.monotonic_s()
 
-    def trail(self) -> Trail:
-        """For one picture, to be handed in with it."""
-        return Trail(self._clock.monotonic_s)
+    def taken(self, lease: Lease) -> Taken:
+        """A picture that is to be prepared later, and what it will need."""
+        return Taken(lease, Trail(self._clock.monotonic_s), self._pipeline.rows(lease.job.picture))
 
     def prepare(self, lease: Lease, trail: Trail, pixels: NDArray[np.uint8]) -> Prepared | Judged:
         """Decode the picture and place it in `pixels`, uint8 [1, input height, input width], unless it is cut.
@@ -83,11 +84,11 @@ class Stages:
             quality = None if self._frame_limits is None else measure(grey)
             fault = self._fault(quality)
             if fault is None:
-                corners = self._pipeline.corners(grey)
-                tiles = self._pipeline.images(len(corners)) if len(corners) > 1 else None
-                images = pixels[np.newaxis] if tiles is None else tiles
-                views = self._pipeline.view(grey, corners, images)
-                return Prepared(lease, trail, views, quality, tiles)
+                tiles = self._pipeline.tiles(grey)
+                own = self._pipeline.images(len(tiles)) if len(tiles) > 1 else None
+                images = pixels[np.newaxis] if own is None else own
+                views = self._pipeline.view(grey, tiles, images)
+                return Prepared(lease, trail, views, quality, own)
         return self._undecidable(lease.job, fault, quality, trail)
 
     def inferred(self, pictures: Sequence[Prepared], started_s: float) -> None:

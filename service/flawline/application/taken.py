@@ -13,10 +13,14 @@ from flawline.core.batching import BatchPolicy
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A picture that a worker holds, and what it went through so far."""
+    """A picture that a worker holds, and what it went through so far.
+
+    rows: of a batch that it will take: more than one where the frame is cut into tiles.
+    """
 
     lease: Lease
     trail: Trail
+    rows: int = 1
 
 
 class TakenPictures:
@@ -50,19 +54,28 @@ class TakenPictures:
         await self._something.wait()
 
     def cut(
-        self, now_s: float, run_s: float, prepare_s: Callable[[int], float]
+        self, now_s: float, run_s: Callable[[int], float], prepare_s: Callable[[int], float]
     ) -> tuple[list[Taken], list[Taken], str]:
         """Take out the pictures to run now, and those too late; and why no more run now.
 
-        A run takes `run_s` once its pictures are prepared, each of which takes `prepare_s` of its bytes.
+        A run takes `run_s` of its rows once its pictures are prepared, each of which takes `prepare_s` of its bytes.
         """
         pictures = self._pictures
         jobs = [picture.lease.job for picture in pictures]
-        needs_s = [prepare_s(len(job.picture)) for job in jobs]
-        cut = self._policy.cut([job.deadline_s for job in jobs], now_s, run_s, needs_s)
+        rows = [picture.rows for picture in pictures]
+        usual_s = run_s(self._policy.max_batch)
+        needs_s = [
+            prepare_s(len(job.picture)) + self._more_s(count, run_s, usual_s)
+            for job, count in zip(jobs, rows, strict=True)
+        ]
+        cut = self._policy.cut([job.deadline_s for job in jobs], now_s, usual_s, needs_s, rows)
         gone = {*cut.run, *cut.expired}
         self._keep([picture for i, picture in enumerate(pictures) if i not in gone])
         return [pictures[i] for i in cut.run], [pictures[i] for i in cut.expired], cut.because
+
+    def _more_s(self, rows: int, run_s: Callable[[int], float], usual_s: float) -> float:
+        """What a frame of more tiles than a batch has room for takes beyond a batch."""
+        return max(0.0, run_s(rows) - usual_s) if rows > self._policy.max_batch else 0.0
 
     def take_all(self) -> list[Taken]:
         """Take out all that waits; it will not be run."""

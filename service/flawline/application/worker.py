@@ -27,7 +27,7 @@ from flawline.application.ports import (
     WorkerTelemetry,
 )
 from flawline.application.stages import Stages
-from flawline.application.taken import Taken, TakenPictures
+from flawline.application.taken import TakenPictures
 from flawline.application.traces import NoTraces
 from flawline.core.batching import BatchPolicy, halves
 from flawline.core.call_times import CallTimes
@@ -169,7 +169,7 @@ class BatchWorker:
         if self._engine.failing:
             await self._in_hand.hand_back(lease)
             return
-        self._taken.put(Taken(lease, self._stages.trail()))
+        self._taken.put(self._stages.taken(lease))
         if suspect:
             await self._in_hand.until_idle()
 

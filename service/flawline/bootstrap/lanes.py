@@ -24,7 +24,8 @@ class LaneMaker:
     def lane(self, artifact: ArtifactFile) -> Lane:
         """That artifact with a queue of its own and all else that inspects by it, not yet loaded."""
         base, settings, info = self._base, self._base.settings, artifact.info()
-        recipes = RecipeBook((default_recipe(artifact.manifest),))
+        recipe = default_recipe(artifact.manifest).with_tiling(settings.tiling)
+        recipes = RecipeBook((recipe,))
         pipeline = base.pipeline(artifact)
         queue = MemoryQueue(
             settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line

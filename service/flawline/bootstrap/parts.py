@@ -89,7 +89,8 @@ class Base:
         except ArtifactError as error:
             raise StartupError(str(error)) from error
         registry, model = CollectorRegistry(), artifact.info()
-        recipes = RecipeBook((default_recipe(artifact.manifest),))
+        recipe = default_recipe(artifact.manifest).with_tiling(settings.tiling)
+        recipes = RecipeBook((recipe,))
         ProcessCollector(registry=registry)
         show_build(registry, flawline.__version__)
         return cls(
@@ -184,11 +185,9 @@ class Base:
     @property
     def _policy(self) -> BatchPolicy:
         settings = self.settings
-        # A frame in tiles is a batch by itself: it would make others wait for all of its tiles, and they for theirs.
-        frames = 1 if settings.tiling else settings.max_batch
         # A device computes one batch after the other, so each may be the largest.
         parallel = self.batches if settings.engine_device == "cpu" else self.engine_parallel
-        return BatchPolicy(frames, parallel)
+        return BatchPolicy(settings.max_batch, parallel)
 
     def workers(
         self, queue: JobSource, engines: Sequence[OnnxEngine], *, lease_s: float | None = None

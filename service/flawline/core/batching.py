@@ -39,13 +39,17 @@ class BatchPolicy:
         now_s: float,
         run_s: float = 0.0,
         prepare_s: Sequence[float] | None = None,
+        rows: Sequence[int] | None = None,
     ) -> Cut:
         """What an idle engine does with the waiting pictures, the earliest deadline first.
 
         deadlines_s: of each picture, on the same clock as `now_s`; equal ones keep their order. run_s: how
-        long a run takes, prepare_s: how long preparing each picture takes before it. A picture that has no
-        more left than both is too late, and none goes with one whose deadline it would cost.
+        long a run takes, prepare_s: how long preparing each picture takes before it, and what it takes beyond
+        such a run. A picture that has no more left than both is too late, and none goes with one whose deadline it
+        would cost. rows: of a batch that each picture takes, 1 by default; one that takes more than there are runs
+        alone.
         """
+        takes = rows or [1] * len(deadlines_s)
         needs_s = prepare_s or [0.0] * len(deadlines_s)
         left_s = [deadline_s - now_s - run_s for deadline_s in deadlines_s]  # to prepare in
         expired = tuple(i for i, left in enumerate(left_s) if left <= needs_s[i])
@@ -54,14 +58,15 @@ class BatchPolicy:
         largest = _shared_out(self.max_batch, self.parallel)
         size = min(largest, _shared_out(len(alive), self.parallel))
         run: list[int] = []
-        together_s = 0.0
+        rows_left, together_s, crowded = largest, 0.0, False
         for i in alive:
-            together_s += needs_s[i]
-            if len(run) < size and (not run or together_s <= left_s[run[0]]):
+            if run and len(run) < size and takes[i] > rows_left:
+                crowded = True
+            elif len(run) < size and (not run or together_s + needs_s[i] <= left_s[run[0]]):
                 run.append(i)
-            else:
-                together_s -= needs_s[i]
-        if len(run) == largest:
+                together_s += needs_s[i]
+                rows_left -= takes[i]
+        if crowded or (run and rows_left <= 0):
             return Cut(tuple(run), expired, "full")
         return Cut(tuple(run), expired, "idle" if len(run) == size else "deadline")
 

@@ -33,9 +33,10 @@ def joined(tiles: Sequence[Sequence[Detection]]) -> tuple[Detection, ...]:
         one = others & (_shared_shares(boxes[i], boxes) >= _SAME_FLAW)
         left &= ~one
         one[i], left[i] = True, False
-        low, high = boxes[one, :2].min(axis=0), boxes[one, 2:].max(axis=0)
-        around = Box(*low.tolist(), *high.tolist())
-        kept.append(Detection(found[i].label, found[i].score, around))
+        around = np.concatenate((boxes[one, :2].min(axis=0), boxes[one, 2:].max(axis=0)))
+        # Parts of it that missed the best one, as where four tiles meet.
+        left &= ~(others & (_shared_shares(around, boxes) >= _SAME_FLAW))
+        kept.append(Detection(found[i].label, found[i].score, Box(*around.tolist())))
         if len(kept) == MAX_DETECTIONS:
             break
     return tuple(kept)

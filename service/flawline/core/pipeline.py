@@ -12,10 +12,11 @@ from flawline.core.joining import joined
 from flawline.core.postprocess import find_detections
 from flawline.core.preprocess import View, place
 from flawline.core.recipe import Recipe
-from flawline.core.tiling import Corner, Tiling
+from flawline.core.tiling import Tile, Tiling
 from flawline.core.values import Detection
 from flawline.core.verdict import Judgement, judge
-from flawspec.decoding import DecodeLimits, decode_grey
+from flawspec.decoding import DecodeLimits, decode_grey, probe
+from flawspec.errors import PictureError
 from flawspec.letterbox import Letterbox
 from flawspec.manifest import ArtifactManifest
 
@@ -42,30 +43,37 @@ class InspectionPipeline:
         """Grey values, uint8 [H, W], of an encoded picture. Raises flawspec's PictureError."""
         return decode_grey(picture, self._limits)
 
-    def corners(self, grey: NDArray[np.uint8]) -> list[Corner]:
-        """Where the views of a frame (uint8 [H, W]) begin: one for all of it, or one for each tile.
+    def rows(self, picture: bytes) -> int:
+        """How many images of an encoded picture the network will see, by its header; 1 where it tells nothing."""
+        if self._tiling is None:
+            return 1
+        try:
+            header = probe(picture, self._limits)
+            return len(self._tiling.tiles(header.width_px, header.height_px))
+        except PictureError:
+            return 1  # decoding says what is wrong
+
+    def tiles(self, grey: NDArray[np.uint8]) -> list[Tile]:
+        """Of a frame (uint8 [H, W]); one for all of it where it is not cut.
 
         Raises flawspec's TooManyPixels where it would be cut into too many.
         """
-        if self._tiling is None:
-            return [(0, 0)]
         height_px, width_px = grey.shape
-        return self._tiling.corners(width_px, height_px)
+        if self._tiling is None:
+            return [Tile(0, 0, width_px, height_px)]
+        return self._tiling.tiles(width_px, height_px)
 
     def place(self, grey: NDArray[np.uint8], row: NDArray[np.uint8]) -> Letterbox:
         """Put a frame (uint8 [H, W]) into a row (uint8 [1, input height, input width])."""
         return place(grey, row, self._manifest.pad_value)
 
     def view(
-        self, grey: NDArray[np.uint8], corners: Sequence[Corner], images: NDArray[np.uint8]
+        self, grey: NDArray[np.uint8], tiles: Sequence[Tile], images: NDArray[np.uint8]
     ) -> tuple[View, ...]:
-        """Put the views of a frame that begin there into a row each: uint8 [V, 1, input height, input width]."""
-        if len(corners) == 1 or self._tiling is None:
-            return (View(0, 0, self.place(grey, images[0])),)
-        width_px, height_px = self._tiling.width_px, self._tiling.height_px
+        """Put the tiles of a frame into a row each: uint8 [tiles, 1, input height, input width]."""
         return tuple(
-            View(left, top, self.place(grey[top : top + height_px, left : left + width_px], row))
-            for (left, top), row in zip(corners, images, strict=True)
+            View(left, top, self.place(grey[top:bottom, left:right], row))
+            for (left, top, right, bottom), row in zip(tiles, images, strict=True)
         )
 
     def judge(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flawline.core.errors import UnknownRecipe
+from flawline.core.tiling import Tiling
 from flawline.core.values import RecipeRef
 from flawspec.manifest import ArtifactManifest
 
@@ -37,6 +38,12 @@ class Recipe:
             return self
         thresholds = dict.fromkeys(self.score_thresholds, min_score)
         return replace(self, version=f"{self.version}+min_score", score_thresholds=thresholds)
+
+    def with_tiling(self, tiling: Tiling | None) -> Recipe:
+        """The same recipe for frames that are cut, which may lead to another verdict; its version then says so."""
+        if tiling is None:
+            return self
+        return replace(self, version=f"{self.version}+tiles-{tiling}")
 
 
 def default_recipe(manifest: ArtifactManifest) -> Recipe:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from flawspec.errors import TooManyPixels
 
-MAX_TILES = 256
-# Frames of so much more than a tile, per side, stay whole: training showed flaws at half and at twice their size.
+MAX_TILES = 128
+# A side of so much more than a tile's is not cut: training showed flaws at half and at twice their size.
 _STILL_WHOLE = 1.25
 
-Corner = tuple[int, int]
-"""Left and top, in frame pixels."""
+
+class Tile(NamedTuple):
+    """A part of a frame, in its pixels; right and bottom are the first that are not in it."""
+
+    left_px: int
+    top_px: int
+    right_px: int
+    bottom_px: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +34,29 @@ class Tiling:
     height_px: int
     overlap: float
 
-    def corners(self, frame_width_px: int, frame_height_px: int) -> list[Corner]:
-        """Where the tiles lie: evenly, row by row, from edge to edge. Only (0, 0) where the frame stays whole.
+    def __str__(self) -> str:
+        return f"{self.width_px}x{self.height_px}"
+
+    def tiles(self, frame_width_px: int, frame_height_px: int) -> list[Tile]:
+        """Evenly, row by row, from edge to edge; one of all of it where the frame is hardly larger than a tile.
 
         Raises TooManyPixels where there would be more than MAX_TILES.
         """
-        whole = (
-            frame_width_px <= _STILL_WHOLE * self.width_px
-            and frame_height_px <= _STILL_WHOLE * self.height_px
-        )
-        if whole:
-            return [(0, 0)]
-        across = _starts(frame_width_px, self.width_px, self.overlap)
-        down = _starts(frame_height_px, self.height_px, self.overlap)
+        across = _spans(frame_width_px, self.width_px, self.overlap)
+        down = _spans(frame_height_px, self.height_px, self.overlap)
         if len(across) * len(down) > MAX_TILES:
             raise TooManyPixels(
                 f"The picture of {frame_width_px} x {frame_height_px} pixels would be cut into "
                 f"{len(across) * len(down)} tiles of {self.width_px} x {self.height_px}, more than the "
                 f"{MAX_TILES} accepted."
             )
-        return [(left, top) for top in down for left in across]
+        return [Tile(left, top, right, bottom) for top, bottom in down for left, right in across]
 
 
-def _starts(side_px: int, tile_px: int, overlap: float) -> list[int]:
+def _spans(side_px: int, tile_px: int, overlap: float) -> list[tuple[int, int]]:
+    if side_px <= _STILL_WHOLE * tile_px:
+        return [(0, side_px)]
     room = side_px - tile_px
-    if room <= 0:
-        return [0]
     gaps = math.ceil(room / max(1.0, tile_px * (1.0 - overlap)))
-    return [round(number * room / gaps) for number in range(gaps + 1)]
+    starts = (round(number * room / gaps) for number in range(gaps + 1))
+    return [(start, start + tile_px) for start in starts]

@@ -13,7 +13,7 @@ class TilingSettings(BaseSettings):
 
     tile_px: str | None = Field(
         None,
-        pattern=r"^\d{2,5}x\d{2,5}$",
+        pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$",
         description="Width x height, in a frame's pixels, of the tiles that larger frames are cut into, as in "
         "`200x200`: as much surface as a picture showed that the model was trained on. Without, frames stay whole.",
     )

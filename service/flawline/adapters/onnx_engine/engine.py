@@ -106,9 +106,13 @@ class OnnxEngine:
 
             def call() -> T:
                 images = made()
-                suits = lone if len(images) == 1 else None
+                most = self._max_batch
                 with self._computing:
-                    output = _run_in_turn(suits or session, images, self._max_batch)
+                    # A frame in tiles alone, too, has all threads for each of them.
+                    if lone and not 1 < len(images) <= most:
+                        output = _run_in_turn(lone, images, 1)
+                    else:
+                        output = _run_in_turn(session, images, most)
                 return used(output)
 
             return await (self._lone_caller if lone else self._callers).run(call)

@@ -160,7 +160,10 @@ async def _framework_error(request: Request, error: HTTPException) -> Response:
     """What routing says: no such path (404), wrong method (405)."""
     status = HTTPStatus(error.status_code)
     code = status.name.lower()
-    detail = f"{request.method} {request.url.path}: {error.detail}. The API is described at /docs."
+    path = request.url.path
+    detail = f"{request.method} {path}: {error.detail}. The API is described at /docs."
+    if path != "/" and path.endswith("/"):
+        detail += " No path ends in a slash."
     headers = error.headers
     if status is HTTPStatus.METHOD_NOT_ALLOWED:
         headers = {**(headers or {}), "Allow": ", ".join(_allowed_methods(request))}
