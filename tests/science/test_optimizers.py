@@ -43,6 +43,14 @@ def test_no_gradient_is_no_step() -> None:
     assert torch.equal(orthogonal(torch.zeros(3, 5)), torch.zeros(3, 5))
 
 
+def test_what_fades_is_left_out_and_the_rest_is_not_changed_by_it() -> None:
+    matrix = torch.randn(8, 12, generator=torch.Generator().manual_seed(4))
+    fading = matrix.clone()
+    fading[5] = 1e-30
+    matrix[5] = 0
+    assert torch.equal(orthogonal(fading), orthogonal(matrix))
+
+
 def test_matrices_move_as_with_the_optimiser_of_pytorch() -> None:
     generator = torch.Generator().manual_seed(2)
     start = torch.randn(12, 20, generator=generator)
