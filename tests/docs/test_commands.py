@@ -13,13 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from certificates import needs_openssl
-from pictures import numbered
+from pictures import encoded, numbered
 from redis_process import free_port, needs_redis
 from server_process import ServerProcess, flawline_environment
 from tiny_artifact import release_tiny_artifact, write_tiny_artifact
 from triton_client import PYTHON, needs_triton_client
+
+from flawline.samples.generator import generate_frame
 
 ROOT = Path(__file__).parents[2]
 
@@ -253,7 +256,24 @@ def test_http_for_plcs_and_mes(server: ServerProcess, tmp_path: Path) -> None:
     assert len(verdicts[0]) == 3
     assert json.loads(form)["line"] == "press-2"
     blocks = (ROOT / "docs" / "http.md").read_text("utf-8").count("```sh\n")
-    assert blocks == 4  # each of them was run
+    assert blocks == 5  # each of them is run, one in the test below
+
+
+@pytest.mark.timeout(120)
+def test_a_large_frame_is_cut_as_the_page_says(tmp_path: Path) -> None:
+    (line,) = commands("How much surface a frame may show", "docs/http.md")
+    setting, *command = line.split()
+    assert command == ["flawline", "serve"]
+    name, value = setting.removeprefix("FLAWLINE_").lower().split("=")
+    (artifact,) = (ROOT / "service" / "flawline" / "artifacts").glob("*.onnx")
+    wide = encoded(np.hstack([generate_frame(seed).grey for seed in range(4)]))
+    running = ServerProcess(artifact, deadline_ms="20000", **{name: value})
+    answer = httpx.post(f"http://{running.rest_target}/v1/inspections", content=wide, timeout=30)
+    running.terminate()
+    assert running.exit_code() == 0
+    assert answer.status_code == 200
+    assert answer.json()["frame"]["width"] == 800
+    assert answer.json()["recipe"]["version"].endswith(f"+tiles-{value}")
 
 
 def wait_until_ready(url: str) -> None:
