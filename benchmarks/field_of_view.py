@@ -87,8 +87,8 @@ class Inspected:
 
 def figures(inspected: Inspected, side: int, flawed: Dataset, clean: Sequence[Sample]) -> str:
     detections = [inspected.detections(sample, side) for sample in flawed.samples]
-    everything = np.zeros(len(flawed.labels))
-    precision, recall = overall(match(flawed, detections), everything)
+    reported_all = np.zeros(len(flawed.labels))  # thresholds: the service applied its own
+    precision, recall = overall(match(flawed, detections), reported_all)
     passed = sum(not len(found.scores) for found in detections)
     alarms = sum(len(inspected.detections(sample, side).scores) > 0 for sample in clean)
     return (

@@ -66,7 +66,7 @@ def optimizers_for(
     Args:
         network: the detector.
         objective: its loss, which may learn a projection.
-        kind: "adamw" for everything by AdamW, "muon" for Muon where a parameter is a matrix.
+        kind: "adamw" for everything by AdamW, "muon" for Muon on kernels that mix channels.
         rate: the learning rate.
         weight_decay: of kernels; norms, biases and other vectors have none.
     """

@@ -10,8 +10,7 @@ from flawline.adapters.prometheus import EngineMetrics, show_engine
 from flawline.application.lane import Lane
 from flawline.application.shared_engine import SharedEngine
 from flawline.application.stages import Stages
-from flawline.bootstrap.parts import Base
-from flawline.core.recipe import RecipeBook, default_recipe
+from flawline.bootstrap.parts import Base, recipes_of
 
 
 class LaneMaker:
@@ -24,8 +23,7 @@ class LaneMaker:
     def lane(self, artifact: ArtifactFile) -> Lane:
         """That artifact with a queue of its own and all else that inspects by it, not yet loaded."""
         base, settings, info = self._base, self._base.settings, artifact.info()
-        recipe = default_recipe(artifact.manifest).with_tiling(settings.tiling)
-        recipes = RecipeBook((recipe,))
+        recipes = recipes_of(artifact, settings)
         pipeline = base.pipeline(artifact)
         queue = MemoryQueue(
             settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line

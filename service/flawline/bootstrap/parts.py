@@ -89,8 +89,7 @@ class Base:
         except ArtifactError as error:
             raise StartupError(str(error)) from error
         registry, model = CollectorRegistry(), artifact.info()
-        recipe = default_recipe(artifact.manifest).with_tiling(settings.tiling)
-        recipes = RecipeBook((recipe,))
+        recipes = recipes_of(artifact, settings)
         ProcessCollector(registry=registry)
         show_build(registry, flawline.__version__)
         return cls(
@@ -182,13 +181,6 @@ class Base:
             ),
         )
 
-    @property
-    def _policy(self) -> BatchPolicy:
-        settings = self.settings
-        # A device computes one batch after the other, so each may be the largest.
-        parallel = self.batches if settings.engine_device == "cpu" else self.engine_parallel
-        return BatchPolicy(settings.max_batch, parallel)
-
     def workers(
         self, queue: JobSource, engines: Sequence[OnnxEngine], *, lease_s: float | None = None
     ) -> tuple[BatchWorker, ...]:
@@ -231,7 +223,11 @@ class Base:
             clock=self.clock,
             telemetry=metrics,
             traces=self.traces,
-            policy=self._policy,
+            # A device computes one batch after the other, so each may be the largest.
+            policy=BatchPolicy(
+                self.settings.max_batch,
+                self.batches if self.settings.engine_device == "cpu" else self.engine_parallel,
+            ),
             batches=self.batches,
             stall_limit_s=self.settings.engine_stall_s,
             spread=self.pools.prepare if self._spreads else None,
@@ -260,3 +256,8 @@ class Base:
 
 def _pool(threads: int, purpose: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix=f"flawline-{purpose}")
+
+
+def recipes_of(artifact: ArtifactFile, settings: FlawlineSettings) -> RecipeBook:
+    """What decides on pictures that this artifact looked at."""
+    return RecipeBook((default_recipe(artifact.manifest).with_tiling(settings.tiling),))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from flawspec.errors import TooManyPixels
 
 MAX_TILES = 128
-# A side of so much more than a tile's is not cut: training showed flaws at half and at twice their size.
+# A side of so much more than a tile's is not cut: training zooms as far (augment.scale).
 _STILL_WHOLE = 1.25
 
 
