@@ -48,7 +48,7 @@ class Tiling:
             raise TooManyPixels(
                 f"The picture of {frame_width_px} x {frame_height_px} pixels would be cut into "
                 f"{len(across) * len(down)} tiles of {self.width_px} x {self.height_px}, more than the "
-                f"{MAX_TILES} accepted."
+                f"{MAX_TILES} accepted. Send it in parts, or have the service cut larger tiles."
             )
         return [Tile(left, top, right, bottom) for top, bottom in down for left, right in across]
 
