@@ -256,6 +256,21 @@ def test_batches_engine_and_jobs(registry: CollectorRegistry) -> None:
     assert value("flawline_engine_busy_seconds") == 0.25
 
 
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
+def test_jobs_and_batches_are_counted_once_whenever_the_metrics_are_read(
+    registry: CollectorRegistry, count: int
+) -> None:
+    metrics, value = EngineMetrics(registry), registry.get_sample_value
+    for reads in (1, 2):
+        for _ in range(count):
+            metrics.job_taken(2)
+            metrics.batch_ran(3, "idle")
+        assert value("flawline_job_deliveries_sum") == 2 * count * reads
+        assert value("flawline_batch_size_count") == count * reads
+        assert value("flawline_batch_cuts_total", {"reason": "idle"}) == count * reads
+    assert f"flawline_batch_size_sum {6.0 * count}" in generate_latest(registry).decode()
+
+
 def test_queue(registry: CollectorRegistry) -> None:
     metrics, depth = QueueMetrics(registry), [3.0]
     metrics.watch(lambda: depth[0], lambda: 1.5, 256)

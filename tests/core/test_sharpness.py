@@ -10,7 +10,7 @@ import pytest
 from flawline.core.camera import Camera
 from flawline.core.line_options import CameraOptions
 from flawline.core.quality import measure
-from flawline.core.sharpness import sharpness
+from flawline.core.sharpness import sharpness as sharpness_beside
 from flawline.samples.generator import generate_frame
 from flawline.settings import FlawlineSettings
 
@@ -18,6 +18,10 @@ SIDE_PX = 200
 SIZE_PX = (SIDE_PX, SIDE_PX)
 STEEL = ("scratches",)  # drawn on one kind of steel, as a line has it
 OPTIONS = CameraOptions(learn=50, lost_below=0.4, frozen_frames=3, same_size=True, soft_below=0.0)
+
+
+def sharpness(grey: np.ndarray) -> float:
+    return sharpness_beside(grey, float(grey.mean()) if grey.size else 0.0)
 
 
 def blurred(grey: np.ndarray, sigma_px: float, noise: float = 0.0, seed: int = 0) -> np.ndarray:

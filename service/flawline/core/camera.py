@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from flawline.core.drift import Drift, DriftOptions
 from flawline.core.focus import Focus
@@ -23,6 +25,14 @@ _SAME_SIZE_SHARE = 0.95
 _MOST_SIZES = 8
 
 
+class _Limit(NamedTuple):
+    """A measure, that of the base line, and the least of a frame that did not lose it."""
+
+    name: str
+    usual: float
+    least: float
+
+
 class Camera:
     """Learns what its frames look like, then judges single frames and tells lasting changes."""
 
@@ -32,6 +42,8 @@ class Camera:
             name: Drift(DriftOptions(options.learn, _MIN_CHANGES[name], relative=name != _ABSOLUTE))
             for name in MEASURES
         }
+        self._drifted: list[str] = []
+        self._lost_below: list[_Limit] = []  # once the base line is there
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._repeats = _Repeats()
         self._focus = Focus(options.soft_below)
@@ -54,10 +66,10 @@ class Camera:
             return self._fault.detail
         if self._focus.fault is not None:
             return self._focus.fault.detail
-        for name, drift in self._drifts.items():
-            if drift.raised:
-                figures = drift.figures
-                return f"{name} is {figures.value:.3f}, base line {figures.baseline:.3f}"
+        if self._drifted:
+            name = self._drifted[0]
+            figures = self._drifts[name].figures
+            return f"{name} is {figures.value:.3f}, base line {figures.baseline:.3f}"
         return None
 
     @property
@@ -91,10 +103,14 @@ class Camera:
         self._fault = self._wrong_size(size_px) or self._lost(quality)
         if trusted and (self._fault is None or self._fault.code == "blurred"):
             self._fault = self._soft(quality) or self._fault
-        if self.learned < 1 and len(self._sizes) < _MOST_SIZES:
+        learning = self.learned < 1
+        if learning and len(self._sizes) < _MOST_SIZES:
             self._sizes[size_px] += 1
-        for name, drift in self._drifts.items():
-            drift.add(getattr(quality, name))
+        self._drifted = [
+            name for name, drift in self._drifts.items() if drift.add(getattr(quality, name))
+        ]
+        if learning and self.learned >= 1:
+            self._lost_below = list(self._limits())
         return self._fault
 
     def _wrong_size(self, size_px: tuple[int, int]) -> Reason | None:
@@ -109,16 +125,20 @@ class Camera:
         )
 
     def _lost(self, quality: FrameQuality) -> Reason | None:
-        for name, code in _LOST.items():
-            drift, value = self._drifts[name], getattr(quality, name)
-            usual, lowest = drift.baseline, drift.lowest
-            if usual is None or lowest is None:
-                return None
-            if value < min(self._options.lost_below * usual, _BENEATH[name] * lowest):
+        for name, usual, least in self._lost_below:
+            value = getattr(quality, name)
+            if value < least:
                 return Reason(
-                    code, f"{name.capitalize()} {value:.3f}, base line of its line {usual:.3f}."
+                    _LOST[name],
+                    f"{name.capitalize()} {value:.3f}, base line of its line {usual:.3f}.",
                 )
         return None
+
+    def _limits(self) -> Iterator[_Limit]:
+        for name, share in _BENEATH.items():
+            usual, lowest = self._drifts[name].baseline, self._drifts[name].lowest
+            if usual is not None and lowest is not None:
+                yield _Limit(name, usual, min(self._options.lost_below * usual, share * lowest))
 
     def _soft(self, quality: FrameQuality) -> Reason | None:
         usual = self._drifts["sharpness"].baseline

@@ -86,19 +86,20 @@ class Drift:
         """As it stands."""
         return Tracked(self._mean, self.baseline, self.deviation)
 
-    def add(self, value: float) -> None:
-        """Note one more value."""
+    def add(self, value: float) -> bool:
+        """Note one more value; whether the mean has left the base line, as `raised`."""
         weight = self._options.weight
         self._mean = value if self._mean is None else self._mean + weight * (value - self._mean)
         if not self._learned:
             self._learning.append(value)
             if len(self._learning) >= self._options.learn:
                 self._learn()
-            return
+            return False
         clipped = min(max(value, self._least), self._most)
         self._clipped_mean += weight * (clipped - self._clipped_mean)
         deviation = (self._clipped_mean - self._center) / self._limit
         self._raised = abs(deviation) >= (_CLEARED_AT if self._raised else 1.0)
+        return self._raised
 
     def _learn(self) -> None:
         options, values = self._options, np.array(self._learning)

@@ -66,8 +66,10 @@ class Line:
         for found in detections:
             highest[found.label] = max(found.score, highest.get(found.label, 0.0))
         for label, score in highest.items():
-            if label in self._scores:
-                self._scores[label].add(score)
+            if label in self._scores and self._scores[label].add(score):
+                self._drifted[label] = None
+            else:
+                self._drifted.pop(label, None)
 
     def changes(self) -> list[AlarmChange]:
         """The alarms that began or ended since this was last asked."""
@@ -106,6 +108,7 @@ class Line:
             label: Drift(DriftOptions(learn, _MIN_SCORE_CHANGE))
             for label in self._classes_of(self._model)
         }
+        self._drifted: dict[str, None] = {}  # of the scores, in the order in which they did
 
     @property
     def _learned(self) -> float:
@@ -115,7 +118,7 @@ class Line:
         found = {
             Alarm.CAMERA: self._camera.changed,
             Alarm.DEFECT_RATE: _of_rate(self._defect_rate),
-            Alarm.SCORE_DRIFT: _of_scores(self._scores),
+            Alarm.SCORE_DRIFT: _of_scores(self._scores, self._drifted),
         }
         return {alarm: because for alarm, because in found.items() if because is not None}
 
@@ -129,9 +132,9 @@ def _of_rate(rate: DefectRate) -> str | None:
     return f"the defect rate {word}: in the last window {last}, base line {figures.baseline:.4f}"
 
 
-def _of_scores(scores: Mapping[str, Drift]) -> str | None:
-    for label, drift in scores.items():
-        if drift.raised:
-            figures = drift.figures
-            return f"scores of {label} are {figures.value:.3f}, base line {figures.baseline:.3f}"
-    return None
+def _of_scores(scores: Mapping[str, Drift], drifted: Iterable[str]) -> str | None:
+    label = next(iter(drifted), None)
+    if label is None:
+        return None
+    figures = scores[label].figures
+    return f"scores of {label} are {figures.value:.3f}, base line {figures.baseline:.3f}"

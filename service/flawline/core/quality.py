@@ -33,8 +33,8 @@ def measure(grey: NDArray[np.uint8]) -> FrameQuality:
     return FrameQuality(
         brightness=mean / _FULL_SCALE,
         contrast=variance**0.5 / _FULL_SCALE,
-        sharpness=sharpness(grey) if variance else 0.0,
-        saturated=np.count_nonzero(levels >= _WHITE) / levels.size,
+        sharpness=sharpness(grey, mean) if variance else 0.0,
+        saturated=int(np.count_nonzero(levels >= _WHITE)) / levels.size,
     )
 
 

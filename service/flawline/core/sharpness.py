@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bands = NDArray[np.float32]
+Levels = NDArray[np.float32]
 
 _TILE_PX = 16
 _TILES_PER_SIDE = 7
@@ -25,13 +24,14 @@ _LEAST_ENERGY = 1e-6  # a black frame divides nothing by 0
 _GAIN_DIAGONAL = 4.0
 _GAIN_PAIRS = 96.0  # 6 of the second difference, 16 of the sum of 2x2
 _GAIN_FOURS = 1536.0
+_GAINS = (_GAIN_PAIRS, _GAIN_PAIRS, _GAIN_FOURS, _GAIN_FOURS)
 # Sum and diagonal difference of 2x2 px, from the four.
 _HAAR = np.array([[1, 1, 1, 1], [1, -1, -1, 1]], dtype=np.float32)
 _PAIR_NOISE = 0.25  # of one pixel's noise, in the mean of 2x2
 
 
-def sharpness(grey: NDArray[np.uint8]) -> float:
-    """Of a frame, uint8 [H, W]: near 1 in focus (steel: 0.4 to 3), towards 0 for blur or nothing to see.
+def sharpness(grey: NDArray[np.uint8], mean_level: float) -> float:
+    """Of a frame, uint8 [H, W], and its mean 0..255: near 1 in focus (steel: 0.4 to 3), towards 0 for blur.
 
     Blur takes the finest detail first, so that the energy of second differences between means of
     2x2 px falls beside that between means of 4x4 px (a ratio of bands, as Kautsky et al., "A new
@@ -45,29 +45,26 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     - Both axes are measured, and their harmonic mean falls when one goes: motion blurs one.
 
     Tiles in full resolution lie evenly over the frame; their number does not grow with it. 0 for a
-    frame of fewer than 12 px a side.
+    frame of fewer than 12 px a side, and for one that shows nothing.
     """
     height_px, width_px = grey.shape
     side_px = min(_TILE_PX, height_px // 4 * 4, width_px // 4 * 4)
     if side_px < _LEAST_TILE_PX:
         return 0.0
-    tiles = _energies(grey, side_px).tolist()
-    mean_level = sum(math.sqrt(tile[5]) for tile in tiles) / len(tiles)
-    textured = 2 * (_TEXTURED * mean_level) ** 2 + _LEAST_ENERGY
-    noise = fine_y = fine_x = coarse_y = coarse_x = 0.0
-    # In plain Python: each step of numpy would cost more, since the network has pushed its code out of the caches.
-    for tile in tiles:
-        texture = tile[3] + tile[4]
-        spread = texture + textured
-        weight = texture / (spread * spread)
-        noise += weight * tile[0]
-        fine_y += weight * tile[1]
-        fine_x += weight * tile[2]
-        coarse_y += weight * tile[3]
-        coarse_x += weight * tile[4]
+    # Few steps, however much each of them does: the network has pushed the code of every one out of the caches.
+    energies = _energies(grey, side_px)
+    texture = energies[:, -1]
+    spread = texture + np.float32(2 * (_TEXTURED * mean_level) ** 2 + _LEAST_ENERGY)
+    spread *= spread
+    noise, *bands_yx = ((texture / spread) @ energies).tolist()
+    return _ratio(noise, bands_yx, len(energies))
+
+
+def _ratio(noise: float, bands_yx: list[float], tiles: int) -> float:
+    """Harmonic mean of both axes' fine by coarse energy, of sums over tiles; the same factor for all cancels."""
+    fine_y, fine_x, coarse_y, coarse_x, _ = bands_yx
     noise *= _NOISE_SHARE * _PAIR_NOISE
-    # The same factor for all tiles cancels, above and here.
-    least = 0.5 * _LEAST_TEXTURE * len(tiles)
+    least = 0.5 * _LEAST_TEXTURE * tiles
     first, second = (
         # the noise is never more than its share of the fine band
         max(fine - noise, (1.0 - _NOISE_SHARE) * fine) / (coarse + least)
@@ -76,23 +73,25 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     return 2.0 * first * second / (first + second) if first + second else 0.0
 
 
-def _energies(grey: NDArray[np.uint8], side_px: int) -> Bands:
+def _energies(grey: NDArray[np.uint8], side_px: int) -> Levels:
     """Of each tile, float32 [tiles, 6], in the order of `_bands`."""
-    half = side_px // 2
-    tiles = _tiles(grey, side_px)
-    quarters = tiles.reshape(-1, half, 2, half, 2).transpose(2, 4, 0, 1, 3).reshape(4, -1)
-    pairs, corners = (_HAAR @ quarters).reshape(2, len(tiles), half * half)
-    filters, means = _bands(half)
-    bands = filters.shape[1]
-    found = np.empty((len(tiles), len(means)), dtype=np.float32)
-    np.matmul(pairs, filters, out=found[:, :bands])
-    found[:, bands:] = corners
+    pairs = side_px // 2
+    quarters = _quarters(grey, side_px)
+    filters, means = _bands(pairs)
+    of_sums, tiles = filters.shape[1], quarters.shape[1] // (pairs * pairs)
+    sums, diagonals = (_HAAR @ quarters).reshape(2, tiles, pairs * pairs)
+    # OpenBLAS does a product of more than half a million steps with several threads, whose waiting takes twenty
+    # times as long beside the network as the work.
+    found = np.empty((tiles, len(means)), dtype=np.float32)
+    np.matmul(sums, filters, out=found[:, :of_sums])
+    # half of the rows tell enough of noise
+    found[:, of_sums:] = diagonals.reshape(tiles, -1, 2, pairs)[:, :, 0].reshape(tiles, -1)
     found *= found
     return found @ means
 
 
-def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
-    """Evenly over the frame, float32 [tiles, side * side]."""
+def _quarters(grey: NDArray[np.uint8], side_px: int) -> Levels:
+    """The four pixels of each 2x2 px in tiles that lie evenly over the frame: float32 [4, tiles * side^2 / 4]."""
     height_px, width_px = grey.shape
     # In a small frame they overlap, so that no edge between flat areas lies unseen between two of them.
     rows = min(_TILES_PER_SIDE, height_px - side_px + 1)
@@ -100,36 +99,34 @@ def _tiles(grey: NDArray[np.uint8], side_px: int) -> Bands:
     down = (height_px - side_px) // max(rows - 1, 1)
     right = (width_px - side_px) // max(columns - 1, 1)
     levels: NDArray[np.uint8] = np.ndarray(
-        (rows, columns, side_px, side_px),
+        (2, 2, rows, columns, side_px // 2, side_px // 2),
         np.uint8,
         np.ascontiguousarray(grey),
-        strides=(down * width_px, right, width_px, 1),
+        strides=(width_px, 1, down * width_px, right, 2 * width_px, 2),
     )
-    return levels.astype(np.float32).reshape(rows * columns, side_px * side_px)
+    return levels.astype(np.float32, order="C").reshape(4, -1)
 
 
 @lru_cache(maxsize=4)
-def _bands(side: int) -> tuple[Bands, Bands]:
-    """For pairs of `side` x `side`: filters float32 [side^2, F], and what makes 6 energies of squares [F + side^2, 6].
+def _bands(pairs: int) -> tuple[Levels, Levels]:
+    """For `pairs` x `pairs` sums of 2x2 px: filters [pairs^2, F], and what makes energies of squares [F + .., 6].
 
-    Energies of noise; of the fine band along y and along x; of the coarse band along y and along x; the square of the
-    mean level. What follows the filters' squares are those of diagonal differences. A mean energy is as of noise of
+    Energies of noise; of the fine band along y and along x; of the coarse band along y, along x, and along both
+    together. What follows the filters' squares are those of diagonal differences. A mean energy is as of noise of
     variance 1 at each pixel (pair).
     """
-    alone, twos = np.eye(side), np.kron(np.eye(side // 2), np.ones((2, 1)))
-    filters, gains = [], []
-    for sums, gain in ((alone, _GAIN_PAIRS), (twos, _GAIN_FOURS)):
+    alone, twos = np.eye(pairs), np.kron(np.eye(pairs // 2), np.ones((2, 1)))
+    banks = []
+    for sums in (alone, twos):
         bends = np.diff(sums, 2)
-        filters += [np.kron(bends, sums), np.kron(sums, bends)]
-        gains += [gain, gain]
-    filters.append(np.ones((side * side, 1)))
-    gains.append(16.0 * side**4)
-    weights = np.zeros((sum(f.shape[1] for f in filters) + side * side, 6), dtype=np.float32)
+        banks += [np.kron(bends, sums), np.kron(sums, bends)]
+    diagonals = pairs * pairs // 2
+    means = np.zeros((sum(bank.shape[1] for bank in banks) + diagonals, 6), dtype=np.float32)
     start = 0
-    for column, (bank, gain) in enumerate(zip(filters, gains, strict=True), start=1):
+    for column, (bank, gain) in enumerate(zip(banks, _GAINS, strict=True), start=1):
         stop = start + bank.shape[1]
-        weights[start:stop, column] = 1.0 / (gain * bank.shape[1])
+        means[start:stop, column] = 1.0 / (gain * bank.shape[1])
         start = stop
-    # half of the rows tell enough of noise
-    weights[start:].reshape(side, side, 6)[0::2, :, 0] = 2.0 / (_GAIN_DIAGONAL * side * side)
-    return np.ascontiguousarray(np.concatenate(filters, axis=1), dtype=np.float32), weights
+    means[start:, 0] = 1.0 / (_GAIN_DIAGONAL * diagonals)
+    means[:, 5] = means[:, 3] + means[:, 4]
+    return np.ascontiguousarray(np.concatenate(banks, axis=1), dtype=np.float32), means

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flawline.adapters.prometheus.backlog import Backlog
 from flawline.adapters.prometheus.labels import SECONDS
 from flawline.application.job import (
     Abandoned,
@@ -16,6 +17,7 @@ from flawline.application.job import (
     PictureRefused,
 )
 
+_AT_ONCE = 64  # of some 16 pictures
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _DELIVERIES = (1, 2, 3, 5, 10, 25, 50, 100)
 _CUTS = ("full", "deadline", "idle")
@@ -33,6 +35,9 @@ class EngineMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self._backlog: Backlog[tuple[Callable[[float], None], float]] = Backlog(
+            registry, lambda happened: happened[0](happened[1]), _AT_ONCE
+        )
         self._batch_size = Histogram(
             "flawline_batch_size",
             "Pictures given to the engine at once.",
@@ -75,22 +80,22 @@ class EngineMetrics:
 
     def batch_ran(self, size: int, cut_because: str) -> None:
         """Note the size of a batch, and why it was no larger."""
-        self._batch_size.observe(size)
-        self._cuts[cut_because].inc()
+        self._backlog.add((self._batch_size.observe, size))
+        self._backlog.add((self._cuts[cut_because].inc, 1))
 
     def engine_called(self, duration_s: float, failed: bool) -> None:
         """Note how long a call of the engine took."""
-        self._runs.observe(duration_s)
+        self._backlog.add((self._runs.observe, duration_s))
         if failed:
-            self._failures.inc()
+            self._backlog.add((self._failures.inc, 1))
 
     def job_taken(self, deliveries: int) -> None:
         """Note how often the job was lent."""
-        self._deliveries.observe(deliveries)
+        self._backlog.add((self._deliveries.observe, deliveries))
 
     def job_resolved(self, outcome: JobOutcome) -> None:
         """Count a job that was ended."""
-        self._jobs[type(outcome)].inc()
+        self._backlog.add((self._jobs[type(outcome)].inc, 1))
 
     def watch(self, in_hand: Callable[[], float], busy_s: Callable[[], float]) -> None:
         """Ask the workers for their state whenever the metrics are read."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from flawline.adapters.prometheus.backlog import Backlog
 from flawline.adapters.prometheus.labels import OTHER, SECONDS, Known, Series
 from flawline.core.line_figures import Alarm
 from flawline.core.values import Inspection, Verdict
@@ -22,22 +21,6 @@ _UNDEFINED_REASONS = ("deadline", "processing_failed", "stopped", OTHER)
 _UNDECIDABLE_REASONS = ("black", "over_exposed", "flat", "blurred", "frozen", "wrong_size", OTHER)
 
 
-class _Before(Collector):
-    """A collector that has nothing to show: what it is given is done before those that were made later show theirs."""
-
-    def __init__(self, do: Callable[[], None]) -> None:
-        self._do = do
-
-    def describe(self) -> Iterable[Metric]:
-        """None."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """None."""
-        self._do()
-        return ()
-
-
 class InspectionMetrics:
     """Telemetry of an Inspector.
 
@@ -47,8 +30,7 @@ class InspectionMetrics:
     def __init__(self, registry: CollectorRegistry, known: Known) -> None:
         self._registry = registry
         self._known = known
-        self._uncounted: deque[Inspection] = deque()
-        registry.register(_Before(self._count_all))
+        self._backlog = Backlog(registry, self._count, _AT_ONCE)
 
         def counter(name: str, says: str, *labels: str) -> Series[Counter]:
             return Series(Counter(name, says, labels, registry=registry))
@@ -102,17 +84,8 @@ class InspectionMetrics:
         self._begin_at_zero()
 
     def inspected(self, inspection: Inspection) -> None:
-        """Count the verdict and the defects, and note how long it took: soon, and before the metrics are read.
-
-        Several at once: the first of them alone has to fetch the code, which the network has pushed out of the caches.
-        """
-        self._uncounted.append(inspection)
-        if len(self._uncounted) >= _AT_ONCE:
-            self._count_all()
-
-    def _count_all(self) -> None:
-        while self._uncounted:
-            self._count(self._uncounted.popleft())
+        """Count the verdict and the defects, and note how long it took."""
+        self._backlog.add(inspection)
 
     def _count(self, inspection: Inspection) -> None:
         known = self._known
