@@ -76,7 +76,7 @@ async def test_a_large_frame_is_cut_where_it_is_told(tmp_path: Path) -> None:
     assert whole["verdict"] == "OK"
     assert cut["verdict"] == "NotOK"
     assert cut["frame"]["width"] == 640
-    assert cut["recipe"]["version"] == f"{whole['recipe']['version']}+tiles-64x64"
+    assert cut["recipe"]["version"] == f"{whole['recipe']['version']}+tiles-64x64-0"
     for found in cut["detections"]:
         assert found["box"]["y_min"] >= 32
         assert 530 < found["box"]["x_min"] < 580

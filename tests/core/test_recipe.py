@@ -28,8 +28,8 @@ def test_tiles_are_said_in_the_version_too() -> None:
     recipe = Recipe("default", "4", {"scratch": 0.3, "pit": 0.6})
     assert recipe.with_tiling(None) is recipe
     cut = recipe.with_tiling(Tiling(400, 128, 0.2))
-    assert cut.ref == RecipeRef("default", "4+tiles-400x128")
-    assert cut.with_min_score(0.1).ref.version == "4+tiles-400x128+min_score"
+    assert cut.ref == RecipeRef("default", "4+tiles-400x128-0.2")
+    assert cut.with_min_score(0.1).ref.version == "4+tiles-400x128-0.2+min_score"
 
 
 def test_a_book_finds_by_name() -> None:

@@ -273,7 +273,7 @@ def test_a_large_frame_is_cut_as_the_page_says(tmp_path: Path) -> None:
     assert running.exit_code() == 0
     assert answer.status_code == 200
     assert answer.json()["frame"]["width"] == 800
-    assert answer.json()["recipe"]["version"].endswith(f"+tiles-{value}")
+    assert answer.json()["recipe"]["version"].endswith(f"+tiles-{value}-0.2")
 
 
 def wait_until_ready(url: str) -> None:

@@ -35,7 +35,7 @@ class Tiling:
     overlap: float
 
     def __str__(self) -> str:
-        return f"{self.width_px}x{self.height_px}"
+        return f"{self.width_px}x{self.height_px}-{self.overlap:g}"
 
     def tiles(self, frame_width_px: int, frame_height_px: int) -> list[Tile]:
         """Evenly, row by row, from edge to edge; one of all of it where the frame is hardly larger than a tile.
