@@ -140,6 +140,19 @@ def test_an_outcome_of_another_version_is_understood() -> None:
     assert outcome_from_wire(json.dumps(fields).encode()) == JUDGED
 
 
+def test_parts_of_an_outcome_of_another_version_are_understood() -> None:
+    fields = json.loads(outcome_to_wire(JUDGED))
+    for part in ("recipe", "model", "times"):
+        fields[part]["mood"] = "good"
+    for found in fields["detections"]:
+        found["box"]["mood"] = "good"
+    for reason in fields["reasons"]:
+        reason["mood"] = "good"
+    assert outcome_from_wire(json.dumps(fields).encode()) == JUDGED
+    failed = json.loads(outcome_to_wire(Failed("1a2b"))) | {"mood": "bad"}
+    assert outcome_from_wire(json.dumps(failed).encode()) == Failed("1a2b")
+
+
 def test_a_job_of_another_version_is_understood() -> None:
     older = {"recipe": "default", "min_score": None, "traceparent": None}
     assert meta_from(json.dumps(older).encode()) == older | {"part_id": None}
@@ -727,3 +740,47 @@ async def test_while_the_server_is_away_no_answer_is_found_or_kept() -> None:
     assert await answers.keep("k", answer) == answer
     await answers.release("k")
     await queue.close()
+
+
+async def test_announcements_of_another_version_are_understood_or_left_out(
+    make: Maker, client: Redis, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker, api = make(), make()
+    await worker.start(announce=MODEL)
+    key = f"{namespace}:workers"
+    ((own, until_ms),) = await client.zrange(key, 0, -1, withscores=True)
+    said = json.loads(own)
+    said["model"]["mood"] = "good"
+    await client.zadd(key, {json.dumps(said): until_ms, "dreams": until_ms, b"{}": until_ms})
+    await api.start()
+    assert api.announced == (MODEL, MODEL)
+    assert caplog.text.count("worker_not_understood") == 2
+
+
+async def test_an_outcome_of_another_version_costs_no_other(
+    make: Maker, client: Redis, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, worker = make(), make()
+    await api.start()
+    await api.submit(job("a"))
+    await api.submit(job("b"))
+    key = f"{namespace}:replies:{api.name}"
+    await client.xadd(key, {"id": "a", "outcome": json.dumps({"kind": "dreamt"})})
+    strange = await api.result("a")
+    assert isinstance(strange, Failed)
+    assert f"error_id={strange.error_id}" in caplog.text
+    for lease in await worker.lease(2):
+        await worker.resolve(lease, Failed("1a2b"))
+    assert await api.result("b") == Failed("1a2b")
+
+
+async def test_what_breaks_the_look_at_redis_does_not_end_it(
+    make: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, worker = make(), make()
+    await api.start()
+    with monkeypatch.context() as patch:
+        patch.setattr("flawline.adapters.redis_queue.queue.announced_from_wire", lambda _: 1 / 0)
+        await until(lambda: "look_failed" in caplog.text)
+    await worker.submit(job("a"))
+    await until(lambda: api.state.depth == 1)

@@ -29,7 +29,7 @@ from flawline.adapters.redis_queue.options import RedisQueueOptions
 from flawline.adapters.redis_queue.replies import Replies
 from flawline.adapters.redis_queue.tickets import RedisTickets
 from flawline.adapters.redis_queue.wire import (
-    announcement_from_wire,
+    announced_from_wire,
     announcement_to_wire,
     meta_of,
     outcome_to_wire,
@@ -271,7 +271,10 @@ class RedisQueue:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            await self._look()
+            try:
+                await self._look()
+            except Exception:
+                logger.exception("look_failed")
 
     async def _look(self) -> None:
         with suppress(RedisError):
@@ -279,6 +282,6 @@ class RedisQueue:
                 await self._server.run("announce", self._announcement, 1)
             depth, age_ms, leased, dead, announced = await self._server.run("measure")
             self.state = QueueState(depth, age_ms / 1000, leased, dead)
-            self.announced = tuple(map(announcement_from_wire, announced))
+            self.announced = announced_from_wire(announced)
             await self._server.look_for_room()
             await self._eviction.look()

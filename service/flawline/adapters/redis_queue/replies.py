@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
-from flawline.adapters.redis_queue.wire import outcome_from_wire
-from flawline.application.job import Abandoned, JobOutcome
+from flawline.adapters.redis_queue.wire import NotUnderstood, outcome_from_wire
+from flawline.application.failures import new_error_id
+from flawline.application.job import Abandoned, Failed, JobOutcome
+
+logger = logging.getLogger(__name__)
 
 _AT_ONCE = 256
 _DELETED_AT_ONCE = 64
@@ -92,5 +96,19 @@ class Replies:
                 self._last = entry_id
                 future = self._awaited.get(fields[b"id"].decode())
                 if future is not None and not future.done():
-                    future.set_result(outcome_from_wire(fields[b"outcome"]))
+                    future.set_result(_outcome(fields))
         return entry_ids
+
+
+def _outcome(fields: dict[bytes, bytes]) -> JobOutcome:
+    try:
+        return outcome_from_wire(fields[b"outcome"])
+    except (
+        NotUnderstood
+    ) as error:  # written by another version, say; the others are still to be read
+        error_id = new_error_id()
+        logger.error(  # noqa: TRY400 - where it was read tells nothing
+            "outcome_not_understood inspection_id=%s error_id=%s: %s",
+            *(fields[b"id"].decode(), error_id, error),
+        )
+        return Failed(error_id)

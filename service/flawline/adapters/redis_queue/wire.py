@@ -7,9 +7,12 @@ and what is not known is left alone.
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields as fields_of
 from datetime import datetime
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, TypeVar
 
 from flawline.application.job import (
     Abandoned,
@@ -44,6 +47,14 @@ _KINDS = {
 }
 _KIND_OF = {kind: name for name, kind in _KINDS.items()}
 
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class NotUnderstood(ValueError):  # noqa: N818 - an ordinary turn of events while versions meet
+    """What came over the wire lacks what this version needs, or is of a kind that it does not know."""
+
 
 def meta_of(job: Job) -> str:
     """What a worker needs beside the fields that the scripts read."""
@@ -75,20 +86,25 @@ def tagged(kind: str, value: object) -> str:
 
 
 def outcome_from_wire(text: bytes) -> JobOutcome:
-    """The outcome that `outcome_to_wire` wrote."""
-    fields = json.loads(text)
-    kind = _KINDS[fields.pop("kind")]
-    return _judged(fields) if kind is Judged else kind(**fields)
+    """The outcome that `outcome_to_wire` wrote. Raises NotUnderstood."""
+    try:
+        fields = json.loads(text)
+        kind = _KINDS[fields.pop("kind")]
+        return _judged(fields) if kind is Judged else _of(kind, fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise NotUnderstood(f"outcome: {error!r}") from error
 
 
 def reasons_from(fields: list[dict[str, Any]]) -> tuple[Reason, ...]:
     """Reasons, their JSON parsed."""
-    return tuple(Reason(**reason) for reason in fields)
+    return tuple(_of(Reason, reason) for reason in fields)
 
 
 def detections_from(fields: list[dict[str, Any]]) -> tuple[Detection, ...]:
     """Detections, their JSON parsed."""
-    return tuple(Detection(found["label"], found["score"], Box(**found["box"])) for found in fields)
+    return tuple(
+        Detection(found["label"], found["score"], _of(Box, found["box"])) for found in fields
+    )
 
 
 def inspection_to_json(inspection: Inspection) -> str:
@@ -103,14 +119,25 @@ def inspection_from(fields: dict[str, Any]) -> Inspection:
         verdict=Verdict(fields["verdict"]),
         reasons=reasons_from(fields["reasons"]),
         detections=detections_from(fields["detections"]),
-        frame=FrameInfo(**fields["frame"]),
+        frame=_of(FrameInfo, fields["frame"]),
         line=fields["line"],
         part_id=fields["part_id"],
-        recipe=RecipeRef(**fields["recipe"]),
-        model=ModelRef(**fields["model"]),
+        recipe=_of(RecipeRef, fields["recipe"]),
+        model=_of(ModelRef, fields["model"]),
         created_at=datetime.fromisoformat(fields["created_at"]),
-        processing_times=ProcessingTimes(**fields["processing_times"]),
+        processing_times=_of(ProcessingTimes, fields["processing_times"]),
     )
+
+
+def _of(kind: Callable[..., T], fields: Mapping[str, Any]) -> T:
+    """One of those, from its fields, and maybe from others that a newer version has."""
+    known = _names(kind)  # looking them up for each box would cost more than the rest
+    return kind(**{name: value for name, value in fields.items() if name in known})
+
+
+@cache
+def _names(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields_of(kind))
 
 
 def _plain(value: Any) -> object:
@@ -127,9 +154,9 @@ def _judged(fields: dict[str, Any]) -> Judged:
         verdict=Verdict(fields["verdict"]),
         reasons=reasons_from(fields["reasons"]),
         detections=detections_from(fields["detections"]),
-        recipe=RecipeRef(**fields["recipe"]),
-        model=ModelRef(**fields["model"]),
-        times=StageTimes(**fields["times"]),
+        recipe=_of(RecipeRef, fields["recipe"]),
+        model=_of(ModelRef, fields["model"]),
+        times=_of(StageTimes, fields["times"]),
         quality=_quality(fields.get("quality")),
     )
 
@@ -143,7 +170,18 @@ def announcement_to_wire(worker: str, model: ModelInfo) -> str:
     return json.dumps({"worker": worker, "model": model}, sort_keys=True, default=_plain)
 
 
-def announcement_from_wire(text: bytes) -> ModelInfo:
-    """The model that a worker serves."""
-    fields = json.loads(text)["model"]
-    return ModelInfo(**fields | {"labels": tuple(fields["labels"])})
+def announced_from_wire(announcements: Iterable[bytes]) -> tuple[ModelInfo, ...]:
+    """The models that workers serve; what a worker of another version says may not be understood, and is left out."""
+    models = map(_announced, announcements)
+    return tuple(model for model in models if model is not None)
+
+
+@lru_cache(maxsize=256)
+def _announced(text: bytes) -> ModelInfo | None:
+    """Each worker says the same every second: it is parsed, and complained of, once."""
+    try:
+        fields = json.loads(text)["model"]
+        return _of(ModelInfo, fields | {"labels": tuple(fields["labels"])})
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning("worker_not_understood error=%r", error)
+        return None
