@@ -359,6 +359,48 @@ async def test_a_key_that_stands_twice_in_json_is_refused(
     assert inspector.requests == []
 
 
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"frames": [{}] * 257}, 413, "too_many_frames"),
+        ({"frames": [{}] * 20_000}, 400, "malformed_body"),
+        ({"frames": [1] * 20_000}, 400, "malformed_body"),
+        ({f"k{number}": 1 for number in range(5000)}, 400, "malformed_body"),
+        ({f"k{number}": 1 for number in range(3000)}, 422, "invalid_request"),
+        (
+            {"picture": "YQ=="} | {"k" * 500 + f"{number}": 1 for number in range(60)},
+            422,
+            "invalid_request",
+        ),
+    ],
+)
+async def test_a_body_with_many_faults_is_refused_in_few_words(
+    client: httpx.AsyncClient, body: dict, status: int, code: str
+) -> None:
+    response = await client.post(URL, json=body)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert len(response.content) < 10_000
+
+
+async def test_many_keys_given_twice_are_refused_in_few_words(client: httpx.AsyncClient) -> None:
+    twice = ", ".join(f'"part_id": "A", "{"k" * 500}{number}": 1' for number in range(40))
+    body = f'{{"frames": [{{"picture": "YQ==", {twice}}}], {twice}}}'
+    response = await client.post(URL, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 422
+    assert len(response.content) < 10_000
+
+
+@pytest.mark.parametrize("name", ["line", "odd%ff", "k{number}"])
+async def test_a_query_of_thousands_of_parameters_is_refused_in_few_words(
+    client: httpx.AsyncClient, name: str
+) -> None:
+    query = "&".join(f"{name.format(number=number)}=" for number in range(5000))
+    response = await client.post(f"{URL}?{query}", content=b"jpeg")
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+    assert "at most 64 parameters" in response.json()["detail"]
+    assert len(response.content) < 1000
+
+
 async def test_a_value_may_read_like_a_key_or_have_escapes(
     client: httpx.AsyncClient, inspector: ScriptedInspector
 ) -> None:

@@ -29,7 +29,7 @@ from flawline.adapters.rest.documentation import (
 from flawline.adapters.rest.hangup import while_connected
 from flawline.adapters.rest.parameters import InspectionQuery
 from flawline.adapters.rest.preferences import Preferences
-from flawline.adapters.rest.query import refuse_odd_query, refuse_two_keys
+from flawline.adapters.rest.query import refuse_long_query, refuse_odd_query, refuse_two_keys
 from flawline.adapters.rest.schemas import (
     InspectionAnswer,
     PartAnswer,
@@ -105,6 +105,7 @@ class InspectionRoutes:
 
     async def inspect_unrouted(self, request: Request) -> Response:
         """`inspect`, with its parameters read here. Raises what it raises, and RequestValidationError."""
+        refuse_long_query(request)
         query = inspection_query(request.query_params)
         return await self.inspect(request, query, request.headers.get("idempotency-key"))
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from flawline.adapters.rest.parameters import InspectionBody, InspectionQuery
 from flawline.adapters.rest.problems import RefusedError
+from flawline.adapters.rest.query import names_given_twice
 from flawline.adapters.rest.schemas import FieldFault
 from flawline.adapters.rest.submission import (
     PICTURE_OR_FRAMES,
@@ -22,6 +23,9 @@ from flawline.adapters.rest.submission import (
 
 # From here on decoding would hold up the event loop for longer than others should wait.
 _LARGE_BYTES = 128 * 1024
+# Of keys and of values. 256 frames need some hundred, and base64 has neither commas nor colons; each one more takes up
+# to hundreds of bytes to hold, as a value or as a fault.
+_MOST_PARTS = 4096
 
 
 def without_byte_order_mark(text: bytes) -> bytes:
@@ -51,12 +55,16 @@ class JsonSink:
     def _parsed(self) -> Submission:
         text = without_byte_order_mark(b"".join(self._chunks))
         self._chunks = []
+        if max(text.count(b":"), text.count(b",")) > _MOST_PARTS:
+            raise malformed(f"The body has more than {_MOST_PARTS} keys or values.")
         try:
             body = InspectionBody.model_validate_json(text, strict=True)
         except ValidationError as error:
-            broken = [fault for fault in error.errors() if fault["type"] == "json_invalid"]
-            if broken:
-                raise malformed(f"The body is no JSON: {broken[0]['ctx']['error']}.") from error
+            first = error.errors(include_input=False)[0]
+            if first["type"] == "json_invalid":
+                raise malformed(f"The body is no JSON: {first['ctx']['error']}.") from error
+            if first["loc"] == ("frames",) and first["type"] == "too_long":
+                raise too_many_frames(self._max_frames) from error
             raise body_faults(error) from error
         _refuse_repeated(text, body)
         if (body.picture is None) == (body.frames is None):
@@ -81,8 +89,7 @@ def _refuse_repeated(text: bytes, body: InspectionBody) -> None:
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, object]]) -> None:
-    names = [name for name, _ in pairs]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = names_given_twice(name for name, _ in pairs)
     if repeated:
         faults = [FieldFault(field=name, detail="given more than once.") for name in repeated]
         detail = f"Give each key of the JSON body once; repeated: {', '.join(repeated)}."

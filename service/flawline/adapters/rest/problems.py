@@ -41,6 +41,7 @@ from flawline.core.values import Verdict
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 _SHOWN_CHARACTERS = 64
+_SHOWN_FAULTS = 16
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _STATUSES: Mapping[type[InspectionError], int] = {
     UnknownRecipe: 404,
@@ -132,11 +133,14 @@ async def _inspection_error(request: Request, error: InspectionError) -> Respons
 
 
 def _parameters_problem(error: RequestValidationError) -> Problem:
+    found = error.errors()
     faults = [
         FieldFault(field=_field_of(fault["loc"]), detail=_fault_text(fault))
-        for fault in error.errors()
+        for fault in found[:_SHOWN_FAULTS]
     ]
     detail = " ".join(f"{fault.field}: {fault.detail}" for fault in faults)
+    if len(found) > _SHOWN_FAULTS:
+        detail += f" And {len(found) - _SHOWN_FAULTS} more faults."
     return make_problem(422, "invalid_request", detail, errors=faults)
 
 
