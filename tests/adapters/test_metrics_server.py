@@ -41,6 +41,17 @@ async def test_metrics_are_shown_to_those_with_the_token() -> None:
     assert "flawline_things_total 1.0" in shown.text
 
 
+async def test_metrics_of_a_version_that_is_none_are_shown_all_the_same() -> None:
+    server = MetricsServer(registry_with_a_counter(), Lock(None), WELL)
+    port = await server.start("127.0.0.1", 0)
+    asked = {"accept": "application/openmetrics-text; version=foo"}
+    async with httpx.AsyncClient(headers=asked) as client:
+        shown = await client.get(f"http://127.0.0.1:{port}/metrics")
+    server.stop()
+    assert shown.status_code == 200
+    assert "flawline_things_total 1.0" in shown.text
+
+
 async def test_without_a_lock_all_see_them() -> None:
     server = MetricsServer(registry_with_a_counter(), Lock(None), WELL)
     port = await server.start("127.0.0.1", 0)

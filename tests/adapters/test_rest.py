@@ -462,6 +462,17 @@ async def test_metrics_are_those_of_the_registry(
     assert openmetrics.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["foo", '"1.0.0"', "1.x", "99"])
+@pytest.mark.parametrize("kind", ["application/openmetrics-text", "text/plain"])
+async def test_metrics_of_a_version_that_is_none_are_shown_all_the_same(
+    client: httpx.AsyncClient, registry: CollectorRegistry, kind: str, version: str
+) -> None:
+    Counter("flawline_things", "Things.", registry=registry).inc()
+    shown = await client.get("/metrics", headers={"accept": f"{kind}; version={version}"})
+    assert shown.status_code == 200
+    assert "flawline_things_total 1.0" in shown.text
+
+
 async def test_docs_need_no_network(client: httpx.AsyncClient) -> None:
     page = (await client.get("/docs")).text
     assert "https://" not in page

@@ -138,6 +138,40 @@ async def test_the_answer_that_was_kept_first_is_everyones(rig: Rig) -> None:
     assert rig.engine.sizes == [1, 1, 1]
 
 
+async def test_a_verdict_is_told_although_it_cannot_be_kept(rig: Rig) -> None:
+    rig.inspector._idempotency._memory = Hanging()
+    asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
+    await until_asked(rig.inspector._idempotency._memory)
+    rig.clock.advance(0.5)
+    answer = await asking
+    assert answer.verdict is Verdict.NOT_OK
+    assert rig.telemetry.inspections == [answer]
+
+
+async def until_asked(memory: Hanging) -> None:
+    await asyncio.wait_for(memory.asked.wait(), 5)
+    await settle()
+
+
+class Hanging:
+    """Finds nothing, and never keeps anything."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def claim(self, key: str, life_s: float) -> bool:
+        return True
+
+    async def release(self, key: str) -> None: ...
+
+    async def find(self, key: str) -> None: ...
+
+    async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return answer
+
+
 class Elsewhere:
     """Finds nothing, and then has an answer already."""
 

@@ -96,6 +96,25 @@ def test_a_taken_port_is_named_with_what_to_do(artifact: Path) -> None:
                 assert "choose another" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        ["simulate", "--frames", "20"],
+        ["health"],
+        ["models", "list"],
+        ["bench", "http://127.0.0.1:9"],
+        ["dead-letters", "--queue", "redis://127.0.0.1:9", "list"],
+    ],
+)
+def test_what_listens_nowhere_needs_no_agreement_to_it(
+    asks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HOST": "192.0.2.1", "PORT": "9", "METRICS_PORT": "9"}.items():
+        monkeypatch.setenv(f"FLAWLINE_{name}", value)
+    result = run(*asks)
+    assert "insecure" not in result.output
+
+
 def test_leaving_loopback_needs_insecure(artifact: Path) -> None:
     result = run("serve", "--host", "192.0.2.1")
     assert result.exit_code == 2

@@ -12,7 +12,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.exposition import ThreadingWSGIServer, choose_encoder
 
 from flawline.core.errors import Unauthenticated
 from flawline.core.lock import Lock
@@ -47,7 +47,7 @@ class MetricsServer:
         probes: Probes,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._app = _headed(_probed(_locked(make_wsgi_app(registry), lock), probes))
+        self._app = _headed(_probed(_locked(_asked(make_wsgi_app(registry)), lock), probes))
         self._tls = tls
         self._server: WSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -92,6 +92,19 @@ def _server_for(host: str, port: int) -> type[ThreadingWSGIServer]:
             """A peer that broke off, or spoke no TLS; the standard library would print a traceback."""
 
     return Server
+
+
+def _asked(app: Application) -> Application:
+    """Without an Accept header that the library fails on: of a version that is no bare number, as in quotes."""
+
+    def asked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        try:
+            choose_encoder(environ.get("HTTP_ACCEPT", ""))
+        except (TypeError, ValueError):
+            environ = {**environ, "HTTP_ACCEPT": ""}
+        return app(environ, start_response)
+
+    return asked
 
 
 def _headed(app: Application) -> Application:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from flawline.application.answer import KeptAnswer
-from flawline.application.deadline import pause, within
+from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.order import Order
 from flawline.application.ports import AnswerMemory, Clock
 from flawline.core.errors import InspectionError, KeyReused
 from flawline.core.values import Inspection, Verdict
+
+logger = logging.getLogger(__name__)
 
 # A claim is ended by whoever holds it; only one who died leaves it to its end.
 _CLAIM_OUTLIVES_S = 1.0
@@ -99,14 +102,26 @@ class Idempotency:
                 inspection = await self._run(order)
                 if inspection.verdict is Verdict.UNDEFINED:
                     return inspection
-                answer = KeptAnswer(fingerprint, inspection)
-                kept = await within(self._clock, order.deadline_s, self._memory.keep(key, answer))
+                kept = await self._kept(key, KeptAnswer(fingerprint, inspection), order)
             return _same(order, fingerprint, kept)
         finally:
             # The answer does not wait for it.
             errand = asyncio.create_task(self._memory.release(key))
             self._errands.add(errand)
             errand.add_done_callback(self._errands.discard)
+
+    async def _kept(self, key: str, answer: KeptAnswer, order: Order) -> KeptAnswer:
+        """What is kept under the key now; the answer itself where keeping takes half of the time that is left.
+
+        It was counted and told to those who watch: it must not become another because the memory hangs.
+        """
+        now_s = self._clock.monotonic_s()
+        moment_s = now_s + (order.deadline_s - now_s) / 2
+        try:
+            return await within(self._clock, moment_s, self._memory.keep(key, answer))
+        except DeadlinePassed:
+            logger.warning("answer_not_kept inspection_id=%s", answer.inspection.inspection_id)
+            return answer
 
     async def _claim(self, key: str, order: Order) -> None:
         """Return once no other process works on the answer; whoever dies over it is waited out."""

@@ -20,7 +20,7 @@ from flawline.cli.load.plot import check_plot_path, draw_latencies
 from flawline.cli.load.progress import shown
 from flawline.cli.load.report import LoadResult, LoadTest, json_document, text_lines
 from flawline.cli.loop import run
-from flawline.cli.startup import settings_from
+from flawline.cli.startup import caller_settings
 from flawline.core.load import LoadObjectives, LoadRecord, doubts
 
 _CALLERS = 8
@@ -123,7 +123,7 @@ def command(
     """
     if plot is not None:
         check_plot_path(plot)
-    settings = settings_from()
+    settings = caller_settings()
     address = Address.of(url, token_file or settings.token_file, ca_file or settings.tls_cert_file)
     callers = _callers(address, stream, rate, clients)
     frames = read_frames(paths) if paths else draw_frames(size)

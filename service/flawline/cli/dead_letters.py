@@ -15,7 +15,7 @@ from flawline.application.job import Failed, JobOutcome, Judged, PictureRefused
 from flawline.bootstrap.desk import Desk, desk
 from flawline.cli.fault import Fault
 from flawline.cli.loop import run
-from flawline.cli.startup import settings_from, startup_explained
+from flawline.cli.startup import caller_settings, startup_explained
 from flawline.core.errors import InspectionError
 from flawline.settings import FlawlineSettings
 
@@ -27,7 +27,7 @@ _REPLAY_LIMIT_S = 30.0
 @click.pass_context
 def command(context: click.Context, queue: str | None) -> None:
     """Jobs that failed, or that killed their workers too often, kept with their pictures."""
-    context.obj = settings_from(queue=queue)
+    context.obj = caller_settings(queue=queue)
 
 
 @command.command("list")

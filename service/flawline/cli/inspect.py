@@ -19,7 +19,7 @@ from flawline.cli.loop import run
 from flawline.cli.offline import Inspected, OfflineOptions, inspect_files, read_at_most
 from flawline.cli.pictures import SUFFIXES, PictureFile, collect_pictures
 from flawline.cli.report import Tally, json_line, text_line
-from flawline.cli.startup import settings_from, startup_explained
+from flawline.cli.startup import caller_settings, startup_explained
 from flawline.core.values import Inspection
 from flawline.settings import FlawlineSettings
 from flawspec.decoding import DecodeLimits
@@ -64,9 +64,7 @@ def command(
         )
     if out is not None:
         _keep_originals(files, out)
-    # No line reaches this process: what only a server may not do is allowed here.
-    settings = settings_from(
-        host="127.0.0.1",
+    settings = caller_settings(
         queue="memory",
         deadline_ms=round(_PATIENCE_S * 1000),
         max_deadline_ms=round(_PATIENCE_S * 1000),

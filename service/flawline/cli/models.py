@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from flawline.cli.running_server import RunningServer
-from flawline.cli.startup import settings_from
+from flawline.cli.startup import caller_settings
 
 _STABLE_PATH = "/v1/aliases/stable"
 
@@ -24,7 +24,7 @@ def command(context: click.Context, url: str | None) -> None:
     Artifacts lie in the server's FLAWLINE_MODELS_DIR and go by the name and version in them. It asks with the
     token in FLAWLINE_TOKEN_FILE, and trusts the certificate in FLAWLINE_TLS_CERT_FILE.
     """
-    context.obj = RunningServer.of(settings_from(), url)
+    context.obj = RunningServer.of(caller_settings(), url)
 
 
 @command.command("list")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from flawline.application.simulation import Event, Scenario, play
-from flawline.cli.startup import settings_from
+from flawline.cli.startup import caller_settings
 from flawline.settings import FlawlineSettings
 
 _SCENARIOS = ("steady", "fading-light", "losing-focus", "rising-defects")
@@ -67,7 +67,7 @@ def command(
     Frames are drawn and measured as in the service, and watched with its settings; the detector is
     not run: flaws come by chance. Without SCENARIOS all are played.
     """
-    settings = settings_from()
+    settings = caller_settings()
     for name in scenarios or _SCENARIOS:
         scenario = Scenario(
             name=name,

@@ -19,6 +19,11 @@ def settings_from(**overrides: Any) -> FlawlineSettings:
         raise Fault(str(error)) from error
 
 
+def caller_settings(**overrides: Any) -> FlawlineSettings:
+    """The same for what only asks: that a server may not listen there without a token is none of its faults."""
+    return settings_from(insecure=True, **overrides)
+
+
 @contextmanager
 def startup_explained() -> Iterator[None]:
     """Around what starts a service: a bad artifact or a taken port becomes a Fault."""

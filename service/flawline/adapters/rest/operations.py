@@ -56,6 +56,9 @@ class OperationRoutes:
 
     async def metrics(self, request: Request) -> Response:
         """The text format, or OpenMetrics when the scraper asks for it."""
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):  # over a version that is no bare number, as in quotes
+            encode, content_type = choose_encoder("")
         # A plain header, or Starlette would append a second charset.
         return Response(encode(self._registry), headers={"content-type": content_type})
