@@ -100,7 +100,11 @@ class FlawlineSettings(
         "and likewise of all frames in streams; one request always fits.",
     )
     grpc_max_calls: int = Field(
-        1000, ge=8, le=100_000, description="gRPC calls that are open at a time; more are refused."
+        1000,
+        ge=8,
+        le=100_000,
+        description="gRPC calls that are open at a time; more are refused. Each may hold a message of twice "
+        "FLAWLINE_MAX_BODY_BYTES, which is not in `max_open_bytes`.",
     )
     max_streams: int = Field(
         64,
