@@ -41,11 +41,19 @@ def test_classes_can_be_put_in_an_artifact_s_order(coco_folder) -> None:
         load_dataset(folder / "annotations.json", folder / "images", LabelSet(("scratch",)))
 
 
-def test_crowd_regions_are_left_out_and_a_clean_picture_is_fine(coco_folder) -> None:
-    folder = coco_folder(count=2)
-    path = edit(folder, lambda c: c["annotations"][0].update(iscrowd=1))
+def test_each_crowd_region_is_a_fault_and_a_clean_picture_is_fine(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    path = edit(folder, lambda c: [a.update(iscrowd=1) for a in c["annotations"][:2]])
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(path, folder / "images")
+    marked = "is marked iscrowd, a region of flaws that are not told apart: set iscrowd to 0"
+    assert len(caught.value.faults) == 2
+    for number, fault in enumerate(caught.value.faults, start=1):
+        assert fault.startswith(f"annotation {number} {marked}")
+    path = edit(folder, lambda c: [a.update(iscrowd=0) for a in c["annotations"]])
+    path = edit(folder, lambda c: c["annotations"].pop(0))
     found = load_dataset(path, folder / "images")
-    assert found.samples[0].boxes_xyxy.shape == (0, 4)
+    assert [len(s.class_ids) for s in found.samples] == [0, 1, 1]
 
 
 def test_every_fault_is_reported_at_once(coco_folder) -> None:

@@ -22,7 +22,7 @@ FIELDS = {
 
 
 def read_coco(path: Path) -> AnnotationSet:
-    """Read a file; regions marked `iscrowd` are left out.
+    """Read a file; a region marked `iscrowd` is a fault.
 
     Raises:
         DatasetError: it cannot be read, is not JSON, or lacks what COCO files have.
@@ -44,7 +44,7 @@ def read_coco(path: Path) -> AnnotationSet:
         fault = _fault(entry, names, boxes)
         if fault is not None:
             faults.append(fault)
-        elif not entry.get("iscrowd"):
+        else:
             where = f"annotation {entry['id']}"
             box = AnnotatedBox(where, names[entry["category_id"]], tuple(entry["bbox"]))
             boxes[entry["image_id"]].append(box)
@@ -113,4 +113,10 @@ def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) 
     numbers = isinstance(box, list) and all(type(v) in (int, float) for v in box)
     if not numbers or len(box) != 4:
         return f"{name}: bbox must be four numbers [x, y, width, height]"
+    if entry.get("iscrowd"):
+        # left out, it would make a picture without other boxes count as clean
+        return (
+            f"{name} is marked iscrowd, a region of flaws that are not told apart: set iscrowd to 0 where its bbox "
+            "is around one flaw, or leave its picture out"
+        )
     return None
