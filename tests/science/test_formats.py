@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from mobilemamba_command import run
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
@@ -125,6 +127,94 @@ def test_a_yolo_picture_without_a_file_is_clean(coco_folder) -> None:
     found = by_name(load_dataset(yolo, folder / "images"))
     assert found["1.png"] == []
     assert len(found["0.png"]) == 1
+
+
+def as_yolo_parts(folder: Path) -> tuple[Path, Path]:
+    """labels/train of the first four pictures, labels/val of the others, over one folder of pictures."""
+    parts = folder / "labels" / "train", folder / "labels" / "val"
+    whole = as_yolo(folder)
+    for part in parts:
+        part.mkdir(parents=True)
+    (folder / "classes.txt").rename(folder / "labels" / "classes.txt")
+    for path in whole.glob("*.txt"):
+        path.rename(parts[int(path.stem) >= 4] / path.name)
+    whole.rmdir()
+    return parts
+
+
+def test_a_yolo_picture_belongs_to_the_folder_that_holds_its_file(coco_folder) -> None:
+    folder = coco_folder(count=6)
+    train, val = as_yolo_parts(folder)
+    (val / "5.txt").write_text("")
+    found = [by_name(load_dataset(part, folder / "images")) for part in (train, val)]
+    assert [list(part) for part in found] == [
+        ["0.png", "1.png", "2.png", "3.png"],
+        ["4.png", "5.png"],
+    ]
+    assert found[1]["5.png"] == []
+    (val / "5.txt").unlink()
+    (train / "1.txt").unlink()
+    for part in train, val:
+        with pytest.raises(DatasetError) as caught:
+            load_dataset(part, folder / "images")
+        assert [fault.split(" ")[0] for fault in caught.value.faults] == ["1.png", "5.png"]
+        assert "give it an empty 1.txt in the folder that it belongs to" in str(caught.value)
+    for path in train.glob("*.txt"):
+        path.unlink()
+    (train / "classes.txt").write_text("dark\nbright\n")
+    for number in range(6):
+        (val / f"{number}.txt").write_text("")
+    with pytest.raises(
+        DatasetError, match=f"holds no text file of a picture in .*; they lie in {val}"
+    ):
+        load_dataset(train, folder / "images")
+
+
+def test_a_clean_yolo_picture_is_not_left_out_for_predictions_beside(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    yolo = as_yolo(folder)
+    (yolo / "1.txt").rename(folder / "kept.txt")
+    shutil.copytree(yolo, folder / "predictions")
+    (folder / "kept.txt").rename(folder / "predictions" / "1.txt")
+    with pytest.raises(
+        DatasetError, match=r"1\.png has no text file in .*predictions too: give it"
+    ):
+        load_dataset(yolo, folder / "images")
+    (yolo / "1.txt").write_text("")
+    assert by_name(load_dataset(yolo, folder / "images"))["1.png"] == []
+
+
+def test_yolo_parts_with_pictures_of_their_own_may_share_names(coco_folder) -> None:
+    folder = coco_folder(count=6)
+    train, val = as_yolo_parts(folder)
+    for number in (4, 5):
+        (val / f"{number}.txt").rename(val / f"{number - 4}.txt")
+    (train / "1.txt").unlink()
+    whole = (folder / "images").rename(folder / "all")
+    shutil.copytree(whole, folder / "images" / "train")
+    (folder / "images" / "val").mkdir()
+    for number in (4, 5):
+        (folder / "images" / "train" / f"{number}.png").rename(
+            folder / "images" / "val" / f"{number - 4}.png"
+        )
+    found = by_name(load_dataset(train, folder / "images" / "train"))
+    assert list(found) == ["0.png", "1.png", "2.png", "3.png"]
+    assert found["1.png"] == []
+
+
+def test_split_takes_each_picture_of_two_yolo_folders_once(
+    coco_folder, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder = coco_folder(count=6)
+    parts = as_yolo_parts(folder)
+    out = tmp_path / "splits"
+    assert run(monkeypatch, "split", *parts, "--images", folder / "images", "--out", out) == 0
+    assert capsys.readouterr().out.startswith("6 pictures;")
+    written = [json.loads((out / f"{part}.json").read_text()) for part in ("train", "val", "test")]
+    assert sorted(image["file_name"] for part in written for image in part["images"]) == [
+        f"{number}.png" for number in range(6)
+    ]
+    assert sum(len(part["annotations"]) for part in written) == 6
 
 
 def test_folders_that_hold_no_data_set(coco_folder, tmp_path: Path) -> None:

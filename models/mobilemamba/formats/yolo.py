@@ -6,6 +6,7 @@ Class names stand in ``classes.txt``, one a line, in the folder or the one above
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from pathlib import Path
 
 from mobilemamba.annotations import (
@@ -22,17 +23,20 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 def read_yolo(folder: Path, images: Path) -> AnnotationSet:
     """Read a folder; every picture of `images` counts, one without a text file has no flaws.
 
+    Where folders beside it hold text files of the same pictures (labels/train, labels/val), one whose text file lies
+    in another of them is left out, and one without any is a fault.
+
     Raises:
         DatasetError: there are no class names, or no pictures.
     """
     names = _class_names(folder)
-    pictures = sorted(p for p in images.glob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = _pictures(images)
     if not pictures:
         raise DatasetError(folder, [f"there are no pictures in {images}"])
     digest = hashlib.sha256("\n".join(names).encode())
-    faults: list[str] = []
+    own, faults = _own(folder, images, pictures)
     entries = []
-    for index, picture in enumerate(pictures):
+    for index, picture in enumerate(own):
         path = folder / f"{picture.stem}.txt"
         text = path.read_bytes() if path.exists() else b""
         digest.update(picture.name.encode() + b"\0" + text)
@@ -45,6 +49,42 @@ def read_yolo(folder: Path, images: Path) -> AnnotationSet:
         if path.name != CLASSES and path.stem not in stems
     ]
     return AnnotationSet(names, tuple(entries), digest.hexdigest(), tuple(faults))
+
+
+def _own(folder: Path, images: Path, pictures: list[Path]) -> tuple[list[Path], list[str]]:
+    """The pictures that `folder` speaks of, and a fault for each of which nobody can say whether it does."""
+    beside = _beside(folder, images, {p.stem for p in pictures})
+    here = {p.stem for p in folder.glob("*.txt")}
+    # a folder with text files of pictures that are annotated here too (a copy, predictions) is no other part of the set
+    elsewhere = set().union(*(stems for stems in beside.values() if not stems & here))
+    own = [p for p in pictures if p.stem in here or p.stem not in elsewhere]
+    where = ", ".join(sorted(map(str, beside)))
+    faults = [
+        f"{picture.name} has no text file in {folder}, and text files of pictures in {images} lie in {where} too: "
+        f"give it an empty {picture.stem}.txt in the folder that it belongs to"
+        for picture in own
+        if beside and picture.stem not in here
+    ]
+    if not own:
+        faults.append(f"holds no text file of a picture in {images}; they lie in {where}")
+    return own, faults
+
+
+def _beside(folder: Path, images: Path, stems: set[str]) -> dict[Path, set[str]]:
+    """Each folder beside `folder` with text files of the same pictures, and the stems of these."""
+    folder, images = folder.resolve(), images.resolve()
+    found: dict[Path, set[str]] = defaultdict(set)
+    for path in folder.parent.glob("*/*.txt"):
+        if path.stem in stems and path.name != CLASSES and path.parent.resolve() != folder:
+            found[path.parent].add(path.stem)
+    if folder.name == images.name:
+        # labels/val is of images/val where labels/train is of images/train: other pictures, though named alike
+        return {p: held for p, held in found.items() if not _pictures(images.parent / p.name)}
+    return found
+
+
+def _pictures(images: Path) -> list[Path]:
+    return sorted(p for p in images.glob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
