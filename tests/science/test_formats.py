@@ -102,6 +102,18 @@ def test_voc_faults_are_reported_at_once(coco_folder) -> None:
         assert part in text
 
 
+def test_a_picture_that_two_voc_files_name_is_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    voc = as_voc(folder)
+    (voc / "1-copy.xml").write_text("<annotation><filename>1.png</filename></annotation>")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(voc, folder / "images")
+    (fault,) = caught.value.faults
+    assert fault.startswith(
+        "1-copy.xml and 1.xml both name the picture 1.png: put all of its boxes"
+    )
+
+
 def test_yolo_faults_are_reported_at_once(coco_folder) -> None:
     folder = coco_folder(count=4)
     yolo = as_yolo(folder)

@@ -22,19 +22,31 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 def read_voc(folder: Path) -> AnnotationSet:
     """Read a folder; classes are in order of their names, corners are taken as they stand.
 
+    Two files that name one picture are a fault.
+
     Raises:
         DatasetError: no file could be understood.
     """
     digest = hashlib.sha256()
     pictures, faults = [], []
+    named_by: dict[str, str] = {}
     for index, path in enumerate(sorted(folder.glob("*.xml"))):
         text = path.read_bytes()
         digest.update(path.name.encode() + b"\0" + text)
         try:
             root = fromstring(text, forbid_dtd=True)
-            pictures.append(_picture(root, path, index + 1, faults))
+            picture = _picture(root, path, index + 1, faults)
         except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
             faults.append(f"{path.name}: {error}")
+            continue
+        pictures.append(picture)
+        first = named_by.setdefault(picture.file_name, path.name)
+        if first != path.name:
+            # with boxes in the one and none in the other it would be trained on as flawed and as clean
+            faults.append(
+                f"{first} and {path.name} both name the picture {picture.file_name}: put all of its boxes into one of "
+                "them and remove the other, or correct <filename>"
+            )
     names = sorted({box.class_name for picture in pictures for box in picture.boxes})
     if not names:
         raise DatasetError(folder, [*faults, "no box was found in any of its .xml files"])
