@@ -181,6 +181,18 @@ def _detections(names: tuple[str, ...]) -> OutOfFold:
     return OutOfFold(LabelSet(names), samples, [found] * 40)
 
 
+def test_calibrate_takes_no_pictures_beside_detections(tmp_path: Path, monkeypatch, capsys) -> None:
+    found = tmp_path / "out-of-fold.npz"
+    _detections(("dark", "bright")).save(found)
+    sources = ["--out-of-fold", found, "--start", "0.5", "--escape-rate", "0.5"]
+    assert run(monkeypatch, "calibrate", *sources) == 0
+    assert json.loads(capsys.readouterr().out)["clean"] == 0
+    assert run(monkeypatch, "calibrate", *sources, "--clean", tmp_path, "--images", tmp_path) == 2
+    assert "--images, --clean cannot go with --out-of-fold" in capsys.readouterr().err
+    assert run(monkeypatch, "calibrate", *sources, "--coco", tmp_path / "x.json") == 2
+    assert "--coco cannot go with --out-of-fold" in capsys.readouterr().err
+
+
 def test_info_without_artifact_lists_the_sizes(monkeypatch, capsys) -> None:
     assert run(monkeypatch, "info") == 0
     assert "nano" in capsys.readouterr().out

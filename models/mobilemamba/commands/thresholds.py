@@ -149,6 +149,12 @@ def _evidence(
     out_of_fold: Path | None,
 ) -> OutOfFold:
     if out_of_fold is not None:
+        given = {"--coco": coco, "--images": images, "--clean": clean}
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise click.UsageError(
+                f"{', '.join(unused)} cannot go with --out-of-fold, whose detections stand in for pictures: leave "
+                "out one or the other"
+            )
         return OutOfFold.load(out_of_fold)
     if artifact is None or coco is None or images is None:
         raise click.UsageError("give ARTIFACT, --coco and --images, or --out-of-fold")
