@@ -103,17 +103,40 @@ def with_manifest(model: onnx.ModelProto, manifest: ArtifactManifest) -> bytes:
 
 
 def artifact_predictor(artifact: bytes | Path, threads: int = 0) -> Predict:
-    """Predictions of an artifact in ONNX Runtime on the CPU; `threads` 0 means all cores."""
+    """Predictions of an artifact in ONNX Runtime on the CPU; `threads` 0 means all cores.
+
+    Raises:
+        ExportError: ONNX Runtime cannot load it.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    source = artifact if isinstance(artifact, bytes) else str(artifact)
-    session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    session = load_session(artifact, options)
 
     def predict(pictures: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         boxes, scores = session.run([BOXES_NAME, SCORES_NAME], {INPUT_NAME: pictures})
         return boxes, scores
 
     return predict
+
+
+def load_session(
+    artifact: bytes | Path, options: onnxruntime.SessionOptions
+) -> onnxruntime.InferenceSession:
+    """An artifact, or the bytes of one, in ONNX Runtime on the CPU.
+
+    Raises:
+        ExportError: ONNX Runtime cannot load it: an operator or a version that it does not know.
+    """
+    source = artifact if isinstance(artifact, bytes) else str(artifact)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no common type of their own
+        name = "the graph that was made" if isinstance(artifact, bytes) else artifact
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ExportError(
+            f"ONNX Runtime {onnxruntime.__version__} cannot load {name}: {reason}; export it anew, or install a "
+            "release of ONNX Runtime that knows what it holds"
+        ) from error
 
 
 def check_parity(network: nn.Module, artifact: bytes, pictures: NDArray[np.uint8]) -> float:

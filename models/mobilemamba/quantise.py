@@ -22,7 +22,7 @@ from flawspec.manifest import ArtifactManifest
 from mobilemamba.complexity import times_ms
 from mobilemamba.dataset import Dataset
 from mobilemamba.evaluate import InputGeometry, Metrics, Predict, detect, lay_in, measure
-from mobilemamba.export import artifact_predictor
+from mobilemamba.export import artifact_predictor, load_session
 
 MOST_LOST = 0.01  # mAP50 that INT8 may cost
 LEAST_FASTER = 1.3  # how many times faster it has to be to be worth a file of its own
@@ -101,7 +101,7 @@ def try_recipes(
         rounds: of the timing.
 
     Raises:
-        ExportError: the quantised graph cannot be loaded.
+        ExportError: the artifact or a quantised graph cannot be loaded.
     """
     geometry = InputGeometry(
         manifest.input_width_px,
@@ -132,7 +132,11 @@ def try_recipes(
 
 
 def folded_graph(artifact: Path) -> onnx.ModelProto:
-    """The artifact's graph with norms folded into convolutions, still of standard operators."""
+    """The artifact's graph with norms folded into convolutions, still of standard operators.
+
+    Raises:
+        ExportError: ONNX Runtime cannot load it.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -140,7 +144,7 @@ def folded_graph(artifact: Path) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
-        onnxruntime.InferenceSession(str(artifact), options, providers=["CPUExecutionProvider"])
+        load_session(artifact, options)
         return onnx.load(path)
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from mobilemamba_command import run
 from PIL import Image
 
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.cli import main
 from mobilemamba.dataset import load_dataset
 from mobilemamba.evaluate import Metrics
-from mobilemamba.export import artifact_predictor, textured_pictures
+from mobilemamba.export import ExportError, artifact_predictor, textured_pictures
 from mobilemamba.quantise import (
     LEAST_FASTER,
     RECIPES,
@@ -137,3 +138,39 @@ def test_the_command_writes_the_fastest_that_pays_or_nothing(
     assert made.model_name == f"{old.model_name}-int8"
     assert made.score_thresholds == old.score_thresholds
     assert made.metrics_split == "annotations.json"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate"],
+        ["report", "--out", "page"],
+        ["calibrate", "--escape-rate", "0.5"],
+        ["quantise", "--calibration", "{set}", "--out", "int8"],
+    ],
+)
+def test_an_artifact_that_cannot_be_loaded_is_refused_in_a_sentence(
+    command: list[str], pictures_of: Path, tmp_path: Path, monkeypatch, capfd
+) -> None:
+    graph = onnx.load(NEU)
+    graph.ir_version = 99
+    path = tmp_path / "later.onnx"
+    path.write_bytes(graph.SerializeToString())
+    data = str(pictures_of / "annotations.json")
+    arguments = [part.format(set=data) for part in command]
+    monkeypatch.chdir(tmp_path)
+    sources = [path, "--coco", data, "--images", pictures_of / "images"]
+    assert run(monkeypatch, *arguments, *sources) == 2
+    error = capfd.readouterr().err
+    assert f"cannot load {path}: [ONNXRuntimeError]" in error
+    assert "Unsupported model IR version: 99" in error
+    assert "Traceback" not in error
+
+
+def test_a_graph_with_an_unknown_operator_is_refused() -> None:
+    graph = onnx.load(NEU)
+    graph.graph.node[0].op_type = "Nonsense"
+    with pytest.raises(
+        ExportError, match=r"the graph that was made: .*No Op registered for Nonsense"
+    ):
+        artifact_predictor(graph.SerializeToString())
