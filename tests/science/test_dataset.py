@@ -95,6 +95,7 @@ def test_every_fault_is_reported_at_once(coco_folder) -> None:
     [
         ("[]", "the top level is not an object"),
         ("{", "is not JSON"),
+        ("[" * 100_000, "is nested too deeply"),
         ('{"images": [], "annotations": [], "categories": []}', '"images" is empty'),
         ('{"images": [{"id": 1}], "annotations": []}', "images[0] lacks file_name, width, height"),
         (
@@ -135,6 +136,8 @@ def test_a_missing_picture_that_has_a_box_is_one_fault(coco_folder, tmp_path: Pa
         lambda c: c["images"][0].update(id=[1]),
         lambda c: c["images"][0].update(id="1"),
         lambda c: c["images"][0].update(file_name=5),
+        lambda c: c["images"][0].update(file_name="0\0.png"),
+        lambda c: c["images"][0].update(file_name="\ud800.png"),
         lambda c: c["images"][0].update(width=None),
         lambda c: c["categories"][0].update(name=7),
         lambda c: c["categories"][0].update(id={}),
@@ -142,6 +145,8 @@ def test_a_missing_picture_that_has_a_box_is_one_fault(coco_folder, tmp_path: Pa
         lambda c: c["annotations"][0].update(category_id={}),
         lambda c: c["annotations"][0].update(id={}),
         lambda c: c["annotations"][0].update(bbox={}),
+        lambda c: c["annotations"][0].update(bbox=[1, 2, 10**400, 4]),
+        lambda c: c["annotations"][0].update(bbox=[1, 2, float("nan"), 4]),
     ],
 )
 def test_values_of_odd_types_are_faults_and_no_crash(coco_folder, change) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,7 @@ def read_coco(path: Path) -> AnnotationSet:
     Raises:
         DatasetError: it cannot be read, is not JSON, or lacks what COCO files have.
     """
-    try:
-        text = path.read_bytes()
-        content = json.loads(text)
-    except OSError as error:
-        raise DatasetError(path, [f"cannot be read: {error.strerror}"]) from error
-    except ValueError as error:
-        raise DatasetError(path, [f"is not JSON: {error}"]) from error
+    text, content = _load(path)
     faults = _structure_faults(content)
     if faults:
         raise DatasetError(path, faults)
@@ -56,6 +51,18 @@ def read_coco(path: Path) -> AnnotationSet:
     return AnnotationSet(tuple(names.values()), pictures, digest, tuple(faults))
 
 
+def _load(path: Path) -> tuple[bytes, Any]:
+    try:
+        text = path.read_bytes()
+        return text, json.loads(text)
+    except OSError as error:
+        raise DatasetError(path, [f"cannot be read: {error.strerror}"]) from error
+    except ValueError as error:
+        raise DatasetError(path, [f"is not JSON: {error}"]) from error
+    except RecursionError as error:
+        raise DatasetError(path, ["is not a COCO file: it is nested too deeply"]) from error
+
+
 def _structure_faults(content: Any) -> list[str]:
     if not isinstance(content, dict):
         return ["is not a COCO file: the top level is not an object"]
@@ -74,10 +81,11 @@ def _structure_faults(content: Any) -> list[str]:
     if faults:
         return faults
     faults = [
-        f"image {image['id']!r}: id, width and height must be whole numbers, file_name a text"
+        f"image {image['id']!r}: id, width and height must be whole numbers, file_name a text that can name a file "
+        "(no NUL, no half of a surrogate pair)"
         for image in content["images"]
         if not all(type(image[key]) is int for key in ("id", "width", "height"))
-        or not isinstance(image["file_name"], str)
+        or not _names_file(image["file_name"])
     ]
     faults += [
         f"category {c['id']!r}: id must be a whole number, name a text"
@@ -90,6 +98,13 @@ def _structure_faults(content: Any) -> list[str]:
         *_doubled(content["images"], "image", "file_name"),
         *_doubled(content["categories"], "category", "id"),
     ]
+
+
+def _names_file(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _doubled(entries: list[dict[str, Any]], word: str, field: str) -> list[str]:
@@ -110,9 +125,8 @@ def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) 
     if not isinstance(entry["image_id"], int) or entry["image_id"] not in boxes:
         return f"{name} belongs to the unknown image id {entry['image_id']}"
     box = entry["bbox"]
-    numbers = isinstance(box, list) and all(type(v) in (int, float) for v in box)
-    if not numbers or len(box) != 4:
-        return f"{name}: bbox must be four numbers [x, y, width, height]"
+    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
+        return f"{name}: bbox must be four numbers [x, y, width, height], none too large for a float"
     if entry.get("iscrowd"):
         # left out, it would make a picture without other boxes count as clean
         return (
@@ -120,3 +134,8 @@ def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) 
             "is around one flaw, or leave its picture out"
         )
     return None
+
+
+def _is_number(value: Any) -> bool:
+    """Whole numbers of JSON may have any length."""
+    return type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max)
