@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,19 @@ from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
+
+# what damage to a .npz file raises, and what another file of numpy's does
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ class OutOfFold:
             pictures = tuple(map(str, found.get("pictures_sha256", ())))
             config = str(found.get("config_sha256", ""))
             return cls(labels, samples, detections, pictures, config)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise DatasetError(path, [f"holds no out-of-fold detections: {error}"]) from error
 
 

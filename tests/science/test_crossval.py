@@ -55,11 +55,22 @@ def test_detections_are_kept_with_their_truth(tmp_path: Path) -> None:
         assert mine.boxes_xyxy.tolist() == theirs.boxes_xyxy.tolist()
         assert mine.scores.tolist() == theirs.scores.tolist()
         assert mine.class_ids.tolist() == theirs.class_ids.tolist()
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
     with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
         OutOfFold.load(path)
     with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
         OutOfFold.load(tmp_path / "none.npz")
+    method = whole.rindex(b"PK\x01\x02") + 10
+    stream = whole.index(b"labels.npy") + len("labels.npy") + 20
+    encrypted = whole.index(b"PK\x01\x02") + 8
+    for place, value in ((method, 99), (stream, 0xFF), (encrypted, 1)):
+        path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+        with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
+            OutOfFold.load(path)
+    np.save(tmp_path / "other.npy", np.zeros(3))
+    with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
+        OutOfFold.load(tmp_path / "other.npy")
 
 
 @pytest.mark.timeout(300)

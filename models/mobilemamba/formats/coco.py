@@ -126,7 +126,9 @@ def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) 
         return f"{name} belongs to the unknown image id {entry['image_id']}"
     box = entry["bbox"]
     if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        return f"{name}: bbox must be four numbers [x, y, width, height], none too large for a float"
+        return (
+            f"{name}: bbox must be four numbers [x, y, width, height], none too large for a float"
+        )
     if entry.get("iscrowd"):
         # left out, it would make a picture without other boxes count as clean
         return (
