@@ -22,6 +22,7 @@ from mobilemamba.operating_point import is_reported
 SHIFTS = tuple(round(-10 + 0.1 * i, 1) for i in range(201))  # logits, sensitive first
 HIGHEST_SCORE = 0.999
 ROUNDING = 1e4
+LEAST_RATE = 1e-300
 
 
 class CalibrationError(Exception):
@@ -162,7 +163,8 @@ def least_pictures(promise: Promise) -> int:
 
 
 def _least_trials(rate: float, confidence: float) -> int:
-    return math.ceil(math.log(1 - confidence) / math.log(1 - rate))
+    # 1 - rate would be 1 for the smallest rates, and below LEAST_RATE the quotient is beyond a float
+    return math.ceil(math.log1p(-confidence) / math.log1p(-max(rate, LEAST_RATE)))
 
 
 def upper_bound(events: int, trials: int, confidence: float) -> float:

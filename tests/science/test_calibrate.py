@@ -51,6 +51,14 @@ def test_least_pictures_is_the_rule_of_three() -> None:
     assert least_pictures(Promise(0.05, 0.95)) == 59
 
 
+def test_the_smallest_rates_need_a_number_of_pictures_too() -> None:
+    assert least_pictures(Promise(1e-17, 0.95)) == pytest.approx(-math.log(0.05) * 1e17)
+    assert least_pictures(Promise(5e-324, 0.95)) > 10**300
+    assert least_pictures(Promise(0.5, 1e-17)) == 1
+    with pytest.raises(CalibrationError, match=r"at least 29957\d+ are needed"):
+        calibrate([picture((0, 0.9))], [], (0.5,), Promise(1e-17, 0.95))
+
+
 def test_thresholds_are_the_most_tolerant_that_keep_the_promise() -> None:
     rng = np.random.default_rng(1)
     defective = [picture((int(rng.integers(2)), float(s))) for s in rng.uniform(0.2, 0.95, 300)]
