@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,11 +18,14 @@ from flawspec.artifact import read_manifest, sha256_file
 from flawspec.labels import LabelSet
 from mobilemamba.artifact_files import rewrite
 from mobilemamba.card import _remake
+from mobilemamba.cli import commands
 from mobilemamba.config import load_config
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.release import ReleaseRequest
+
+ROOT = Path(__file__).parents[2]
 
 
 def yolo_of(data: Path) -> Path:
@@ -215,6 +220,15 @@ def test_mistakes_are_answered_in_a_sentence(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_commands_on_configurations_in_the_page_have_all_that_they_need() -> None:
+    page = (ROOT / "models" / "README.md").read_text("utf-8")
+    found = [shlex.split(line) for line in re.findall(r"`mobilemamba ([^`]+)`", page)]
+    on_configurations = [c for c in found if any(part.startswith("models/configs/") for part in c)]
+    assert {name for name, *_ in on_configurations} >= {"ablate", "crossval"}
+    for name, *arguments in on_configurations:
+        commands.commands[name].make_context(name, arguments)
 
 
 def test_ctrl_c_ends_with_130(config_file, tmp_path: Path, monkeypatch, capsys) -> None:
