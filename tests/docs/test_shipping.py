@@ -54,6 +54,17 @@ def test_streams_and_group_of_the_scaler_are_those_of_the_queue() -> None:
     assert all(len(kind) == 1 for kind in kinds)
 
 
+def test_make_help_lists_every_verb() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (declared,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    verbs = [line for line in done.stdout.splitlines() if line.startswith("  make ")]
+    # `python` is a step of others, no verb
+    assert {line.split()[1] for line in verbs} == set(declared.split()) - {"python"}
+    width = len("  make ") + max(len(line.split()[1]) for line in verbs)
+    assert all(line[width] == " " and line[width + 1] != " " for line in verbs), "one column"
+
+
 def test_every_proof_is_run_by_make_or_ci() -> None:
     proofs = {p.name for p in PROOFS.iterdir() if not p.suffix and p.stat().st_mode & 0o100}
     makefile = (ROOT / "Makefile").read_text("utf-8")
