@@ -20,6 +20,15 @@ from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.job import Failed, Job
 
+FIELDS = {
+    "id": "0",
+    "line": "press-1",
+    "meta": '{"recipe": "default", "min_score": null, "traceparent": null}',
+    "reason": "its workers died",
+    "deliveries": 3,
+    "buried_ms": 1,
+}
+
 
 @pytest.fixture
 def options(redis: RedisProcess, monkeypatch: pytest.MonkeyPatch) -> RedisQueueOptions:
@@ -78,6 +87,50 @@ def test_a_letter_is_listed_shown_and_dropped(options: RedisQueueOptions, tmp_pa
     assert (tmp_path / "it.png").read_bytes() == picture
     assert run("dead-letters", "drop", first, second).exit_code == 0
     assert run("dead-letters", "list").stdout == ""
+
+
+def test_many_large_letters_are_listed_without_their_pictures(
+    options: RedisQueueOptions, redis: RedisProcess
+) -> None:
+    large = [bytes([number]) * 4_000_000 for number in range(9)]
+    bury(options, *large)
+    with Redis.from_url(redis.url) as client:
+        kept = [letter_id.decode() for letter_id, _ in client.xrange(f"{options.namespace}:dead")]
+        sent_before = client.info("stats")["total_net_output_bytes"]
+        listed = run("dead-letters", "list").stdout.splitlines()
+        sent = client.info("stats")["total_net_output_bytes"] - sent_before
+    assert [line.split()[0] for line in listed] == kept
+    assert len(kept) == len(large)
+    assert sent < len(large[0])
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "1-1"], ["drop", "1-1"], ["replay", "1-1"]])
+def test_a_queue_that_answers_too_late_is_told_with_what_to_set(
+    start_redis: RedisStarter, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    server, start = start_redis(), RedisQueue.start
+
+    async def start_then_freeze(queue: RedisQueue) -> None:
+        await start(queue)
+        server.freeze()
+
+    monkeypatch.setattr(RedisQueue, "start", start_then_freeze)
+    monkeypatch.setenv("FLAWLINE_QUEUE_TIMEOUT_S", "0.3")
+    result = run("dead-letters", "--queue", server.url, *command)
+    assert result.exit_code == 2
+    assert "did not answer in time" in result.stderr
+    assert "FLAWLINE_QUEUE_TIMEOUT_S" in result.stderr
+
+
+def test_what_the_queue_does_not_do_is_told(start_redis: RedisStarter) -> None:
+    server = start_redis()
+    with Redis.from_url(server.url) as client:
+        client.execute_command("ACL", "SETUSER", "default", "-xdel")
+        letter_id = client.xadd("flawline:dead", FIELDS).decode()
+    result = run("dead-letters", "--queue", server.url, "drop", letter_id)
+    assert result.exit_code == 2
+    assert "did not do what it was asked" in result.stderr
+    assert "xdel" in result.stderr
 
 
 def test_a_letter_that_is_tried_again_gets_its_verdict_and_goes(

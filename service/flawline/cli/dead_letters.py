@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from flawline.adapters.redis_queue import DeadLetter
+from flawline.adapters.redis_queue import DeadLetter, RedisError, RedisTimeoutError
 from flawline.application.job import Failed, JobOutcome, Judged, PictureRefused
 from flawline.bootstrap.desk import Desk, desk
 from flawline.cli.fault import Fault
@@ -20,6 +21,10 @@ from flawline.core.errors import InspectionError
 from flawline.settings import FlawlineSettings
 
 _REPLAY_LIMIT_S = 30.0
+_TOO_LATE = (
+    "The queue (FLAWLINE_QUEUE) did not answer in time. If it is busy, far away, or the picture is large, set "
+    "FLAWLINE_QUEUE_TIMEOUT_S to more seconds for this command."
+)
 
 
 @click.group("dead-letters", short_help="Look at jobs that failed, and try them again.")
@@ -43,7 +48,7 @@ def list_letters(settings: FlawlineSettings) -> None:
                     letter.letter_id, when, letter.line, letter.deliveries, letter.reason, sep="  "
                 )
 
-    with startup_explained():
+    with _explained():
         run(print_all())
 
 
@@ -61,7 +66,7 @@ def show(settings: FlawlineSettings, letter_id: str, picture: Path | None) -> No
             (letter,) = await _found(open_desk, [letter_id])
             return letter
 
-    with startup_explained():
+    with _explained():
         letter = run(find())
     fields = asdict(letter) | {"picture_bytes": len(letter.picture)}
     del fields["picture"]
@@ -81,11 +86,8 @@ def replay(settings: FlawlineSettings, letter_id: str) -> None:
             (letter,) = await _found(open_desk, [letter_id])
             return await open_desk.replay(letter, _REPLAY_LIMIT_S)
 
-    with startup_explained():
-        try:
-            outcome = run(try_again())
-        except InspectionError as error:
-            raise Fault(str(error)) from error
+    with _explained():
+        outcome = run(try_again())
     print(_said_of(outcome))
     sys.exit(0 if isinstance(outcome, Judged) else 1)
 
@@ -101,8 +103,24 @@ def drop(settings: FlawlineSettings, letter_ids: Sequence[str]) -> None:
             await _found(open_desk, letter_ids)
             await open_desk.letters.drop(*letter_ids)
 
-    with startup_explained():
+    with _explained():
         run(forget())
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Around what asks the queue: what keeps it from answering becomes a Fault."""
+    with startup_explained():
+        try:
+            yield
+        except InspectionError as error:
+            raise Fault(str(error)) from error
+        except RedisTimeoutError as error:
+            raise Fault(_TOO_LATE) from error
+        except RedisError as error:
+            raise Fault(
+                f"The queue (FLAWLINE_QUEUE) did not do what it was asked: {error}"
+            ) from error
 
 
 async def _found(open_desk: Desk, letter_ids: Sequence[str]) -> list[DeadLetter]:

@@ -1,7 +1,16 @@
 """JobQueue on Redis Streams: many workers, nothing lost when one of them dies."""
 
+from flawline.adapters.redis_queue.connection import RedisError, RedisTimeoutError
 from flawline.adapters.redis_queue.dead_letters import DeadLetter, DeadLetters
 from flawline.adapters.redis_queue.options import RedisQueueOptions
 from flawline.adapters.redis_queue.queue import QueueState, RedisQueue
 
-__all__ = ["DeadLetter", "DeadLetters", "QueueState", "RedisQueue", "RedisQueueOptions"]
+__all__ = [
+    "DeadLetter",
+    "DeadLetters",
+    "QueueState",
+    "RedisError",
+    "RedisQueue",
+    "RedisQueueOptions",
+    "RedisTimeoutError",
+]

@@ -20,8 +20,8 @@ from redis.exceptions import (
     ReadOnlyError,
     RedisError,
     ResponseError,
-    TimeoutError,  # noqa: A004 - as above
 )
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from flawline.adapters.redis_queue.keys import Keys
 from flawline.adapters.redis_queue.link import KnownAway, Link
@@ -33,6 +33,7 @@ __all__ = [
     "KnownAway",
     "OutOfMemoryError",
     "RedisError",
+    "RedisTimeoutError",
     "ResponseError",
     "Server",
     "end",
@@ -130,7 +131,7 @@ class Server:
                 raise
             await self._run("setup", ())
             reply = await self._run(name, arguments)
-        except (ConnectionError, TimeoutError, BusyLoadingError) as error:
+        except (ConnectionError, RedisTimeoutError, BusyLoadingError) as error:
             self.link.failed(error)
             raise
         back = not self.link.up
