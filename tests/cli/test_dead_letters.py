@@ -7,6 +7,7 @@ import json
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import light_worker
@@ -145,6 +146,53 @@ def test_a_letter_that_is_tried_again_gets_its_verdict_and_goes(
     assert [line.split()[0] for line in run("dead-letters", "list").stdout.splitlines()] == [
         damaged
     ]
+
+
+@contextmanager
+def failing_worker(options: RedisQueueOptions, jobs: int) -> Iterator[None]:
+    """Takes so many jobs meanwhile, and fails at each; left once it has."""
+
+    async def fail() -> None:
+        queue = RedisQueue(options, SystemClock())
+        for number in range(jobs):
+            (lease,) = await queue.lease(1)
+            await queue.resolve(lease, Failed(f"again-{number}"))
+        await queue.close()
+
+    thread = threading.Thread(target=lambda: asyncio.run(fail()), daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_a_letter_that_fails_again_is_not_doubled(
+    options: RedisQueueOptions, tmp_path: Path
+) -> None:
+    picture = numbered(7)
+    letter_id, other = bury(options, picture, numbered(8))
+    with failing_worker(options, jobs=3):
+        for number in range(3):
+            before = letter_id
+            replayed = run("dead-letters", "replay", letter_id)
+            assert replayed.exit_code == 1
+            said, letter_id = replayed.stdout.strip().rsplit(" ", 1)
+            assert said == f"failed again; error id again-{number}; kept as dead letter"
+            assert letter_id != before
+            listed = run("dead-letters", "list").stdout.splitlines()
+            assert [line.split()[0] for line in listed] == [other, letter_id]
+    run("dead-letters", "show", letter_id, "--picture", tmp_path / "it.png")
+    assert (tmp_path / "it.png").read_bytes() == picture
+
+
+def test_a_letter_without_a_verdict_in_time_stays(
+    options: RedisQueueOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flawline.cli.dead_letters._REPLAY_LIMIT_S", 0.1)
+    (letter_id,) = bury(options, numbered(7))
+    replayed = run("dead-letters", "replay", letter_id)
+    assert (replayed.exit_code, replayed.stdout) == (1, "no verdict within 0.1 s\n")
+    (line,) = run("dead-letters", "list").stdout.splitlines()
+    assert line.split()[0] == letter_id
 
 
 @pytest.mark.parametrize("letter_id", ["123-4", "no-such"])

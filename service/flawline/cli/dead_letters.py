@@ -12,8 +12,8 @@ from pathlib import Path
 import click
 
 from flawline.adapters.redis_queue import DeadLetter, RedisError, RedisTimeoutError
-from flawline.application.job import Failed, JobOutcome, Judged, PictureRefused
-from flawline.bootstrap.desk import Desk, desk
+from flawline.application.job import Failed, Judged, PictureRefused
+from flawline.bootstrap.desk import Desk, Replayed, desk
 from flawline.cli.fault import Fault
 from flawline.cli.loop import run
 from flawline.cli.startup import caller_settings, startup_explained
@@ -79,17 +79,20 @@ def show(settings: FlawlineSettings, letter_id: str, picture: Path | None) -> No
 @click.argument("letter_id")
 @click.pass_obj
 def replay(settings: FlawlineSettings, letter_id: str) -> None:
-    """Hand one in again, and wait for its verdict; with one, it is dropped. Exit code 1 without."""
+    """Hand one in again, and wait for its verdict; with one, it is dropped. Exit code 1 without.
 
-    async def try_again() -> JobOutcome:
+    One that fails again is kept under another id, which is printed.
+    """
+
+    async def try_again() -> Replayed:
         async with desk(settings) as open_desk:
             (letter,) = await _found(open_desk, [letter_id])
             return await open_desk.replay(letter, _REPLAY_LIMIT_S)
 
     with _explained():
-        outcome = run(try_again())
-    print(_said_of(outcome))
-    sys.exit(0 if isinstance(outcome, Judged) else 1)
+        replayed = run(try_again())
+    print(_said_of(replayed))
+    sys.exit(0 if isinstance(replayed.outcome, Judged) else 1)
 
 
 @command.command("drop")
@@ -136,11 +139,14 @@ async def _found(open_desk: Desk, letter_ids: Sequence[str]) -> list[DeadLetter]
     return found
 
 
-def _said_of(outcome: JobOutcome) -> str:
+def _said_of(replayed: Replayed) -> str:
+    outcome = replayed.outcome
     if isinstance(outcome, Judged):
         return outcome.verdict.value
     if isinstance(outcome, PictureRefused):
         return f"refused: {outcome.detail}"
     if isinstance(outcome, Failed):
-        return f"failed again; error id {outcome.error_id}"
+        return (
+            f"failed again; error id {outcome.error_id}; kept as dead letter {replayed.letter_id}"
+        )
     return f"no verdict within {_REPLAY_LIMIT_S:g} s"
