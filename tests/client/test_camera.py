@@ -79,6 +79,21 @@ async def test_what_has_been_answered_is_acknowledged() -> None:
         await until(lambda: not rig.answers._kept)
 
 
+async def test_a_camera_may_be_closed_twice() -> None:
+    def close_twice(target: str) -> Inspection:
+        with Camera(target, deadline_s=SOON_S) as camera:
+            answer = camera.inspect(frame(1))
+            camera.close()
+        return answer
+
+    async with Rig() as rig, served(rig) as server:
+        target = f"127.0.0.1:{server.port}"
+        check(1, await asyncio.to_thread(close_twice, target))
+        async with AsyncCamera(target, deadline_s=SOON_S) as camera:
+            check(2, await camera.inspect(frame(2)))
+            await camera.aclose()
+
+
 async def test_after_a_broken_connection_nothing_is_inspected_twice() -> None:
     """The server is stopped with frames in its engine; behind the next one is the same memory."""
     async with Rig(max_batch=1) as rig:

@@ -27,7 +27,7 @@ from flawline.client import (
     Verdict,
 )
 from flawline.client.grpc import AsyncGrpcClient, GrpcClient
-from flawline.client.rest import RestClient
+from flawline.client.rest import AsyncRestClient, RestClient
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
 from flawline.core.values import Inspection
 
@@ -277,6 +277,30 @@ def test_a_token_that_is_none_is_refused_and_not_shown(
     with pytest.raises(ValueError, match="The token is none") as caught:
         make_client(nowhere, token=token)
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("kind", "where"), [(RestClient, "url"), (GrpcClient, "target")])
+async def test_a_client_may_be_closed_twice_and_says_so_when_asked_afterwards(
+    service: ScriptedService, kind: type, where: str
+) -> None:
+    def close_twice() -> str:
+        with kind(getattr(service, where), token=TOKEN) as client:
+            verdict = client.inspect(FRAME).verdict.value
+            client.close()
+        with pytest.raises(RuntimeError, match="This client is closed; make a new one"):
+            client.inspect(FRAME)
+        return verdict
+
+    assert await asyncio.to_thread(close_twice) == "NotOK"
+
+
+@pytest.mark.parametrize(("kind", "where"), [(AsyncRestClient, "url"), (AsyncGrpcClient, "target")])
+async def test_a_client_for_asyncio_may_be_closed_twice(
+    service: ScriptedService, kind: type, where: str
+) -> None:
+    async with kind(getattr(service, where), token=TOKEN) as client:
+        assert (await client.inspect(FRAME)).verdict is Verdict.NOT_OK
+        await client.aclose()
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,8 @@ class Camera:
         return self._background.run(self._camera.inspect(frame))
 
     def close(self) -> None:
-        """Wait until every frame has its answer, then end the stream."""
-        self._background.run(self._camera.aclose())
-        self._background.close()
+        """Wait until every frame has its answer, then end the stream; harmless when it is."""
+        self._background.close(self._camera.aclose)
 
     def __enter__(self) -> Camera:
         return self

@@ -159,9 +159,8 @@ class GrpcClient:
             self._background.run(watching.__aexit__(None, None, None))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._background.run(self._client.aclose())
-        self._background.close()
+        """Close the connection; harmless when it is."""
+        self._background.close(self._client.aclose)
 
     def __enter__(self) -> GrpcClient:
         return self

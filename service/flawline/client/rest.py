@@ -181,9 +181,8 @@ class RestClient:
         )
 
     def close(self) -> None:
-        """Close all connections."""
-        self._background.run(self._client.aclose())
-        self._background.close()
+        """Close all connections; harmless when they are."""
+        self._background.close(self._client.aclose)
 
     def __enter__(self) -> RestClient:
         return self
