@@ -79,6 +79,15 @@ async def test_what_has_been_answered_is_acknowledged() -> None:
         await until(lambda: not rig.answers._kept)
 
 
+async def test_a_camera_may_have_a_long_deadline_but_not_none() -> None:
+    async with Rig() as rig, served(rig) as server:
+        target = f"127.0.0.1:{server.port}"
+        async with AsyncCamera(target, deadline_s=120.0) as camera:
+            check(1, await camera.inspect(frame(1)))
+        with pytest.raises(ValueError, match="deadline_s must be"):
+            AsyncCamera(target, deadline_s=float("inf"))
+
+
 async def test_a_camera_may_be_closed_twice() -> None:
     def close_twice(target: str) -> Inspection:
         with Camera(target, deadline_s=SOON_S) as camera:

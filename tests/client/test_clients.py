@@ -99,6 +99,25 @@ async def test_busy_is_tried_again_under_one_key_and_not_before_it_is_told(
     assert min(moments[1] - moments[0], moments[2] - moments[1]) >= 1.0
 
 
+async def test_a_long_deadline_is_the_clients_own_and_no_more_is_asked_than_a_service_allows(
+    ask: Ask, service: ScriptedService
+) -> None:
+    service.inspector.outcome = one_after_another(QueueFull(0.1), NOT_OK)
+    assert (await ask(FRAME, deadline_s=120.0)).verdict is Verdict.NOT_OK
+    assert [request.deadline_ms for request in service.inspector.requests] == [60_000, 60_000]
+
+
+@pytest.mark.parametrize("deadline_s", [float("inf"), float("nan"), 0.0, -1.0])
+async def test_a_deadline_that_is_none_is_refused(
+    service: ScriptedService, make_client: Callable[..., Ask], deadline_s: float
+) -> None:
+    with pytest.raises(ValueError, match="deadline_s must be a finite number of seconds above 0"):
+        await make_client(service)(FRAME, deadline_s=deadline_s)
+    with pytest.raises(ValueError, match="deadline_s must be"):
+        make_client(service, deadline_s=deadline_s)
+    assert service.inspector.requests == []
+
+
 async def test_a_wait_beyond_the_deadline_is_not_begun(ask: Ask, service: ScriptedService) -> None:
     service.inspector.outcome = QueueFull(30.0)
     began_s = time.monotonic()

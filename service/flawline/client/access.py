@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from urllib.parse import urlsplit
 
 
@@ -39,3 +40,12 @@ def usable_target(target: str) -> str:
             "The target of gRPC is host:port, such as localhost:8081, without http:// or grpc://."
         )
     return target
+
+
+def usable_deadline(deadline_s: float) -> float:
+    """The deadline as given. Raises ValueError where it is no time in which an answer could come."""
+    if not (math.isfinite(deadline_s) and deadline_s > 0):
+        raise ValueError(
+            f"deadline_s must be a finite number of seconds above 0, such as 5.0, not {deadline_s}."
+        )
+    return deadline_s

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from flawline.client.access import usable_deadline
 from flawline.client.errors import RefusedError
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ _LONGEST_S = 2.0
 _SPREAD = 0.25
 _LONGEST_JOURNEY_S = 0.05
 _JOURNEY_SHARE = 0.1
+# A service refuses to be asked for more, unless it is set otherwise.
+_MOST_ASKED_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,9 @@ class Pauses:
 
 
 def deadline_ms_of(remaining_s: float) -> int:
-    """What to ask of the service, so that its answer is here in time."""
+    """What to ask of the service, at most 60 000, so that its answer is here in time."""
     journey_s = min(_LONGEST_JOURNEY_S, remaining_s * _JOURNEY_SHARE)
-    return max(1, int((remaining_s - journey_s) * 1000))
+    return max(1, int(min(_MOST_ASKED_MS, (remaining_s - journey_s) * 1000)))
 
 
 async def answered(
@@ -70,8 +73,10 @@ async def answered(
 
     attempt: one try with the idempotency key (the same each time, so that a repeat is not inspected twice) and the
     seconds that remain. What it raises, is raised. undefined: makes the answer of the code and the detail of what the
-    last try failed of. Raises RefusedError for a key or a traceparent that cannot be sent.
+    last try failed of. Raises RefusedError for a key or a traceparent that cannot be sent, ValueError for a deadline
+    that is none.
     """
+    usable_deadline(deadline_s)
     sent = {"idempotency_key": idempotency_key, "traceparent": traceparent}
     for field, text in sent.items():
         if text is not None and not (text.isascii() and text.isprintable()):

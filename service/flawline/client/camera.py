@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
+from flawline.client.access import usable_deadline
 from flawline.client.answers import Inspection
 from flawline.client.background import Background
 from flawline.client.channel import Way
@@ -24,7 +25,7 @@ class AsyncCamera:
 
     target, token, ca_file, tls: as of AsyncGrpcClient. stream_id: a name that no other stream ever
     had; by default a new one. deadline_s: until when each frame has its answer. most_unanswered: frames
-    held here; more wait in `send`.
+    held here; more wait in `send`. Raises ValueError for a target, a token or a deadline that cannot be one.
 
     What is not answered is sent again on the next connection under its number, which the service does
     not inspect twice while it remembers it; `figures` counts what it may have. Use it with
@@ -42,7 +43,7 @@ class AsyncCamera:
         deadline_s: float = 5.0,
         most_unanswered: int = 1024,
     ) -> None:
-        self._ledger = Ledger(deadline_s, most_unanswered)
+        self._ledger = Ledger(usable_deadline(deadline_s), most_unanswered)
         self._stream = Stream(
             Way(target, token, ca_file, tls),
             self._ledger,

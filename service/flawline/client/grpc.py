@@ -10,6 +10,7 @@ from types import TracebackType
 
 import grpc
 
+from flawline.client.access import usable_deadline
 from flawline.client.answers import Inspection, WatchedInspection, undefined
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
@@ -26,7 +27,8 @@ class AsyncGrpcClient:
 
     target: such as `localhost:8081`. token: the bearer token. ca_file: certificates to trust, tls:
     trust the system's; without either the connection is not encrypted. deadline_s: until when
-    `inspect` has an answer, unless it is told. Raises ValueError for a target or a token that cannot be one.
+    `inspect` has an answer, unless it is told. Raises ValueError for a target, a token or a deadline that
+    cannot be one.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class AsyncGrpcClient:
         deadline_s: float = 5.0,
     ) -> None:
         self._way = Way(target, token, ca_file, tls)
-        self._deadline_s = deadline_s
+        self._deadline_s = usable_deadline(deadline_s)
         self._open_channel: grpc.aio.Channel | None = None
 
     async def inspect(
@@ -52,7 +54,7 @@ class AsyncGrpcClient:
         """Inspect one frame; without a verdict by the deadline it is `Undefined`.
 
         What is busy or away is tried again until then, under one idempotency key, which may be given
-        so that other repeats get the same answer. Raises RefusedError.
+        so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         return await answered(

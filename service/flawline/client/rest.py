@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flawline.client.access import usable_token, usable_url
+from flawline.client.access import usable_deadline, usable_token, usable_url
 from flawline.client.answers import Inspection, PartInspection, undefined, undefined_part
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
@@ -32,7 +32,7 @@ class AsyncRestClient:
 
     url: such as `http://localhost:8080`. token: the bearer token. ca_file: certificates to trust
     instead of the system's. deadline_s: until when `inspect` has an answer, unless it is told.
-    Raises ValueError for a url or a token that cannot be one.
+    Raises ValueError for a url, a token or a deadline that cannot be one.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class AsyncRestClient:
         ca_file: str | Path | None = None,
         deadline_s: float = 5.0,
     ) -> None:
-        self._deadline_s = deadline_s
+        self._deadline_s = usable_deadline(deadline_s)
         token = usable_token(token)
         self._http = httpx.AsyncClient(
             base_url=usable_url(url),
@@ -63,7 +63,7 @@ class AsyncRestClient:
         """Inspect one frame; without a verdict by the deadline it is `Undefined`.
 
         What is busy or away is tried again until then, under one idempotency key, which may be given
-        so that other repeats get the same answer. Raises RefusedError.
+        so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         return await answered(
