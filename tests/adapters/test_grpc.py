@@ -331,6 +331,15 @@ async def test_health_follows_readiness_until_the_drain(
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
+async def test_a_long_name_of_a_service_that_is_not_here_is_cut(
+    health: health_pb2_grpc.HealthStub,
+) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health.Check(health_pb2.HealthCheckRequest(service="n" * 20_000))
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    assert caught.value.details() == f"There is no service named '{'n' * 64}' here."
+
+
 async def test_watch_tells_changes_and_ends_with_the_server(
     server: GrpcServer, health: health_pb2_grpc.HealthStub, inspector: ScriptedInspector
 ) -> None:

@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from flawline.application.inspector import Inspector
 
 _WATCH_PERIOD_S = 0.25
+# Of a name from outside: gRPC puts no long message beside a status.
+_SHOWN_CHARACTERS = 64
 
 
 class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # untyped library
@@ -42,8 +44,9 @@ class HealthServicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc]  # u
         """The state now; NOT_FOUND for a service that is not here."""
         status = self._status(request.service)
         if status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
+            name = request.service[:_SHOWN_CHARACTERS]
             await context.abort(
-                grpc.StatusCode.NOT_FOUND, f"There is no service named {request.service!r} here."
+                grpc.StatusCode.NOT_FOUND, f"There is no service named {name!r} here."
             )
         return health_pb2.HealthCheckResponse(status=status)
 
