@@ -232,6 +232,21 @@ async def test_who_hangs_up_withdraws_his_picture(inspector: ScriptedInspector) 
     assert inspector.refusals == ["client_gone"]
 
 
+async def test_who_hangs_up_under_a_key_finds_the_answer_later(
+    inspector: ScriptedInspector,
+) -> None:
+    gate = inspector.outcome = Gate()
+    call = asyncio.create_task(hang_up(inspector, (b"idempotency-key", b"SN-1")))
+    await inspector.asked.wait()
+    for _ in range(100):  # in which a call without a key would have ended
+        await asyncio.sleep(0)
+    assert not call.done()
+    gate.open()
+    assert await call == ["http.response.start", "http.response.body"]
+    assert not gate.withdrawn.is_set()
+    assert inspector.refusals == []
+
+
 async def test_who_need_not_wait_may_hang_up(inspector: ScriptedInspector) -> None:
     gate = inspector.outcome = Gate(OK)
     await hang_up(inspector, (b"prefer", b"respond-async"))

@@ -204,3 +204,22 @@ def test_who_hangs_up_withdraws_his_picture(server: ServerProcess) -> None:
         if 'flawline_rejected_total{reason="client_gone"}' in metrics:
             return
     raise AssertionError("nobody was missed")
+
+
+def test_who_hangs_up_under_a_key_is_inspected_all_the_same(server: ServerProcess) -> None:
+    def inspected() -> float:
+        metrics = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+        counts = [line for line in metrics if line.startswith("flawline_inspections_total{")]
+        return sum(float(count.rpartition(" ")[2]) for count in counts)
+
+    before = inspected()
+    for number in range(10):
+        with connected(server) as connection:
+            head = (
+                "POST /v1/inspections?deadline_ms=30000 HTTP/1.1\r\nHost: x\r\n"
+                f"Idempotency-Key: gone-{number}\r\nContent-Length: {len(PICTURE)}"
+            )
+            connection.sendall(head.encode() + b"\r\n\r\n" + PICTURE)
+    ends_s = time.monotonic() + 30
+    while inspected() < before + 10:
+        assert time.monotonic() < ends_s, f"{inspected() - before} of 10 were inspected"

@@ -100,7 +100,11 @@ class InspectionRoutes:
             wishes = Preferences.of(request.headers.getlist("prefer"))
             if wishes.respond_async:
                 return await self._begin(request, work, wishes.wait_s, held.pop_all().close)
-            answer = await while_connected(request, work.run())
+            # With a key it is run to its end: a repeat that comes for the answer must find it.
+            running = work.run()
+            answer = await (
+                while_connected(request, running) if idempotency_key is None else running
+            )
         return answer_response(request, answer)
 
     async def inspect_unrouted(self, request: Request) -> Response:
