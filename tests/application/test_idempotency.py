@@ -138,6 +138,46 @@ async def test_the_answer_that_was_kept_first_is_everyones(rig: Rig) -> None:
     assert rig.engine.sizes == [1, 1, 1]
 
 
+async def test_who_goes_while_the_memory_is_asked_is_inspected_all_the_same(rig: Rig) -> None:
+    memory = rig.inspector._idempotency._memory = Slow(rig.inspector._idempotency._memory)
+    first = rig.ask(numbered(1), idempotency_key="k", deadline_ms=900)
+    await settle()
+    first.cancel()
+    await settle()
+    memory.answers.set()
+    await asyncio.wait_for(rig.engine.started.get(), 5)
+    again = await rig.inspect(numbered(1), idempotency_key="k")
+    assert rig.telemetry.inspections == [again]
+    assert rig.engine.sizes == [1]
+
+
+async def test_who_joins_has_his_own_patience_with_the_memory(rig: Rig) -> None:
+    memory = rig.inspector._idempotency._memory = Slow(rig.inspector._idempotency._memory)
+    hasty = rig.ask(numbered(1), idempotency_key="k", deadline_ms=100)
+    await settle()
+    patient = rig.ask(numbered(1), idempotency_key="k", deadline_ms=900)
+    await settle()
+    rig.clock.advance(0.1)
+    assert (await hasty).reasons[0].code == "deadline"
+    memory.answers.set()
+    assert (await patient).verdict is Verdict.NOT_OK
+
+
+class Slow:
+    """A memory that finds nothing before it is let."""
+
+    def __init__(self, memory: MemoryAnswers) -> None:
+        self.answers = asyncio.Event()
+        self._memory = memory
+
+    async def find(self, key: str) -> KeptAnswer | None:
+        await self.answers.wait()
+        return await self._memory.find(key)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._memory, name)
+
+
 async def test_a_verdict_is_told_although_it_cannot_be_kept(rig: Rig) -> None:
     rig.inspector._idempotency._memory = Hanging()
     asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)

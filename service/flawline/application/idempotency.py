@@ -66,9 +66,6 @@ class Idempotency:
         """The one answer. Raises KeyReused, DeadlinePassed, and what running raises."""
         key = AnswerKey(order.caller, order.line, idempotency_key).text
         fingerprint = _fingerprint_of(order)
-        kept = await within(self._clock, order.deadline_s, self._memory.find(key))
-        if kept is not None:
-            return _same(order, fingerprint, kept)
         while (running := self._running.get(key)) is not None:
             order.accepted(order.deadline_s)
             try:
@@ -77,10 +74,15 @@ class Idempotency:
                 if running.fingerprint == fingerprint:
                     raise
                 continue  # what was wrong with another request says nothing of this one
+            except DeadlinePassed:
+                if self._clock.monotonic_s() >= order.deadline_s:
+                    raise
+                continue  # it was that of the other, who had less patience
             _same(order, fingerprint, KeptAnswer(running.fingerprint, inspection))
             if inspection.verdict is not Verdict.UNDEFINED:
                 return inspection
-        task = asyncio.create_task(self._run_and_keep(key, fingerprint, order))
+        # Before anything is waited for: from here on it goes on without its caller.
+        task = asyncio.create_task(self._found_or_run(key, fingerprint, order))
         self._running[key] = _Running(fingerprint, task)
         task.add_done_callback(lambda _: self._ended(key, task))
         return await asyncio.shield(task)
@@ -92,6 +94,12 @@ class Idempotency:
     async def memory_id(self) -> str:
         """Names what remembers; another name means that all answers are forgotten."""
         return await self._memory.identity()
+
+    async def _found_or_run(self, key: str, fingerprint: str, order: Order) -> Inspection:
+        kept = await within(self._clock, order.deadline_s, self._memory.find(key))
+        if kept is not None:
+            return _same(order, fingerprint, kept)
+        return await self._run_and_keep(key, fingerprint, order)
 
     async def _run_and_keep(self, key: str, fingerprint: str, order: Order) -> Inspection:
         await within(self._clock, order.deadline_s, self._claim(key, order))
