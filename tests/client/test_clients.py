@@ -107,11 +107,11 @@ async def test_a_long_deadline_is_the_clients_own_and_no_more_is_asked_than_a_se
     assert [request.deadline_ms for request in service.inspector.requests] == [60_000, 60_000]
 
 
-@pytest.mark.parametrize("deadline_s", [float("inf"), float("nan"), 0.0, -1.0])
+@pytest.mark.parametrize("deadline_s", [float("inf"), float("nan"), 0.0, -1.0, 1e12])
 async def test_a_deadline_that_is_none_is_refused(
     service: ScriptedService, make_client: Callable[..., Ask], deadline_s: float
 ) -> None:
-    with pytest.raises(ValueError, match="deadline_s must be a finite number of seconds above 0"):
+    with pytest.raises(ValueError, match="deadline_s must be a number of seconds above 0"):
         await make_client(service)(FRAME, deadline_s=deadline_s)
     with pytest.raises(ValueError, match="deadline_s must be"):
         make_client(service, deadline_s=deadline_s)

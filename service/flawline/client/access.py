@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from urllib.parse import urlsplit
+
+# A day; with 1e12 s a call over gRPC hangs.
+_LONGEST_DEADLINE_S = 86_400.0
 
 
 def usable_token(token: str | None) -> str | None:
@@ -44,8 +46,9 @@ def usable_target(target: str) -> str:
 
 def usable_deadline(deadline_s: float) -> float:
     """The deadline as given. Raises ValueError where it is no time in which an answer could come."""
-    if not (math.isfinite(deadline_s) and deadline_s > 0):
+    if not 0 < deadline_s <= _LONGEST_DEADLINE_S:
         raise ValueError(
-            f"deadline_s must be a finite number of seconds above 0, such as 5.0, not {deadline_s}."
+            f"deadline_s must be a number of seconds above 0 and at most {_LONGEST_DEADLINE_S:g}, such as 5.0, "
+            f"not {deadline_s}."
         )
     return deadline_s
