@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from flawline.adapters.credential_files import TlsFiles
 from flawline.adapters.metrics_server import MetricsServer, Probes
+from flawline.adapters.prometheus import EngineMetrics
 from flawline.core.lock import Lock
 
 TOKEN = "0123456789abcdef-token"
@@ -50,6 +51,19 @@ async def test_metrics_of_a_version_that_is_none_are_shown_all_the_same() -> Non
     server.stop()
     assert shown.status_code == 200
     assert "flawline_things_total 1.0" in shown.text
+
+
+async def test_who_asks_for_one_metric_is_shown_what_just_happened_too() -> None:
+    registry = CollectorRegistry()
+    metrics = EngineMetrics(registry)
+    server = MetricsServer(registry, Lock(None), WELL)
+    port = await server.start("127.0.0.1", 0)
+    metrics.batch_ran(3, "idle")
+    async with httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{port}/metrics?name[]=flawline_batch_size_count"
+        shown = await client.get(url)
+    server.stop()
+    assert "flawline_batch_size_count 1.0" in shown.text
 
 
 async def test_without_a_lock_all_see_them() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+import threading
 from dataclasses import replace
 from datetime import datetime, timezone
 
@@ -269,6 +271,30 @@ def test_jobs_and_batches_are_counted_once_whenever_the_metrics_are_read(
         assert value("flawline_batch_size_count") == count * reads
         assert value("flawline_batch_cuts_total", {"reason": "idle"}) == count * reads
     assert f"flawline_batch_size_sum {6.0 * count}" in generate_latest(registry).decode()
+
+
+def test_what_is_added_while_others_read_is_counted_once(registry: CollectorRegistry) -> None:
+    metrics, added = EngineMetrics(registry), 20_000
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            generate_latest(registry)
+
+    reading = [threading.Thread(target=read) for _ in range(2)]
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in reading:
+            thread.start()
+        for _ in range(added):
+            metrics.job_taken(1)
+    finally:
+        sys.setswitchinterval(usual_s)
+        done.set()
+        for thread in reading:
+            thread.join()
+    assert registry.get_sample_value("flawline_job_deliveries_count") == added
 
 
 def test_queue(registry: CollectorRegistry) -> None:

@@ -95,16 +95,20 @@ def _server_for(host: str, port: int) -> type[ThreadingWSGIServer]:
 
 
 def _asked(app: Application) -> Application:
-    """Without an Accept header that the library fails on: of a version that is no bare number, as in quotes."""
+    """Without an Accept header that the library fails on, of a version that is no bare number, as in quotes.
 
-    def asked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    And without `name[]`, as the api: a part alone would be shown without what is counted when all are read.
+    """
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        asked = {**environ, "QUERY_STRING": ""}
         try:
             choose_encoder(environ.get("HTTP_ACCEPT", ""))
         except (TypeError, ValueError):
-            environ = {**environ, "HTTP_ACCEPT": ""}
-        return app(environ, start_response)
+            asked["HTTP_ACCEPT"] = ""
+        return app(asked, start_response)
 
-    return asked
+    return answer
 
 
 def _headed(app: Application) -> Application:

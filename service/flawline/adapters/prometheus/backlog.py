@@ -38,7 +38,12 @@ class Backlog(Collector, Generic[T]):
         return ()
 
     def collect(self) -> Iterable[Metric]:
-        """None: counts what is left."""
-        while self._uncounted:
-            self._count(self._uncounted.popleft())
-        return ()
+        """None: counts what is left. A worker's metrics are read in threads of their own, while it adds."""
+        while True:
+            try:
+                happened = self._uncounted.popleft()
+            except (
+                IndexError
+            ):  # to ask first whether there is one would leave another thread time to take it
+                return ()
+            self._count(happened)
