@@ -19,7 +19,12 @@ from rig import MODEL
 from scripted_inspector import NOT_OK as INSPECTION
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
-from flawline.adapters.redis_queue.wire import meta_from, outcome_from_wire, outcome_to_wire
+from flawline.adapters.redis_queue.wire import (
+    NotUnderstood,
+    meta_from,
+    outcome_from_wire,
+    outcome_to_wire,
+)
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.answer import KeptAnswer
 from flawline.application.job import (
@@ -742,6 +747,26 @@ async def test_while_the_server_is_away_no_answer_is_found_or_kept() -> None:
     await queue.close()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"null",
+        b"5",
+        b'"judged"',
+        b'{"kind": "dreamt"}',
+        b'{"kind": "failed"}',
+        json.dumps(json.loads(outcome_to_wire(JUDGED)) | {"recipe": "default/1"}).encode(),
+        json.dumps(json.loads(outcome_to_wire(JUDGED)) | {"times": 5}).encode(),
+        json.dumps(json.loads(outcome_to_wire(JUDGED)) | {"detections": {"label": 1}}).encode(),
+        b'{"kind": ' + b"[" * 100_000,
+    ],
+)
+def test_what_is_no_outcome_is_not_understood(text: bytes) -> None:
+    with pytest.raises(NotUnderstood):
+        outcome_from_wire(text)
+
+
 async def test_announcements_of_another_version_are_understood_or_left_out(
     make: Maker, client: Redis, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -751,10 +776,11 @@ async def test_announcements_of_another_version_are_understood_or_left_out(
     ((own, until_ms),) = await client.zrange(key, 0, -1, withscores=True)
     said = json.loads(own)
     said["model"]["mood"] = "good"
-    await client.zadd(key, {json.dumps(said): until_ms, "dreams": until_ms, b"{}": until_ms})
+    strange = ["dreams", "{}", "[1]", "5", '{"model": "tiny"}', '{"model": ' + "[" * 100_000]
+    await client.zadd(key, dict.fromkeys([json.dumps(said), *strange], until_ms))
     await api.start()
     assert api.announced == (MODEL, MODEL)
-    assert caplog.text.count("worker_not_understood") == 2
+    assert caplog.text.count("worker_not_understood") == len(strange)
 
 
 async def test_an_outcome_of_another_version_costs_no_other(

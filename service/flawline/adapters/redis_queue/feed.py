@@ -133,7 +133,12 @@ class RedisFeed:
     def _tell(self, fields: dict[bytes, bytes]) -> None:
         try:
             inspection = inspection_from(json.loads(fields[_INSPECTION.encode()]))
-        except (ValueError, KeyError, TypeError) as error:  # written by another version, say
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+        ) as error:  # written by another version, say
             logger.warning("feed_entry_not_understood error=%r", error)
             return
         self._watchers.tell(inspection)

@@ -51,6 +51,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+# What is raised over JSON of another shape than was expected.
+_STRANGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 class NotUnderstood(ValueError):  # noqa: N818 - an ordinary turn of events while versions meet
     """What came over the wire lacks what this version needs, or is of a kind that it does not know."""
@@ -91,7 +94,7 @@ def outcome_from_wire(text: bytes) -> JobOutcome:
         fields = json.loads(text)
         kind = _KINDS[fields.pop("kind")]
         return _judged(fields) if kind is Judged else _of(kind, fields)
-    except (ValueError, KeyError, TypeError) as error:
+    except _STRANGE as error:
         raise NotUnderstood(f"outcome: {error!r}") from error
 
 
@@ -131,8 +134,8 @@ def inspection_from(fields: dict[str, Any]) -> Inspection:
 
 def _of(kind: Callable[..., T], fields: Mapping[str, Any]) -> T:
     """One of those, from its fields, and maybe from others that a newer version has."""
-    known = _names(kind)  # looking them up for each box would cost more than the rest
-    return kind(**{name: value for name, value in fields.items() if name in known})
+    # Remembered: to look the names up for each box would cost more than the rest.
+    return kind(**{name: fields[name] for name in _names(kind) if name in fields})
 
 
 @cache
@@ -182,6 +185,6 @@ def _announced(text: bytes) -> ModelInfo | None:
     try:
         fields = json.loads(text)["model"]
         return _of(ModelInfo, fields | {"labels": tuple(fields["labels"])})
-    except (ValueError, KeyError, TypeError) as error:
+    except _STRANGE as error:
         logger.warning("worker_not_understood error=%r", error)
         return None
