@@ -182,6 +182,19 @@ def test_a_yolo_picture_belongs_to_the_folder_that_holds_its_file(coco_folder) -
         load_dataset(train, folder / "images")
 
 
+def test_a_clean_yolo_picture_is_refused_where_its_file_may_be_of_another_part(coco_folder) -> None:
+    """Parts with pictures of their own, numbered alike."""
+    folder = coco_folder(count=4)
+    yolo = as_yolo(folder)
+    shutil.copytree(folder / "images", folder / "val_images")
+    (folder / "val_labels").mkdir()
+    for number in (2, 3):
+        (yolo / f"{number}.txt").rename(folder / "val_labels" / f"{number}.txt")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(yolo, folder / "images")
+    assert [fault.split(" ")[0] for fault in caught.value.faults] == ["2.png", "3.png"]
+
+
 def test_a_clean_yolo_picture_is_not_left_out_for_predictions_beside(coco_folder) -> None:
     folder = coco_folder(count=3)
     yolo = as_yolo(folder)

@@ -21,10 +21,10 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 
 def read_yolo(folder: Path, images: Path) -> AnnotationSet:
-    """Read a folder; every picture of `images` counts, one without a text file has no flaws.
+    """Read a folder; a picture of `images` without a text file has no flaws.
 
-    Where folders beside it hold text files of the same pictures (labels/train, labels/val), one whose text file lies
-    in another of them is left out, and one without any is a fault.
+    Where folders beside it hold text files of other pictures of `images` (labels/train, labels/val), those are left
+    out. Where that leaves open whose a picture without a text file is, it is a fault.
 
     Raises:
         DatasetError: there are no class names, or no pictures.
@@ -57,6 +57,7 @@ def _own(folder: Path, images: Path, pictures: list[Path]) -> tuple[list[Path], 
     here = {p.stem for p in folder.glob("*.txt")}
     # a folder with text files of pictures that are annotated here too (a copy, predictions) is no other part of the set
     elsewhere = set().union(*(stems for stems in beside.values() if not stems & here))
+    elsewhere -= _alike(images)  # whose text files may be of those
     own = [p for p in pictures if p.stem in here or p.stem not in elsewhere]
     where = ", ".join(sorted(map(str, beside)))
     faults = [
@@ -81,6 +82,12 @@ def _beside(folder: Path, images: Path, stems: set[str]) -> dict[Path, set[str]]
         # labels/val is of images/val where labels/train is of images/train: other pictures, though named alike
         return {p: held for p, held in found.items() if not _pictures(images.parent / p.name)}
     return found
+
+
+def _alike(images: Path) -> set[str]:
+    """Stems of the pictures in folders beside `images`."""
+    beside = (path for path in images.resolve().parent.iterdir() if path.is_dir())
+    return {p.stem for other in beside if other != images.resolve() for p in _pictures(other)}
 
 
 def _pictures(images: Path) -> list[Path]:
