@@ -97,21 +97,24 @@ def test_a_taken_port_is_named_with_what_to_do(artifact: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "asks",
+    ("asks", "says"),
     [
-        ["simulate", "--frames", "20"],
-        ["health"],
-        ["models", "list"],
-        ["bench", "http://127.0.0.1:9"],
-        ["dead-letters", "--queue", "redis://127.0.0.1:9", "list"],
+        (["simulate", "--frames", "20"], "steady"),
+        (["health"], "Neither a server on port 9 nor a worker on 9."),
+        (["models", "list"], ":9"),
+        (["bench", "http://127.0.0.1:9"], "127.0.0.1:9"),
+        (["dead-letters", "--queue", "redis://127.0.0.1:9", "list"], "cannot be reached"),
+        (["inspect", "nowhere.png"], "nowhere.png"),
     ],
 )
 def test_what_listens_nowhere_needs_no_agreement_to_it(
-    asks: list[str], monkeypatch: pytest.MonkeyPatch
+    asks: list[str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"HOST": "192.0.2.1", "PORT": "9", "METRICS_PORT": "9"}.items():
+    everywhere = "0.0.0.0"  # noqa: S104 - nothing listens
+    for name, value in {"HOST": everywhere, "PORT": "9", "METRICS_PORT": "9"}.items():
         monkeypatch.setenv(f"FLAWLINE_{name}", value)
     result = run(*asks)
+    assert says in result.output
     assert "insecure" not in result.output
 
 

@@ -17,9 +17,12 @@ from pictures import numbered, truncated
 from redis import Redis
 from redis_process import RedisProcess, RedisStarter
 
-from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions, RedisTimeoutError
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.job import Failed, Job
+from flawline.cli.dead_letters import _explained
+from flawline.cli.fault import Fault
+from flawline.core.errors import NotReady
 
 FIELDS = {
     "id": "0",
@@ -229,3 +232,8 @@ def test_a_wrong_password_is_called_one_and_not_shown(start_redis: RedisStarter)
     assert "invalid username-password pair" in result.stderr
     assert "not-this-one" not in result.stderr
     server.kill()
+
+
+def test_a_picture_handed_in_too_slowly_is_told_with_what_to_set() -> None:
+    with pytest.raises(Fault, match="FLAWLINE_QUEUE_TIMEOUT_S"), _explained():
+        raise NotReady("queue_unavailable", 2.0) from RedisTimeoutError("Timeout writing to socket")

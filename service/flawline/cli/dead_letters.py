@@ -117,7 +117,8 @@ def _explained() -> Iterator[None]:
         try:
             yield
         except InspectionError as error:
-            raise Fault(str(error)) from error
+            too_late = isinstance(error.__cause__, RedisTimeoutError)
+            raise Fault(_TOO_LATE if too_late else str(error)) from error
         except RedisTimeoutError as error:
             raise Fault(_TOO_LATE) from error
         except RedisError as error:

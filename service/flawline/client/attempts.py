@@ -57,7 +57,7 @@ class Pauses:
 
 
 def deadline_ms_of(remaining_s: float) -> int:
-    """What to ask of the service, at most 60 000, so that its answer is here in time."""
+    """What to ask of the service, so that its answer is here in time; at most 60 000, the rest is for further tries."""
     journey_s = min(_LONGEST_JOURNEY_S, remaining_s * _JOURNEY_SHARE)
     return max(1, int(min(_MOST_ASKED_MS, (remaining_s - journey_s) * 1000)))
 

@@ -13,7 +13,7 @@ from flawline.adapters.rest.schemas import FieldFault
 
 _SHOWN_CHARACTERS = 64
 _SHOWN_NAMES = 16
-# Four times as many as there are; each costs time on the event loop, and a head has room for thousands.
+# Eight times as many as there are; each costs time on the event loop, and a head has room for thousands.
 _MOST_PARAMETERS = 64
 
 
