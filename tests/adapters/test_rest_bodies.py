@@ -362,7 +362,7 @@ async def test_a_key_that_stands_twice_in_json_is_refused(
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"frames": [{}] * 257}, 413, "too_many_frames"),
+        ({"frames": [{}] * 4000}, 422, "invalid_request"),
         ({"frames": [{}] * 20_000}, 400, "malformed_body"),
         ({"frames": [1] * 20_000}, 400, "malformed_body"),
         ({f"k{number}": 1 for number in range(5000)}, 400, "malformed_body"),

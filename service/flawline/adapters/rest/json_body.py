@@ -63,8 +63,6 @@ class JsonSink:
             first = error.errors(include_input=False)[0]
             if first["type"] == "json_invalid":
                 raise malformed(f"The body is no JSON: {first['ctx']['error']}.") from error
-            if first["loc"] == ("frames",) and first["type"] == "too_long":
-                raise too_many_frames(self._max_frames) from error
             raise body_faults(error) from error
         _refuse_repeated(text, body)
         if (body.picture is None) == (body.frames is None):

@@ -105,6 +105,5 @@ class InspectionBody(InspectionQuery):
     frames: list[FrameBody] | None = Field(
         default=None,
         min_length=1,
-        max_length=256,  # which FLAWLINE_MAX_FRAMES may be at most
         description="Of one part: one verdict together, and each its own.",
     )
