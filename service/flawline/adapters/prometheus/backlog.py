@@ -40,10 +40,9 @@ class Backlog(Collector, Generic[T]):
     def collect(self) -> Iterable[Metric]:
         """None: counts what is left. A worker's metrics are read in threads of their own, while it adds."""
         while True:
+            # To ask first whether there is one would leave another thread time to take it.
             try:
                 happened = self._uncounted.popleft()
-            except (
-                IndexError
-            ):  # to ask first whether there is one would leave another thread time to take it
+            except IndexError:
                 return ()
             self._count(happened)

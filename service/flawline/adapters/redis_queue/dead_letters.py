@@ -10,7 +10,7 @@ from flawline.adapters.redis_queue.connection import RedisError, Server
 from flawline.adapters.redis_queue.keys import Keys
 from flawline.adapters.redis_queue.wire import meta_from
 
-# Of one look at the list: the server serves nobody else meanwhile, some ten milliseconds.
+# Of one look at the list: the server serves nobody else meanwhile. Twice as many took it 18 to 55 ms.
 _ENOUGH_BYTES = 8_000_000
 _ENOUGH_LETTERS = 100
 _BEFORE_ALL = "0-0"

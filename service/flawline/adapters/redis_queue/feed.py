@@ -12,7 +12,7 @@ from typing import Any
 
 from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
 from flawline.adapters.redis_queue.keys import MOST_INSPECTIONS, Keys
-from flawline.adapters.redis_queue.wire import inspection_from, inspection_to_json
+from flawline.adapters.redis_queue.wire import STRANGE, inspection_from, inspection_to_json
 from flawline.application.watchers import WatchedInspection, Watchers
 from flawline.core.values import Inspection
 
@@ -133,12 +133,7 @@ class RedisFeed:
     def _tell(self, fields: dict[bytes, bytes]) -> None:
         try:
             inspection = inspection_from(json.loads(fields[_INSPECTION.encode()]))
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            RecursionError,
-        ) as error:  # written by another version, say
+        except STRANGE as error:  # written by another version, say
             logger.warning("feed_entry_not_understood error=%r", error)
             return
         self._watchers.tell(inspection)

@@ -103,9 +103,8 @@ class Replies:
 def _outcome(fields: dict[bytes, bytes]) -> JobOutcome:
     try:
         return outcome_from_wire(fields[b"outcome"])
-    except (
-        NotUnderstood
-    ) as error:  # written by another version, say; the others are still to be read
+    # Written by another version, say; the others are still to be read.
+    except NotUnderstood as error:
         error_id = new_error_id()
         logger.error(  # noqa: TRY400 - where it was read tells nothing
             "outcome_not_understood inspection_id=%s error_id=%s: %s",

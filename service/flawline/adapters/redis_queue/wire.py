@@ -51,8 +51,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-# What is raised over JSON of another shape than was expected.
-_STRANGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+STRANGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+"""What reading raises over JSON of another shape than was expected."""
 
 
 class NotUnderstood(ValueError):  # noqa: N818 - an ordinary turn of events while versions meet
@@ -94,7 +94,7 @@ def outcome_from_wire(text: bytes) -> JobOutcome:
         fields = json.loads(text)
         kind = _KINDS[fields.pop("kind")]
         return _judged(fields) if kind is Judged else _of(kind, fields)
-    except _STRANGE as error:
+    except STRANGE as error:
         raise NotUnderstood(f"outcome: {error!r}") from error
 
 
@@ -185,6 +185,6 @@ def _announced(text: bytes) -> ModelInfo | None:
     try:
         fields = json.loads(text)["model"]
         return _of(ModelInfo, fields | {"labels": tuple(fields["labels"])})
-    except _STRANGE as error:
+    except STRANGE as error:
         logger.warning("worker_not_understood error=%r", error)
         return None
