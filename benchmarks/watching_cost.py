@@ -4,9 +4,9 @@ PYTHONPATH=benchmarks:service:models python benchmarks/watching_cost.py runs `fl
 (two processes of one program already differ by a per cent or two): as it is, with a declared line, its metrics read
 every 15 s of its time (as docker/prometheus does) and inspections logged as --log says; and with frame checks, lines
 and log off and metrics that count nothing. Callers in a process of their own keep the machine busy over REST. The two
-take turns of a moment each, in an order that chance decides. Each pair of turns gives a ratio; what is printed is their
-mean with a 95 % interval: of frames a second, and of this process's CPU time a frame, which other load moves less.
-Exits with 1 when either interval reaches the bar.
+take turns of some tenths of a second, in an order that chance decides: the machine's own moods last longer than that.
+Each pair of turns gives a ratio; what is printed is their mean with a 95 % interval: of frames a second, and of this
+process's CPU time a frame, which other load moves less. Exits with 1 when either interval reaches the bar.
 """
 
 from __future__ import annotations
@@ -40,13 +40,16 @@ from serving.detector import Detector
 from serving.doors import Door
 from serving.generator import Load
 from serving.pictures import Kind, draw
-from serving.running import figures_of
+from serving.turns import Asking, asking
 
 LINE = "line-1"
 CALLERS = 8
 SIZES = ("200x200", "640x640", "2048x1000")
-WARM_S = 0.2
+WARM_FRAMES = 800
+"""Past those that a line learns from."""
 SCRAPE_EVERY_S = 15.0
+SCRAPE_AFTER_S = 0.1
+"""Well within a turn."""
 BAR = 0.03
 
 
@@ -73,38 +76,36 @@ class Half:
     running: bootstrap.Running
     unread_s: float | None
 
-    async def turn(self, kind: Kind, artifact: Path, seconds: float) -> tuple[float, float]:
-        """Frames a second, and CPU milliseconds a frame of this process."""
-        spec = kind.folder / "load.json"
-        load = Load(
+    def load(self, kind: Kind, artifact: Path) -> Load:
+        """What its callers do."""
+        return Load(
             door=Door("http", f"/v1/inspections?line={LINE}", "picture"),
             port=self.running.rest_port,
             kind_folder=str(kind.folder),
             artifact=str(artifact),
-            pids=[os.getpid()],
+            pids=[],
             clients=CALLERS,
-            seconds=seconds,
-            warm_s=WARM_S,
+            seconds=0.0,
+            warm_s=0.0,
             deadline_ms=1e9,
         )
-        spec.write_text(load.to_json(), "utf-8")
-        asking = asyncio.to_thread(
-            figures_of, "serving.generator", str(spec), limit_s=seconds + WARM_S
-        )
-        figures, _ = await asyncio.gather(asking, self._read_metrics(seconds))
-        if figures["failures"]:
-            raise SystemExit(f"not all was answered: {figures['failures']}")
-        # The kernel's account of a process has its children in it, and so the callers.
-        cpu_s = figures["server_cpu_s"] - figures["generator_cpu_s"]
-        return figures["frames_per_s"], cpu_s / figures["answers"] * 1000
 
-    async def _read_metrics(self, seconds: float) -> None:
-        if self.unread_s is None:
-            return
-        self.unread_s += seconds
-        if self.unread_s >= SCRAPE_EVERY_S:
-            self.unread_s = 0.0
-            await asyncio.sleep(WARM_S + seconds / 2)
+    async def turn(self, asking: Asking, number: int, frames: int) -> tuple[float, float]:
+        """Frames a second, and CPU milliseconds a frame of this process."""
+        cpu_s, began_s = time.process_time(), time.monotonic()
+        scrape = asyncio.create_task(self._read_metrics())
+        turn = await asking.turn(number, CALLERS, frames)
+        await scrape
+        if turn.failures:
+            raise SystemExit(f"{turn.failures} of {turn.answers} answers were not right")
+        if self.unread_s is not None:
+            self.unread_s += time.monotonic() - began_s
+        return turn.frames_per_s, (time.process_time() - cpu_s) / turn.answers * 1000
+
+    async def _read_metrics(self) -> None:
+        if self.unread_s is not None and self.unread_s >= SCRAPE_EVERY_S:
+            self.unread_s -= SCRAPE_EVERY_S
+            await asyncio.sleep(SCRAPE_AFTER_S)
             generate_latest(self.running.service.telemetry_registry)
 
 
@@ -128,29 +129,25 @@ async def half(watched: bool, log: str) -> AsyncIterator[Half]:
 
 
 async def measure(
-    pairs: int, seconds: float, seed: int, log: str, size: str, folder: Path
+    pairs: int, frames: int, seed: int, log: str, size: str, folder: Path
 ) -> tuple[list[float], list[float], float]:
     """Log ratios of throughput and of CPU, of the watched one to the other; and CPU milliseconds a frame of that."""
     artifact, order = ArtifactFile.find(None, None).path, random.Random(seed)  # noqa: S311
     kind = draw(size, folder, Detector(artifact, 1), folder)
     throughputs, cpus, bare_ms = [], [], []
     async with AsyncExitStack() as stack:
-        watched = await stack.enter_async_context(half(True, log))
-        bare = await stack.enter_async_context(half(False, log))
-        for each in (watched, bare):
-            await each.turn(
-                kind, artifact, 4.0
-            )  # warm, and past the frames that a line learns from
-        for number in range(pairs):
-            found = {
-                id(h): await h.turn(kind, artifact, seconds)
-                for h in order.sample((watched, bare), 2)
-            }
-            (frames, cpu_ms), (bare_frames, bare_cpu_ms) = found[id(watched)], found[id(bare)]
-            throughputs.append(math.log(frames / bare_frames))
+        halves = [await stack.enter_async_context(half(watched, log)) for watched in (True, False)]
+        loads = [each.load(kind, artifact) for each in halves]
+        callers = await stack.enter_async_context(asking(loads))
+        for number, each in enumerate(halves):
+            await each.turn(callers, number, WARM_FRAMES)
+        for pair in range(pairs):
+            found = {n: await halves[n].turn(callers, n, frames) for n in order.sample((0, 1), 2)}
+            (per_s, cpu_ms), (bare_per_s, bare_cpu_ms) = found[0], found[1]
+            throughputs.append(math.log(per_s / bare_per_s))
             cpus.append(math.log(bare_cpu_ms / cpu_ms))
             bare_ms.append(bare_cpu_ms)
-            print(f"\rpair {number + 1}/{pairs}", end="", file=sys.stderr, flush=True)
+            print(f"\rpair {pair + 1}/{pairs}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return throughputs, cpus, statistics.fmean(bare_ms)
 
@@ -158,22 +155,22 @@ async def measure(
 def interval(log_ratios: list[float]) -> tuple[float, float, float]:
     """The share that is lost, 1 - ratio, from the mean; and its 95 % interval (normal, of the mean)."""
     mean = statistics.fmean(log_ratios)
-    reach = 2.1 * statistics.stdev(log_ratios) / len(log_ratios) ** 0.5  # t for some 20 pairs
+    reach = 2.0 * statistics.stdev(log_ratios) / len(log_ratios) ** 0.5  # t for 60 pairs or more
     return tuple(1 - math.exp(value) for value in (mean, mean + reach, mean - reach))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--pairs", type=int, default=30, help="of turns, at least 10")
-    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn")
+    parser.add_argument("--pairs", type=int, default=300, help="of turns, at least 60")
+    parser.add_argument("--frames", type=int, default=80, help="of a turn")
     parser.add_argument("--seed", type=int, default=0, help="of the order of turns")
     parser.add_argument(
         "--log", choices=("odd", "all"), default="odd", help="FLAWLINE_LOG_INSPECTIONS"
     )
     parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="of the frames, in px")
     options = parser.parse_args()
-    if options.pairs < 10:
-        parser.error("--pairs must be 10 or more, or the interval means nothing")
+    if options.pairs < 60:
+        parser.error("--pairs must be 60 or more, or the interval means nothing")
     started_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         handler = logging.FileHandler(Path(folder) / "log")
@@ -182,13 +179,14 @@ def main() -> None:
         logging.getLogger("flawline").setLevel(logging.INFO)
         throughputs, cpus, bare_ms = uvloop.run(
             measure(
-                *(options.pairs, options.seconds, options.seed, options.log, options.size),
+                *(options.pairs, options.frames, options.seed, options.log, options.size),
                 Path(folder),
             )
         )
         handler.close()
     print(
-        f"{options.pairs} pairs of turns of {options.seconds:g} s, {os.cpu_count()} cores, ", end=""
+        f"{options.pairs} pairs of turns of {options.frames} frames, {os.cpu_count()} cores, ",
+        end="",
     )
     print(f"{CALLERS} callers over REST, frames of {options.size}, logged: {options.log}")
     print(
