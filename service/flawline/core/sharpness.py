@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,12 +48,11 @@ def sharpness(grey: NDArray[np.uint8], mean_level: float) -> float:
     Tiles in full resolution lie evenly over the frame; their number does not grow with it. 0 for a
     frame of fewer than 12 px a side, and for one that shows nothing.
     """
-    height_px, width_px = grey.shape
-    side_px = min(_TILE_PX, height_px // 4 * 4, width_px // 4 * 4)
-    if side_px < _LEAST_TILE_PX:
+    grid = _grid(*grey.shape)
+    if grid is None:
         return 0.0
     # Few steps, however much each of them does: the network has pushed the code of every one out of the caches.
-    energies = _energies(grey, side_px)
+    energies = _energies(grey, grid)
     texture = energies[:, -1]
     spread = texture + np.float32(2 * (_TEXTURED * mean_level) ** 2 + _LEAST_ENERGY)
     spread *= spread
@@ -60,23 +60,55 @@ def sharpness(grey: NDArray[np.uint8], mean_level: float) -> float:
     return _ratio(noise, bands_yx, len(energies))
 
 
+class _Grid(NamedTuple):
+    """Where the tiles lie in a frame of one size.
+
+    quarters, strides: of a view of the frame, uint8 [2, 2, rows, columns, pairs, pairs], where the first two axes are
+    the four pixels of 2x2 px, and the last two lead through a tile.
+    """
+
+    quarters: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def pairs(self) -> int:
+        return self.quarters[-1]
+
+
+@lru_cache(maxsize=16)
+def _grid(height_px: int, width_px: int) -> _Grid | None:
+    """None for a frame that is too small."""
+    side_px = min(_TILE_PX, height_px // 4 * 4, width_px // 4 * 4)
+    if side_px < _LEAST_TILE_PX:
+        return None
+    # In a small frame they overlap, so that no edge between flat areas lies unseen between two of them.
+    rows = min(_TILES_PER_SIDE, height_px - side_px + 1)
+    columns = min(_TILES_PER_SIDE, width_px - side_px + 1)
+    down = (height_px - side_px) // max(rows - 1, 1)
+    right = (width_px - side_px) // max(columns - 1, 1)
+    return _Grid(
+        (2, 2, rows, columns, side_px // 2, side_px // 2),
+        (width_px, 1, down * width_px, right, 2 * width_px, 2),
+    )
+
+
 def _ratio(noise: float, bands_yx: list[float], tiles: int) -> float:
     """Harmonic mean of both axes' fine by coarse energy, of sums over tiles; the same factor for all cancels."""
     fine_y, fine_x, coarse_y, coarse_x, _ = bands_yx
     noise *= _NOISE_SHARE * _PAIR_NOISE
     least = 0.5 * _LEAST_TEXTURE * tiles
-    first, second = (
-        # the noise is never more than its share of the fine band
-        max(fine - noise, (1.0 - _NOISE_SHARE) * fine) / (coarse + least)
-        for fine, coarse in ((fine_y, coarse_y), (fine_x, coarse_x))
-    )
+    # the noise is never more than its share of the fine band
+    first = max(fine_y - noise, (1.0 - _NOISE_SHARE) * fine_y) / (coarse_y + least)
+    second = max(fine_x - noise, (1.0 - _NOISE_SHARE) * fine_x) / (coarse_x + least)
     return 2.0 * first * second / (first + second) if first + second else 0.0
 
 
-def _energies(grey: NDArray[np.uint8], side_px: int) -> Levels:
+def _energies(grey: NDArray[np.uint8], grid: _Grid) -> Levels:
     """Of each tile, float32 [tiles, 6], in the order of `_bands`."""
-    pairs = side_px // 2
-    quarters = _quarters(grey, side_px)
+    pairs = grid.pairs
+    frame = np.ascontiguousarray(grey)
+    pixels: NDArray[np.uint8] = np.ndarray(grid.quarters, np.uint8, frame, strides=grid.strides)
+    quarters = pixels.astype(np.float32, order="C").reshape(4, -1)
     filters, means = _bands(pairs)
     of_sums, tiles = filters.shape[1], quarters.shape[1] // (pairs * pairs)
     sums, diagonals = (_HAAR @ quarters).reshape(2, tiles, pairs * pairs)
@@ -88,23 +120,6 @@ def _energies(grey: NDArray[np.uint8], side_px: int) -> Levels:
     found[:, of_sums:] = diagonals.reshape(tiles, -1, 2, pairs)[:, :, 0].reshape(tiles, -1)
     found *= found
     return found @ means
-
-
-def _quarters(grey: NDArray[np.uint8], side_px: int) -> Levels:
-    """The four pixels of each 2x2 px in tiles that lie evenly over the frame: float32 [4, tiles * side^2 / 4]."""
-    height_px, width_px = grey.shape
-    # In a small frame they overlap, so that no edge between flat areas lies unseen between two of them.
-    rows = min(_TILES_PER_SIDE, height_px - side_px + 1)
-    columns = min(_TILES_PER_SIDE, width_px - side_px + 1)
-    down = (height_px - side_px) // max(rows - 1, 1)
-    right = (width_px - side_px) // max(columns - 1, 1)
-    levels: NDArray[np.uint8] = np.ndarray(
-        (2, 2, rows, columns, side_px // 2, side_px // 2),
-        np.uint8,
-        np.ascontiguousarray(grey),
-        strides=(width_px, 1, down * width_px, right, 2 * width_px, 2),
-    )
-    return levels.astype(np.float32, order="C").reshape(4, -1)
 
 
 @lru_cache(maxsize=4)
