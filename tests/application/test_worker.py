@@ -190,6 +190,26 @@ async def test_one_stuck_batch_shows_though_others_run_beside_it() -> None:
         assert rig.worker.fault() is None
 
 
+async def test_a_batch_that_waits_for_its_turn_is_not_stuck() -> None:
+    async with Rig(parallel=2, batches=3) as rig:
+        rig.engine.take_turns(1)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(0), deadline_ms=60_000)]
+        await rig.engine.started.get()
+        asking += [rig.ask(numbered(number), deadline_ms=60_000) for number in (1, 2)]
+        await settle()
+        for number in (0, 1):
+            rig.clock.advance(STALL_LIMIT_S - 1)
+            assert rig.worker.engine_busy_s == STALL_LIMIT_S - 1
+            rig.engine.hold_next()
+            await asking[number]
+            await settle()
+        assert rig.worker.engine_busy_s == 0.0  # the third is just taken up
+        rig.engine.release()
+        await asking[2]
+        assert rig.engine.sizes == [1, 1, 1]
+
+
 async def test_batches_side_by_side_find_an_engine_failing_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -226,6 +246,40 @@ async def test_no_more_than_one_batch_is_taken_ahead_and_none_of_it_is_decoded(
     rig.engine.release()
     await asyncio.gather(*asking)
     assert sorted(decoded) == sorted(numbered(n) for n in range(12))
+
+
+async def test_a_batch_that_waits_for_its_turn_takes_what_comes_meanwhile() -> None:
+    async with Rig(batches=2) as rig:
+        rig.engine.take_turns(1)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(0), deadline_ms=60_000)]
+        await rig.engine.started.get()
+        for number in (1, 2, 3):
+            asking.append(rig.ask(numbered(number), deadline_ms=60_000))
+            await settle()
+        rig.engine.release()
+        for number, inspection in enumerate(await asyncio.gather(*asking)):
+            found = inspection.detections[0].score
+            assert found == pytest.approx(expected_score(number), abs=1e-4)
+        assert rig.engine.sizes == [1, 3]
+
+
+async def test_what_was_handed_back_is_not_run_by_a_batch_that_waited_for_its_turn() -> None:
+    async with Rig(batches=2) as rig:
+        rig.engine.take_turns(1)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(0), deadline_ms=60_000)]
+        await rig.engine.started.get()
+        asking += [rig.ask(numbered(number), deadline_ms=60_000) for number in (1, 2)]
+        await settle()
+        await rig.worker.stop()
+        assert rig.queue.depth == 3
+        rig.engine.release()
+        await settle()
+        assert rig.engine.sizes == [1]
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
 
 
 async def test_the_pictures_of_a_batch_may_be_prepared_side_by_side() -> None:

@@ -81,12 +81,17 @@ class FakeEngine:
         self.fell_back = False
         self._free = asyncio.Event()
         self._free.set()
+        self._turns = asyncio.Semaphore(1 << 20)
         self._loadable = asyncio.Event()
         self._loadable.set()
 
     @property
     def sizes(self) -> list[int]:
         return [len(batch) for batch in self.batches]
+
+    def take_turns(self, at_a_time: int) -> None:
+        """Only so many calls run at a time; others wait before their batch is made, also when nobody waits for them."""
+        self._turns = asyncio.Semaphore(at_a_time)
 
     def hold(self) -> None:
         """Calls do not return until released."""
@@ -121,6 +126,17 @@ class FakeEngine:
     async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         if self.closed:
             raise RuntimeError("the engine is closed")
+        return await asyncio.shield(asyncio.create_task(self._in_turn(made, used)))
+
+    async def _in_turn(
+        self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]
+    ) -> T:
+        async with self._turns:
+            return await self._run(made, used)
+
+    async def _run(
+        self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]
+    ) -> T:
         images = made()
         self.batches.append(images.copy())
         self.started.put_nowait(len(images))

@@ -74,6 +74,7 @@ class RefusingQueue(MemoryQueue):
 class Rig:
     max_batch: int = 8
     parallel: int = 1
+    batches: int | None = None
     capacity: int = 256
     large_picture_bytes: int = 1 << 20
     extend_every_s: float | None = None
@@ -109,6 +110,7 @@ class Rig:
             telemetry=self.telemetry,
             spread=self.spread,
             policy=BatchPolicy(self.max_batch, self.parallel),
+            batches=self.batches,
             stall_limit_s=STALL_LIMIT_S,
             extend_every_s=self.extend_every_s,
             traces=self.traces,

@@ -13,7 +13,7 @@ from flawline.application.failures import failure_of
 from flawline.application.job import Expired, JobOutcome, Lease, PictureRefused
 from flawline.application.ports import NothingToRun
 from flawline.application.stages import Prepared, Stages, TooLate
-from flawline.application.taken import Taken
+from flawline.application.taken import Batch, Taken
 from flawline.application.traces import Trail
 from flawline.core.values import RawOutput
 from flawspec.errors import PictureError
@@ -31,11 +31,12 @@ class Ended:
 class BatchRun:
     """Prepares the pictures, and judges those that the engine ran: all of them, or parts.
 
-    images: memory for the batch, uint8 [N or more, 1, input height, input width]. ended: told of the pictures
-    that are not to be run, before the others are; from the engine's thread. spread: threads that prepare
-    beside each other; without them one picture is prepared after the other.
+    cut: which pictures; asked once it is the run's turn. images: memory for the batch, uint8 [N or more, 1, input
+    height, input width]. ended: told of the pictures that are not to be run, before the others are; from the engine's
+    thread. spread: threads that prepare beside each other; without them one picture is prepared after the other.
 
     Attributes:
+        because: why no more pictures run.
         prepared: those to run, in the order of the images.
         prepare_s: how long preparing took, in the mean of the pictures; None before.
         largest_bytes: of the pictures as they came.
@@ -44,24 +45,29 @@ class BatchRun:
     def __init__(
         self,
         stages: Stages,
-        pictures: Sequence[Taken],
+        cut: Callable[[], Batch],
         images: NDArray[np.uint8],
         ended: Callable[[list[Ended]], object],
         spread: Executor | None = None,
     ) -> None:
         self._stages = stages
-        self._pictures = pictures
+        self._cut = cut
+        self._pictures: Sequence[Taken] = ()
         self._images = images
         self._spread = spread
         self._began_s = 0.0
         self._tell_ended = ended
+        self.because = "idle"
         self.prepare_s: float | None = None
-        self.largest_bytes = max(len(picture.lease.job.picture) for picture in pictures)
+        self.largest_bytes = 0
         self.prepared: list[Prepared] = []
 
     def prepare(self) -> NDArray[np.uint8]:
-        """Images of all pictures that are to be run; raises NothingToRun when none is."""
-        started_s, ended = self._stages.now_s(), []
+        """Cut the batch; images of all pictures that are to be run; raises NothingToRun when none is."""
+        batch = self._cut()
+        self._pictures, self.because = batch.run, batch.because
+        ended = [Ended(late.lease, late.trail, Expired()) for late in batch.expired]
+        started_s = self._stages.now_s()
         for number, one in enumerate(self._all_prepared()):
             if isinstance(one, Ended):
                 ended.append(one)
@@ -70,7 +76,9 @@ class BatchRun:
             if one.images is None and number != len(self.prepared):
                 self._images[len(self.prepared)] = self._images[number]
             self.prepared.append(one)
-        self.prepare_s = (self._stages.now_s() - started_s) / len(self._pictures)
+        if self._pictures:
+            self.prepare_s = (self._stages.now_s() - started_s) / len(self._pictures)
+            self.largest_bytes = max(len(one.lease.job.picture) for one in self._pictures)
         if ended:
             self._tell_ended(ended)
         if not self.prepared:

@@ -40,7 +40,7 @@ class EngineWatch:
         self._telemetry = telemetry
         self._stall_limit_s = stall_limit_s
         self._calls = itertools.count()
-        self._open_since_s: dict[int, float] = {}  # by call, the oldest first
+        self._open_since_s: dict[int, float | None] = {}  # by call; None until it is its turn
         self._times = CallTimes()
         self._failing = False
 
@@ -50,9 +50,9 @@ class EngineWatch:
 
     @property
     def busy_s(self) -> float:
-        """How long the oldest open call has lasted; 0 while it is idle."""
-        since_s = next(iter(self._open_since_s.values()), None)
-        return 0.0 if since_s is None else self._clock.monotonic_s() - since_s
+        """How long the oldest open call has lasted since it was its turn; 0 while the engine is idle."""
+        since_s = [each for each in tuple(self._open_since_s.values()) if each is not None]
+        return self._clock.monotonic_s() - min(since_s) if since_s else 0.0
 
     @property
     def stuck(self) -> bool:
@@ -66,8 +66,15 @@ class EngineWatch:
 
     async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         """As InferenceEngine. Raises what the engine raises, or UnusableOutput."""
-        call, timed = next(self._calls), _Timed(self._clock, made, used)
-        self._open_since_s[call] = started_s = self._clock.monotonic_s()
+        call, started_s = next(self._calls), self._clock.monotonic_s()
+
+        def taken_up() -> NDArray[np.uint8]:
+            if call in self._open_since_s:  # else nobody waits for it any more
+                self._open_since_s[call] = self._clock.monotonic_s()
+            return made()
+
+        self._open_since_s[call] = None
+        timed = _Timed(self._clock, taken_up, used)
         try:
             result = await self._engine.run(timed.made, timed.used)
         except NothingToRun:

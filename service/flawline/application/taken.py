@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -23,14 +24,34 @@ class Taken:
     rows: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The pictures to run now, those too late, and why no more run now."""
+
+    run: list[Taken]
+    expired: list[Taken]
+    because: str = "idle"
+
+
+class Claim:
+    """To a share of what will wait when the engine has a thread for it."""
+
+
 class TakenPictures:
-    """Between the one who takes and those who run: no more than the largest batch."""
+    """Between the one who takes and those who run: no more than the largest batch.
+
+    Who wants to run claims a share, and the thread of the engine that comes to it cuts the batch: what came meanwhile
+    goes with it, and no thread waits for the event loop between two batches. Only `cut` may be called on any thread.
+    """
 
     def __init__(self, policy: BatchPolicy) -> None:
         self._policy = policy
+        self._changing = threading.Lock()
         self._pictures: list[Taken] = []
-        self._something = asyncio.Event()
+        self._claims: set[Claim] = set()
+        self._unclaimed = asyncio.Event()
         self._room = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def room(self) -> int:
@@ -39,6 +60,7 @@ class TakenPictures:
 
     async def until_room(self) -> int:
         """Wait for room, and return how much there is."""
+        self._loop = asyncio.get_running_loop()
         while self.room < 1:
             self._room.clear()
             await self._room.wait()
@@ -46,20 +68,57 @@ class TakenPictures:
 
     def put(self, picture: Taken) -> None:
         """One more waits."""
-        self._pictures.append(picture)
-        self._something.set()
+        with self._changing:
+            self._pictures.append(picture)
+        self._unclaimed.set()
 
-    async def until_some(self) -> None:
-        """Wait until a picture waits."""
-        await self._something.wait()
+    async def claim(self) -> Claim:
+        """Wait until there are more pictures than claims: each takes one at least, so that none comes in vain."""
+        while len(self._pictures) <= len(self._claims):
+            self._unclaimed.clear()
+            await self._unclaimed.wait()
+        claim = Claim()
+        with self._changing:
+            self._claims.add(claim)
+        return claim
 
     def cut(
-        self, now_s: float, run_s: Callable[[int], float], prepare_s: Callable[[int], float]
-    ) -> tuple[list[Taken], list[Taken], str]:
-        """Take out the pictures to run now, and those too late; and why no more run now.
+        self,
+        claim: Claim,
+        now_s: float,
+        run_s: Callable[[int], float],
+        prepare_s: Callable[[int], float],
+    ) -> Batch:
+        """Take out the pictures to run now, and those too late; none if the claim was given up. It is over then.
 
         A run takes `run_s` of its rows once its pictures are prepared, each of which takes `prepare_s` of its bytes.
         """
+        with self._changing:
+            if claim not in self._claims:
+                return Batch([], [])
+            self._claims.remove(claim)
+            was_full = self.room < 1
+            batch = self._cut(now_s, run_s, prepare_s)
+        if was_full and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._room.set)
+        return batch
+
+    def give_up(self, claim: Claim) -> None:
+        """What it would have taken is for others; nothing, if the batch was cut."""
+        with self._changing:
+            self._claims.discard(claim)
+        self._unclaimed.set()
+
+    def take_all(self) -> list[Taken]:
+        """Take out all that waits; it will not be run."""
+        with self._changing:
+            pictures, self._pictures = self._pictures, []
+        self._room.set()
+        return pictures
+
+    def _cut(
+        self, now_s: float, run_s: Callable[[int], float], prepare_s: Callable[[int], float]
+    ) -> Batch:
         pictures = self._pictures
         jobs = [picture.lease.job for picture in pictures]
         rows = [picture.rows for picture in pictures]
@@ -70,21 +129,10 @@ class TakenPictures:
         ]
         cut = self._policy.cut([job.deadline_s for job in jobs], now_s, usual_s, needs_s, rows)
         gone = {*cut.run, *cut.expired}
-        self._keep([picture for i, picture in enumerate(pictures) if i not in gone])
-        return [pictures[i] for i in cut.run], [pictures[i] for i in cut.expired], cut.because
+        self._pictures = [picture for i, picture in enumerate(pictures) if i not in gone]
+        run, expired = ([pictures[i] for i in part] for part in (cut.run, cut.expired))
+        return Batch(run, expired, cut.because)
 
     def _more_s(self, rows: int, run_s: Callable[[int], float], usual_s: float) -> float:
         """What a frame of more tiles than a batch has room for takes beyond a batch."""
         return max(0.0, run_s(rows) - usual_s) if rows > self._policy.max_batch else 0.0
-
-    def take_all(self) -> list[Taken]:
-        """Take out all that waits; it will not be run."""
-        pictures = self._pictures
-        self._keep([])
-        return pictures
-
-    def _keep(self, pictures: list[Taken]) -> None:
-        self._pictures = pictures
-        self._room.set()
-        if not pictures:
-            self._something.clear()

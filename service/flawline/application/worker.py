@@ -17,7 +17,7 @@ from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.engine_watch import EngineWatch
 from flawline.application.failures import failure_of
 from flawline.application.in_hand import InHand
-from flawline.application.job import Expired, Lease
+from flawline.application.job import Lease
 from flawline.application.ports import (
     Clock,
     InferenceEngine,
@@ -27,7 +27,7 @@ from flawline.application.ports import (
     WorkerTelemetry,
 )
 from flawline.application.stages import Stages
-from flawline.application.taken import TakenPictures
+from flawline.application.taken import Batch, Claim, TakenPictures
 from flawline.application.traces import NoTraces
 from flawline.core.batching import BatchPolicy, halves
 from flawline.core.call_times import CallTimes
@@ -39,9 +39,9 @@ class BatchWorker:
     """Feeds one engine.
 
     Loops run side by side. One leases jobs, at most `max_batch` ahead. The others, `batches` of them,
-    take what waits whenever they are idle, and bring it through all stages in one call of the engine.
-    What waits is not decoded yet: its pictures would take the processor from the batches that run, and
-    may be too late when those have ended. Every lease
+    call the engine whenever pictures wait. When it is a call's turn it cuts its batch of them and brings
+    that through all stages. What waits is not decoded yet: its pictures would take the processor from
+    the batches that run, and may be too late when those have ended. Every lease
     is resolved with the picture's own outcome: a picture that cannot be decoded costs no other one,
     and a batch that fails is halved until the culprit is alone. When it is the engine that
     fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
@@ -49,8 +49,8 @@ class BatchWorker:
     A job that another worker died on is run when nothing else is in hand: should it kill this one
     too, no neighbour is drawn in.
 
-    batches: how many are in the engine's hands at a time; as many as share what waits (`policy`), or
-    more where one is prepared while another is computed.
+    batches: how many calls of the engine are open at a time; as many as share what waits (`policy`), or
+    more where one is prepared, or waits for its turn, while others are computed.
 
     spread: threads to prepare the pictures of one batch side by side, where batches that run in
     parallel do not keep all cores busy; None prepares one after the other.
@@ -176,21 +176,23 @@ class BatchWorker:
     async def _run_batches(self, images: NDArray[np.uint8]) -> None:
         """images: memory of this loop's own, uint8 [max_batch, 1, height, width]."""
         while True:
-            await self._taken.until_some()
-            await self._run_some(images)
+            await self._run_some(images, await self._taken.claim())
 
-    async def _run_some(self, images: NDArray[np.uint8]) -> None:
+    async def _run_some(self, images: NDArray[np.uint8], claim: Claim) -> None:
         # Not in the loop itself: as in `_take_some`.
-        now_s = self._clock.monotonic_s()
-        batch, expired, cut_because = self._taken.cut(
-            now_s, self._engine.expected_s, partial(self._prepare_times.expected_s, now_s)
-        )
-        await self._resolve([Ended(late.lease, late.trail, Expired()) for late in expired])
-        if batch:
-            run = BatchRun(self._stages, batch, images, self._teller(), self._spread)
-            await self._run(run, cut_because)
+        cut = partial(self._cut, claim)
+        try:
+            await self._run(BatchRun(self._stages, cut, images, self._teller(), self._spread))
+        finally:
+            self._taken.give_up(claim)
 
-    async def _run(self, run: BatchRun, cut_because: str) -> None:
+    def _cut(self, claim: Claim) -> Batch:
+        """On the engine's thread."""
+        now_s = self._clock.monotonic_s()
+        prepare_s = partial(self._prepare_times.expected_s, now_s)
+        return self._taken.cut(claim, now_s, self._engine.expected_s, prepare_s)
+
+    async def _run(self, run: BatchRun) -> None:
         """Run a batch, or the parts of it that do run."""
         # None is all of it, prepared in the same call; parts are of what was prepared then.
         parts: list[range | None] = [None]
@@ -206,7 +208,7 @@ class BatchWorker:
             except Exception as error:  # noqa: BLE001 - logged, once the culprit is found
                 failure = error
             if part is None:
-                self._note(run, cut_because)
+                self._note(run)
             self._resolve_soon(ended)
             if failure and not await self._looked_into(failure, run, part, parts):
                 return
@@ -215,9 +217,9 @@ class BatchWorker:
         loop = asyncio.get_running_loop()
         return lambda ended: loop.call_soon_threadsafe(self._resolve_soon, ended)
 
-    def _note(self, run: BatchRun, cut_because: str) -> None:
+    def _note(self, run: BatchRun) -> None:
         if run.prepared:
-            self._telemetry.batch_ran(len(run.prepared), cut_because)
+            self._telemetry.batch_ran(len(run.prepared), run.because)
         if run.prepare_s is not None:
             now_s = self._clock.monotonic_s()
             self._prepare_times.add(run.prepare_s, now_s, run.largest_bytes)
@@ -236,6 +238,8 @@ class BatchWorker:
             rest = [picture for later in reversed(parts) for picture in run.failed(later)]
             await self._stand_by([picture.lease for picture in (*failed, *rest)], run.image)
             return False
+        if not failed:
+            raise failure  # no picture is to blame: the worker is not well, and shows it
         await self._resolve(ended)
         return True
 

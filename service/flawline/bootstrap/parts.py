@@ -122,21 +122,23 @@ class Base:
 
     @property
     def batches(self) -> int:
-        """How many batches are in an engine's hands at a time.
+        """How many batches are in an engine's hands at a time: one more than it computes.
 
-        Another device computes while one more is prepared. On a CPU each batch waits now and then, for
-        the interpreter if for nothing else: one more keeps all cores busy, unless told otherwise.
+        Another device computes while that one is prepared. On a CPU it waits for the first thread that
+        is done, which so need not wait for the event loop.
         """
-        settings, parallel = self.settings, self.engine_parallel
-        told = settings.engine_threads or settings.engine_parallel
-        if settings.engine_device == "cpu" and (told or parallel == 1):
-            return parallel
-        return min(parallel + 1, max(parallel, settings.max_batch))
+        parallel = self.engine_parallel
+        return min(parallel + 1, max(parallel, self.settings.max_batch))
+
+    @property
+    def engine_callers(self) -> int:
+        """How many threads an engine is called from."""
+        return self.engine_parallel if self.settings.engine_device == "cpu" else self.batches
 
     @property
     def _spreads(self) -> bool:
         """Whether batches alone leave threads that decode without work."""
-        return self.batches < self.pools.decode_threads
+        return self.engine_callers < self.pools.decode_threads
 
     @property
     def _engine_cores(self) -> tuple[int, ...]:
@@ -170,7 +172,7 @@ class Base:
             max_batch=settings.max_batch,
             threads=self.engine_threads,
             parallel=self.engine_parallel,
-            callers=self.batches,
+            callers=self.engine_callers,
             lone_threads=self.engine_lone_threads,
             company=self.company,
             cores=self._engine_cores,
@@ -223,11 +225,7 @@ class Base:
             clock=self.clock,
             telemetry=metrics,
             traces=self.traces,
-            # A device computes one batch after the other, so each may be the largest.
-            policy=BatchPolicy(
-                self.settings.max_batch,
-                self.batches if self.settings.engine_device == "cpu" else self.engine_parallel,
-            ),
+            policy=BatchPolicy(self.settings.max_batch, self.engine_parallel),
             batches=self.batches,
             stall_limit_s=self.settings.engine_stall_s,
             spread=self.pools.prepare if self._spreads else None,

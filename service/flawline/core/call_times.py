@@ -36,7 +36,7 @@ class CallTimes:
         That is so with fewer than `ENOUGH` calls, or without any for `STALE_S`: an engine that became
         slower than all deadlines is thus tried again and again, and found when it is fast once more.
         """
-        lasted_s = [lasted for of, lasted in self._calls if of <= 2 * size]
+        lasted_s = [lasted for of, lasted in tuple(self._calls) if of <= 2 * size]
         if len(lasted_s) < ENOUGH or now_s - self._ended_s > STALE_S:
             return 0.0
         return sorted(lasted_s)[-2]

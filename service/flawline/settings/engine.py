@@ -29,7 +29,7 @@ class EngineSettings(BaseSettings):
         le=256,
         description="Batches that are computed side by side, on `engine_threads` together; with 1, a batch has all "
         "threads. 0 for one on other devices than a CPU, while one more is prepared; and for one a thread on a CPU, "
-        "which answers most frames a second, and one more on several cores where `engine_threads` is 0.",
+        "which answers most frames a second.",
     )
     engine_lone_threads: int = Field(
         0,

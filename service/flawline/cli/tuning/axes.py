@@ -10,7 +10,7 @@ TUNED = ("engine_threads", "engine_parallel", "max_batch")
 """The settings, in the order of candidates; each is an int in FlawlineSettings."""
 
 _BATCHES = (1, 2, 4, 8, 16)
-# Threads: as many as there are cores. Parallel: one batch a thread, and one more where threads are all.
+# Threads: as many as there are cores. Parallel: one batch a thread.
 _ALL = 0
 
 
@@ -21,9 +21,7 @@ def axes(cores: int) -> tuple[Axis, ...]:
     """
     below = _powers_below(cores)
     threads = [{"engine_threads": n, "engine_parallel": _ALL} for n in (_ALL, *below)]
-    parallel = [
-        {"engine_threads": _ALL, "engine_parallel": n} for n in (*below, cores) if cores > 1
-    ]
+    parallel = [{"engine_threads": _ALL, "engine_parallel": n} for n in below]
     return (
         Axis("engine threads", (*threads, *parallel)),
         Axis("largest batch", tuple({"max_batch": n} for n in _BATCHES)),
