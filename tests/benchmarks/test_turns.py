@@ -13,11 +13,11 @@ from flawline.bootstrap import serving
 from flawline.settings import FlawlineSettings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from serving.detector import Detector  # noqa: E402 - benchmarks are no package of the project
-from serving.doors import REST  # noqa: E402
-from serving.generator import Load  # noqa: E402
-from serving.pictures import draw  # noqa: E402
-from serving.turns import asking  # noqa: E402
+from serving.detector import Detector
+from serving.doors import REST
+from serving.generator import Load
+from serving.pictures import draw
+from serving.turns import asking
 
 
 @pytest.mark.timeout(120)
