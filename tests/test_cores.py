@@ -133,12 +133,12 @@ def test_how_many_batches_run_side_by_side(
     [
         pytest.param(4, {}, 5, False, id="one a core and one more"),
         pytest.param(1, {}, 2, False, id="on one core too"),
-        pytest.param(4, {"max_batch": 4}, 4, False, id="no more than pictures"),
+        pytest.param(4, {"max_batch": 2}, 3, True, id="no more computed than pictures"),
         pytest.param(4, {"engine_threads": 3}, 4, True, id="one more than threads"),
         pytest.param(4, {"engine_parallel": 1}, 2, True, id="one has all threads"),
         pytest.param(4, {"engine_parallel": 1, "decode_threads": 1}, 2, False, id="alone"),
         pytest.param(4, {"engine_device": "cuda"}, 2, True, id="one is prepared beside"),
-        pytest.param(4, {"engine_device": "cuda", "max_batch": 1}, 1, True, id="one picture"),
+        pytest.param(4, {"engine_device": "cuda", "max_batch": 1}, 2, True, id="one picture"),
     ],
 )
 def test_how_many_batches_an_engine_has_and_who_decodes_them(

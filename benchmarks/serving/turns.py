@@ -61,7 +61,7 @@ class Callers:
         """Ask until so many are answered, `warm` before the clock runs; wait for what is open; read it all."""
         answered: list[tuple[int, bytes | None]] = []
         moments_s: list[float] = []
-        over = asyncio.Event()
+        over, waiting = asyncio.Event(), set(self._lanes)
 
         def ask(lane: Lane) -> None:
             self._next = (self._next + 1) % len(self._expected)
@@ -72,7 +72,9 @@ class Callers:
                 answered.append((picture, body))
                 if len(answered) < warm + frames and not why:
                     ask(lane)
-                elif all(each.room for each in self._lanes):
+                    return
+                waiting.remove(lane)
+                if not waiting:
                     over.set()
 
             lane.ask(picture, done)
@@ -107,7 +109,7 @@ class Asking:
         writer.write(json.dumps([number, warm, frames]).encode() + b"\n")
         try:
             line = await asyncio.wait_for(reader.readline(), LIMIT_S)
-        except TimeoutError as error:
+        except asyncio.TimeoutError as error:
             raise NoFigures(f"a turn took more than {LIMIT_S:g} s") from error
         if not line:
             raise NoFigures("the callers have ended")
@@ -128,6 +130,10 @@ async def asking(loads: list[Load]) -> AsyncIterator[Asking]:
         process.stdin.write(json.dumps([load.to_json() for load in loads]).encode() + b"\n")
     try:
         yield Asking(process)
+    except BaseException:
+        if process.returncode is None:
+            process.kill()  # it may be in the middle of a turn that does not end
+        raise
     finally:
         if process.stdin is not None:
             process.stdin.close()

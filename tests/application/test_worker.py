@@ -17,7 +17,7 @@ from rig import STALL_LIMIT_S, Rig
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.batch_run import BatchRun
 from flawline.application.inspector import Readiness
-from flawline.application.job import Lease
+from flawline.application.job import Expired, Lease
 from flawline.core.errors import BadPicture, NotReady
 from flawline.core.tiling import Tiling
 from flawline.core.values import Inspection, RawOutput, Verdict
@@ -208,6 +208,54 @@ async def test_a_batch_that_waits_for_its_turn_is_not_stuck() -> None:
         rig.engine.release()
         await asking[2]
         assert rig.engine.sizes == [1, 1, 1]
+
+
+async def test_an_engine_that_takes_up_nothing_is_stuck_in_the_end() -> None:
+    """As where another user of it hangs in all of its threads."""
+    async with Rig(batches=2) as rig:
+        rig.engine.take_turns(1)
+        first = await rig.inspect(numbered(0))
+        assert first.verdict is Verdict.NOT_OK
+        rig.clock.advance(100.0)
+        rig.engine.take_turns(0)
+        asking = rig.ask(numbered(1), deadline_ms=60_000)
+        await settle()
+        rig.clock.advance(STALL_LIMIT_S - 0.1)
+        assert rig.worker.fault() is None
+        rig.clock.advance(0.2)
+        assert rig.worker.fault() == "engine_stuck"
+        asking.cancel()
+
+
+async def test_what_was_too_late_is_told_though_the_others_cannot_be_prepared() -> None:
+    spread = InlineExecutor()
+    async with Rig(spread=spread, batches=2) as rig:
+        rig.engine.take_turns(1)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(0), deadline_ms=60_000)]
+        await rig.engine.started.get()
+        asking += [rig.ask(numbered(number), deadline_ms=60_000) for number in (1, 2)]
+        late = rig.ask(numbered(3), deadline_ms=1000)
+        await settle()
+        rig.clock.advance(4.0)
+        spread.broken = RuntimeError("can't start new thread")
+        rig.engine.release()
+        assert [(await task).verdict for task in asking] == [Verdict.NOT_OK] + [
+            Verdict.UNDEFINED
+        ] * 2
+        assert (await late).verdict is Verdict.UNDEFINED
+        await settle()
+        assert rig.worker.jobs_in_hand == 0
+        assert Expired() in rig.telemetry.outcomes
+        # what failed took no time, however long it had waited for its turn
+        failed_s = [
+            lasted_s
+            for lasted_s, failed in zip(
+                rig.telemetry.engine_calls_s, rig.telemetry.engine_calls, strict=True
+            )
+            if failed
+        ]
+        assert failed_s == [0.0]
 
 
 async def test_batches_side_by_side_find_an_engine_failing_once(
@@ -603,7 +651,9 @@ async def test_a_stuck_engine_shows_after_the_bound_and_recovers(rig: Rig) -> No
     assert (await rig.inspect(quarters(DARK))).verdict is Verdict.OK
 
 
-async def test_a_worker_that_died_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_died_shows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def broken(max_jobs: int) -> None:
         raise ConnectionError("the queue is gone")
 
@@ -612,6 +662,8 @@ async def test_a_worker_that_died_shows(monkeypatch: pytest.MonkeyPatch) -> None
     async with rig:
         await settle()
         assert rig.inspector.readiness() == Readiness(ready=False, reason="worker_failed")
+    assert "worker_failed" in caplog.text
+    assert "the queue is gone" in caplog.text
 
 
 async def test_stopping_does_not_wait_for_a_stuck_engine(rig: Rig) -> None:

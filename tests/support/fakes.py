@@ -204,10 +204,13 @@ class InlineExecutor(Executor):
 
     def __init__(self) -> None:
         self.calls = 0
+        self.broken: Exception | None = None
         self._held: list[Callable[[], None]] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.calls += 1
+        if self.broken is not None:
+            raise self.broken
         future: Future[Any] = Future()
 
         def work() -> None:

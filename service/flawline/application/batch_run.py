@@ -66,8 +66,9 @@ class BatchRun:
         """Cut the batch; images of all pictures that are to be run; raises NothingToRun when none is."""
         batch = self._cut()
         self._pictures, self.because = batch.run, batch.because
-        ended = [Ended(late.lease, late.trail, Expired()) for late in batch.expired]
-        started_s = self._stages.now_s()
+        if batch.expired:  # before anything may fail: they are no part of what does
+            self._tell_ended([Ended(late.lease, late.trail, Expired()) for late in batch.expired])
+        started_s, ended = self._stages.now_s(), []
         for number, one in enumerate(self._all_prepared()):
             if isinstance(one, Ended):
                 ended.append(one)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +38,8 @@ class EngineWatch:
         self._clock = clock
         self._telemetry = telemetry
         self._stall_limit_s = stall_limit_s
-        self._calls = itertools.count()
-        self._open_since_s: dict[int, float | None] = {}  # by call; None until it is its turn
+        self._open: set[_Call[Any]] = set()
+        self._last_ended_s = 0.0
         self._times = CallTimes()
         self._failing = False
 
@@ -50,9 +49,17 @@ class EngineWatch:
 
     @property
     def busy_s(self) -> float:
-        """How long the oldest open call has lasted since it was its turn; 0 while the engine is idle."""
-        since_s = [each for each in tuple(self._open_since_s.values()) if each is not None]
-        return self._clock.monotonic_s() - min(since_s) if since_s else 0.0
+        """How long the oldest open call has lasted since it was its turn; 0 while none is open.
+
+        Where it is the turn of none, others are inside, or the engine takes up nothing any more: then since it should
+        have been, which is when the last one ended.
+        """
+        if not self._open:
+            return 0.0
+        taken_up_s = [call.taken_up_s for call in self._open if call.taken_up_s is not None]
+        asked_s = min(call.asked_s for call in self._open)
+        since_s = min(taken_up_s) if taken_up_s else max(asked_s, self._last_ended_s)
+        return self._clock.monotonic_s() - since_s
 
     @property
     def stuck(self) -> bool:
@@ -66,33 +73,28 @@ class EngineWatch:
 
     async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         """As InferenceEngine. Raises what the engine raises, or UnusableOutput."""
-        call, started_s = next(self._calls), self._clock.monotonic_s()
-
-        def taken_up() -> NDArray[np.uint8]:
-            if call in self._open_since_s:  # else nobody waits for it any more
-                self._open_since_s[call] = self._clock.monotonic_s()
-            return made()
-
-        self._open_since_s[call] = None
-        timed = _Timed(self._clock, taken_up, used)
+        call = _Call(self._clock, made, used)
+        self._open.add(call)
         try:
-            result = await self._engine.run(timed.made, timed.used)
+            result = await self._engine.run(call.made, call.used)
         except NothingToRun:
             raise
         except Exception:
-            self._ended(started_s, timed, failed=True)
+            self._ended(call, failed=True)
             raise
         else:
-            self._ended(started_s, timed, failed=False)
+            self._ended(call, failed=False)
         finally:
-            del self._open_since_s[call]
+            self._open.remove(call)
+            self._last_ended_s = self._clock.monotonic_s()
         return result
 
-    def _ended(self, started_s: float, timed: _Timed[T], *, failed: bool) -> None:
+    def _ended(self, call: _Call[T], *, failed: bool) -> None:
         now_s = self._clock.monotonic_s()
-        began_s = started_s if timed.began_s is None else timed.began_s
-        self._times.add(now_s - began_s, now_s, timed.size)
-        ended_s = now_s if timed.ended_s is None else timed.ended_s
+        moments_s = (call.began_s, call.taken_up_s, now_s)
+        began_s = next(moment_s for moment_s in moments_s if moment_s is not None)
+        self._times.add(now_s - began_s, now_s, call.size)
+        ended_s = now_s if call.ended_s is None else call.ended_s
         self._telemetry.engine_called(ended_s - began_s, failed)
 
     async def fails_on_anything(self, image: NDArray[np.uint8]) -> bool:
@@ -112,8 +114,11 @@ class EngineWatch:
             await self.fails_on_anything(image)
 
 
-class _Timed(Generic[T]):
-    """The work before and after the network, and when the network began and ended."""
+class _Call(Generic[T]):
+    """The work before and after the network; when it was asked for and taken up, and when the network began and ended.
+
+    The engine's thread tells, and the event loop reads.
+    """
 
     def __init__(
         self,
@@ -125,10 +130,13 @@ class _Timed(Generic[T]):
         self._made = made
         self._used = used
         self.size = 0
+        self.asked_s = clock.monotonic_s()
+        self.taken_up_s: float | None = None
         self.began_s: float | None = None
         self.ended_s: float | None = None
 
     def made(self) -> NDArray[np.uint8]:
+        self.taken_up_s = self._clock.monotonic_s()
         images = self._made()
         self.size = len(images)
         self.began_s = self._clock.monotonic_s()

@@ -73,7 +73,7 @@ class TakenPictures:
         self._unclaimed.set()
 
     async def claim(self) -> Claim:
-        """Wait until there are more pictures than claims: each takes one at least, so that none comes in vain."""
+        """Wait until there are more pictures than claims: each takes one at least, if any is left."""
         while len(self._pictures) <= len(self._claims):
             self._unclaimed.clear()
             await self._unclaimed.wait()

@@ -101,6 +101,8 @@ class BatchWorker:
             ),
             asyncio.create_task(self._extend(), name="flawline extend"),
         )
+        for loop in self._loops:
+            loop.add_done_callback(_loop_ended)
 
     async def drain(self, limit_s: float) -> bool:
         """Take no more jobs, finish those in hand; False when `limit_s` did not suffice."""
@@ -145,7 +147,7 @@ class BatchWorker:
 
     @property
     def engine_busy_s(self) -> float:
-        """How long the engine's open call has lasted; 0 while it is idle."""
+        """How long the engine's oldest open call has lasted since its turn; 0 while it is idle."""
         return self._engine.busy_s
 
     async def _take_ahead(self) -> None:
@@ -239,7 +241,7 @@ class BatchWorker:
             await self._stand_by([picture.lease for picture in (*failed, *rest)], run.image)
             return False
         if not failed:
-            raise failure  # no picture is to blame: the worker is not well, and shows it
+            raise failure  # no picture is to blame: the worker is not well, and shows it (`_loop_ended`)
         await self._resolve(ended)
         return True
 
@@ -280,3 +282,9 @@ class BatchWorker:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
+
+
+def _loop_ended(loop: asyncio.Task[None]) -> None:
+    """Readiness shows that it did; why is for the log."""
+    if not loop.cancelled() and (error := loop.exception()) is not None:
+        logger.error("worker_failed loop=%r", loop.get_name(), exc_info=error)

@@ -127,8 +127,7 @@ class Base:
         Another device computes while that one is prepared. On a CPU it waits for the first thread that
         is done, which so need not wait for the event loop.
         """
-        parallel = self.engine_parallel
-        return min(parallel + 1, max(parallel, self.settings.max_batch))
+        return self.engine_parallel + 1
 
     @property
     def engine_callers(self) -> int:

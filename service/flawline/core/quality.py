@@ -35,5 +35,5 @@ def measure(grey: NDArray[np.uint8]) -> FrameQuality:
         brightness=mean / _FULL_SCALE,
         contrast=variance**0.5 / _FULL_SCALE,
         sharpness=sharpness(grey, mean) if variance else 0.0,
-        saturated=1.0 - len(levels.translate(None, _WHITES)) / count,
+        saturated=(count - len(levels.translate(None, _WHITES))) / count,
     )

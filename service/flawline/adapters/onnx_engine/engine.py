@@ -33,9 +33,8 @@ class OnnxEngine:
     """One artifact, run in threads of its own.
 
     threads: how many ONNX Runtime computes with, 0 for all cores. parallel: how many batches are computed side by
-    side; each has one of the threads to itself, and what is left of them is shared. callers: how many calls are open
-    at a time; where they are more, on another device than a CPU, some make their batch while others are computed. On
-    a CPU all of them compute: a thread that waits for the interpreter after its batch would leave a core idle.
+    side; each has one of the threads to itself, and what is left of them is shared. callers: how many threads take up
+    calls; more than `parallel` on another device than a CPU, so that some make their batch while others are computed.
     lone_threads: what a single picture is computed with on a CPU while no other call is open, in a session of its own
     where that is more than it would have otherwise. company: shared by engines of one event loop, so that none counts
     as alone beside another. devices: where it computes. cores: a thread each is bound to them, as far as they go.

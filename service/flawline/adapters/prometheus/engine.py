@@ -103,8 +103,8 @@ class EngineMetrics:
             ("flawline_jobs_in_hand", "Jobs taken by the workers here and not yet ended.", in_hand),
             (
                 "flawline_engine_busy_seconds",
-                "How long the engine's oldest open call has lasted, with decoding before and judging after the "
-                "network; 0 while it is idle. Past "
+                "How long the engine's oldest open call has lasted since its turn, with decoding before and judging "
+                "after the network; 0 while it is idle. Past "
                 "FLAWLINE_ENGINE_STALL_S the engine counts as stuck.",
                 busy_s,
             ),

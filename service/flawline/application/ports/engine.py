@@ -18,7 +18,7 @@ class NothingToRun(Exception):  # noqa: N818 - an ordinary turn of events, caugh
 
 
 class InferenceEngine(Protocol):
-    """Runs one network. No more calls are open at a time than it was made to run side by side."""
+    """Runs one network. Calls beyond those that it runs side by side wait for their turn, in the order of asking."""
 
     async def run(self, made: Callable[[], NDArray[np.uint8]], used: Callable[[RawOutput], T]) -> T:
         """Make a batch, run it, and use its output, all on one thread of the engine's own.
