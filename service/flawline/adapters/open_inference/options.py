@@ -71,7 +71,10 @@ def _number(value: Parameter | None) -> float | None:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise invalid("Parameter 'min_score' must be a number from 0 to 1.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        raise invalid("Parameter 'min_score' must be a number from 0 to 1.") from None
 
 
 def _priority(value: Parameter) -> str | None:

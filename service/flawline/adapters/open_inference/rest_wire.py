@@ -25,6 +25,7 @@ from flawline.adapters.open_inference.tensors import (
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 _MOST_DIGITS = 18  # of a number of bytes; Python refuses to read thousands of them
+_LARGEST_SIZE = 2**63 - 1
 _NOT_SERVED = ("shared_memory_region", "classification")
 
 
@@ -166,9 +167,14 @@ def _binary_reader(raw: memoryview) -> Callable[[TensorSpec, int], Elements]:
 
 def _shape(fields: Mapping[str, Any], name: str) -> tuple[int, ...]:
     shape = fields.get("shape")
-    if not isinstance(shape, list) or any(type(size) is not int or size < 0 for size in shape):
+    if not isinstance(shape, list) or not all(map(_is_size, shape)):
         raise invalid(f"The shape of input {shown(name)} must be an array of sizes.")
     return tuple(shape)
+
+
+def _is_size(size: object) -> bool:
+    """As gRPC has them: of 64 bits. What is larger could not even be told in an error message."""
+    return type(size) is int and 0 <= size <= _LARGEST_SIZE
 
 
 def _parameters(fields: Mapping[str, Any]) -> dict[str, Parameter]:
