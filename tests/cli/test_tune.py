@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from server_process import flawline_environment
 
 from flawline.cli.fault import Fault
 from flawline.cli.tuning.axes import TUNED, as_set, axes
-from flawline.cli.tuning.env_file import write_settings
+from flawline.cli.tuning.env_file import check_writable, write_settings
 from flawline.core.tuning import Candidate
 from flawline.settings import FlawlineSettings
 
@@ -58,7 +59,10 @@ def test_an_objective_that_nothing_keeps(
 
 
 @pytest.mark.timeout(120)
-def test_ctrl_c_leaves_no_server_behind(artifact: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_no_server_behind(
+    artifact: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "flawline", "tune", *SHORT, "--artifact", str(artifact)),
@@ -70,7 +74,7 @@ def test_ctrl_c_leaves_no_server_behind(artifact: Path, tmp_path: Path) -> None:
         text=True,
     )
     children = _children(process.pid)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
     assert "Interrupted: nothing was chosen, and nothing written." in stdout
@@ -190,3 +194,37 @@ def test_a_file_that_is_no_text_is_not_touched(tmp_path: Path) -> None:
     with pytest.raises(Fault, match="it is no text"):
         write_settings(file, {"FLAWLINE_MAX_BATCH": "8"})
     assert file.read_bytes() == b"\xff\xd8\xff"
+
+
+def test_line_ends_and_odd_characters_of_others_stay(tmp_path: Path) -> None:
+    file = tmp_path / "flawline.env"
+    file.write_bytes(b"A=1\x0c2\r\nFLAWLINE_MAX_BATCH=4\r\nB=\xe2\x80\xa8\r\n")
+    changes = write_settings(file, {"FLAWLINE_MAX_BATCH": "8"})
+    assert file.read_bytes() == b"A=1\x0c2\r\nFLAWLINE_MAX_BATCH=8\r\nB=\xe2\x80\xa8\r\n"
+    assert list(map(str, changes)) == ["FLAWLINE_MAX_BATCH=8 (was 4)"]
+
+
+def test_a_file_with_secrets_is_never_open_to_others_and_nothing_half_written_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "flawline.env"
+    file.write_text("FLAWLINE_QUEUE=redis://:secret@host\n")
+    file.chmod(0o600)
+    modes = []
+
+    def full(self: Path, target: Path) -> Path:
+        modes.append(self.stat().st_mode & 0o777)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(Fault, match=r"No space left on device\. .*FLAWLINE_MAX_BATCH=8"):
+        write_settings(file, {"FLAWLINE_MAX_BATCH": "8"})
+    assert modes == [0o600]
+    assert [path.name for path in tmp_path.iterdir()] == ["flawline.env"]
+
+
+def test_a_file_that_is_no_text_is_found_before_anything_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "picture"
+    file.write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(Fault, match="it is no text"):
+        check_writable(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,18 +34,45 @@ def write_settings(path: Path, values: Mapping[str, str]) -> list[Change]:
     The file is replaced as a whole, so that a service that starts meanwhile reads the old or the new one.
     """
     target = path.resolve()
+    text = _text_of(path)
+    lines, changes = _merged(text.split("\n") if text else [], values)
     try:
-        text = target.read_text("utf-8") if target.exists() else ""
-        lines, changes = _merged(text.splitlines(), values)
-        beside = target.with_name(f".{target.name}.new")
-        beside.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-        if target.exists():
-            beside.chmod(target.stat().st_mode & 0o7777)
-        beside.replace(target)
+        _replace(target, "\n".join(lines))
+    except OSError as error:
+        told = " ".join(f"{name}={value}" for name, value in values.items())
+        raise Fault(
+            f"{path} cannot be written: {error.strerror}. What was to stand there: {told}"
+        ) from error
+    return changes
+
+
+def _text_of(path: Path) -> str:
+    """As it stands, with the line ends that it has; "" where there is no file. Raises Fault."""
+    target = path.resolve()
+    try:
+        return target.read_bytes().decode("utf-8") if target.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no text"
         raise Fault(f"{path} cannot be written: {why}.") from error
-    return changes
+
+
+def _replace(target: Path, text: str) -> None:
+    """All of the file or nothing, its owner and mode kept: it may hold secrets. Raises OSError."""
+    there = target.stat() if target.exists() else None
+    beside = target.with_name(f".{target.name}.new")
+    beside.unlink(missing_ok=True)
+    mode = 0o600 if there else 0o666  # less what the umask takes
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(text.encode())
+        if there:
+            with suppress(PermissionError):  # another's file in a folder of one's own
+                os.chown(beside, there.st_uid, there.st_gid)
+            beside.chmod(there.st_mode & 0o7777)
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def check_writable(path: Path) -> None:
@@ -58,18 +86,20 @@ def check_writable(path: Path) -> None:
         target.exists() and not os.access(target, os.W_OK)
     ):
         raise Fault(f"{path} cannot be written: permission denied.")
+    _text_of(path)
 
 
 def _merged(lines: list[str], values: Mapping[str, str]) -> tuple[list[str], list[Change]]:
-    merged = list(lines)
+    """Lines without their ends; a last one that is empty is what follows the end of a file in order."""
+    merged = [*lines[:-1], *filter(None, lines[-1:])]
     changes = []
     for variable, value in values.items():
-        setting = re.compile(rf"(\s*(?:export\s+)?{re.escape(variable)}=)(.*)")
+        setting = re.compile(rf"(\s*(?:export\s+)?{re.escape(variable)}=)(.*?)(\r?)")
         found = [(n, match) for n, line in enumerate(merged) if (match := setting.fullmatch(line))]
         for number, match in found:  # the last one counts, and the others would mislead
-            merged[number] = f"{match[1]}{value}"
+            merged[number] = f"{match[1]}{value}{match[3]}"
         before = found[-1][1][2].strip().strip("'\"") if found else None
         if not found:
             merged.append(f"{variable}={value}")
         changes.append(Change(variable, before, value))
-    return merged, changes
+    return [*merged, ""], changes
