@@ -1,7 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import run
@@ -144,3 +149,82 @@ def test_a_folder_whose_pictures_are_all_in_out_says_so(tmp_path: Path) -> None:
     result = run("inspect", tmp_path, "--out", tmp_path)
     assert result.exit_code == 2
     assert "where --out puts annotated pictures" in result.stderr
+
+
+@pytest.mark.usefixtures("artifact")
+def test_a_limit_on_one_line_of_the_server_costs_no_picture(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWLINE_LINE_CAPACITY", "1")
+    assert run("inspect", pictures).exit_code == 0
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: Path) -> object:
+        if Path(path).name == "deeper":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = run("inspect", pictures)
+    assert result.exit_code == 2
+    assert f"{pictures / 'deeper'} cannot be read: Permission denied." in result.output
+
+
+@pytest.mark.usefixtures("artifact")
+def test_a_link_that_leads_to_itself_is_no_picture(pictures: Path, tmp_path: Path) -> None:
+    for name in ("b.txt", "b.png"):
+        (pictures / name).symlink_to(pictures / name)
+    assert run("inspect", pictures, "--out", tmp_path / "out").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("inspect", "--min-score", "nan", "."),
+        ("bench", "http://127.0.0.1:1", "--rate", "nan"),
+        ("bench", "http://127.0.0.1:1", "--max-p99-ms", "nan"),
+        ("simulate", "--defect-rate", "nan"),
+        ("tune", "--p99-ms", "nan", "."),
+        ("simulate", "steady", "--seed", "-1"),
+        ("bench", "http://[::1:8080"),
+        ("bench", "http://127.0.0.1:1", "--line", "\udcff"),
+    ],
+)
+def test_what_is_no_number_or_no_text_is_refused(words: tuple[str, ...]) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "fault of ours" not in result.output
+    assert "nan" in result.output or "seed" in result.output or words[0] == "bench"
+
+
+def test_a_file_name_that_is_no_text_does_not_end_the_run(pictures: Path, artifact: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(pictures) + b"/odd\xff.png"))
+    odd.write_bytes((pictures / "a.png").read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "flawline", "inspect", odd, pictures / "clean.bmp"],
+        env=os.environ | {"PYTHONIOENCODING": "utf-8", "FLAWLINE_ARTIFACT": str(artifact)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "odd\\udcff.png" in done.stdout
+    assert "clean.bmp" in done.stdout
+
+
+def test_ctrl_c_says_that_not_all_were_inspected(
+    pictures: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(coroutine: Coroutine[Any, Any, None]) -> None:
+        coroutine.close()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flawline.cli.inspect.run", interrupted)
+    result = run("inspect", pictures)
+    assert result.exit_code == 130
+    assert "Interrupted" in result.output

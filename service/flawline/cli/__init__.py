@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 
@@ -54,6 +55,10 @@ def main() -> None:
     # gRPC's core writes to standard error by itself: a line that is no JSON for whoever fails at TLS. It
     # reads this when it is loaded, which the commands do.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # A file name may be no text; what is said of it must not end the command.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
     try:
         commands(prog_name="flawline")
     except Exception as error:

@@ -12,6 +12,7 @@ from flawline.adapters.system_clock import SystemClock
 from flawline.application.load import Load, LoadPlan
 from flawline.bootstrap.descriptors import allow_descriptors
 from flawline.cli.fault import Fault
+from flawline.cli.finite import FiniteRange
 from flawline.cli.load.address import Address
 from flawline.cli.load.connection import GRACE_S, Asking, way_to
 from flawline.cli.load.frames import Frames, draw_frames, read_frames, size_px
@@ -28,12 +29,19 @@ _MOST_CONNECTIONS = 16_384
 _OTHER_DESCRIPTORS = 256
 
 
+def _text(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Bytes of a command line that are no UTF-8 come as surrogates, which no protocol can send."""
+    if value is not None and not value.isprintable():
+        raise click.BadParameter("it is not all printable UTF-8 text.", ctx, param)
+    return value
+
+
 @click.command("bench", short_help="Send pictures to a running server, and measure its answers.")
 @click.argument("url", metavar="URL")
 @click.argument(
     "paths", metavar="[PATH]...", nargs=-1, type=click.Path(exists=True, path_type=Path)
 )
-@click.option("--rate", type=click.FloatRange(0.01, 100_000), help="Frames per second: open loop.")
+@click.option("--rate", type=FiniteRange(0.01, 100_000), help="Frames per second: open loop.")
 @click.option(
     "--clients",
     type=click.IntRange(1, 1024),
@@ -43,14 +51,14 @@ _OTHER_DESCRIPTORS = 256
 @click.option("--stream", is_flag=True, help="With grpc://: each caller holds an InspectStream.")
 @click.option(
     "--duration",
-    type=click.FloatRange(0.1, 86_400),
+    type=FiniteRange(0.1, 86_400),
     default=10.0,
     show_default=True,
     help="Seconds.",
 )
 @click.option(
     "--warm-up",
-    type=click.FloatRange(0, 600),
+    type=FiniteRange(0, 600),
     default=1.0,
     show_default=True,
     help="Seconds before that, which do not count.",
@@ -62,7 +70,9 @@ _OTHER_DESCRIPTORS = 256
     show_default=True,
     help="Asked of the service for each frame.",
 )
-@click.option("--line", help="Production line that the frames are said to come from.")
+@click.option(
+    "--line", callback=_text, help="Production line that the frames are said to come from."
+)
 @click.option(
     "--size",
     metavar="WxH",
@@ -81,7 +91,7 @@ _OTHER_DESCRIPTORS = 256
     type=click.Path(path_type=Path, dir_okay=False),
     help="Certificates to trust.  [default: FLAWLINE_TLS_CERT_FILE, else the system's]",
 )
-@click.option("--max-p99-ms", type=click.FloatRange(0), help="Exit with 1 when p99 is longer.")
+@click.option("--max-p99-ms", type=FiniteRange(0), help="Exit with 1 when p99 is longer.")
 @click.option(
     "--max-misses",
     type=click.IntRange(0),

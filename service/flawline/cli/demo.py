@@ -58,7 +58,10 @@ async def _show(settings: FlawlineSettings, picture: bytes, once: bool) -> None:
     with _told_to_stop() as told:
         async with running(settings) as parts:
             folder = await asyncio.to_thread(_folder_for, picture)
-            answer = await asyncio.to_thread(_inspect_over_rest, parts.rest_port, picture)
+            deadline_ms = min(_DEADLINE_MS, settings.max_deadline_ms)
+            answer = await asyncio.to_thread(
+                _inspect_over_rest, parts.rest_port, deadline_ms, picture
+            )
             click.echo(json.dumps(json.loads(answer.to_json()), indent=2))
             annotated = folder / "sample-annotated.png"
             labels = parts.service.model.labels
@@ -96,11 +99,11 @@ def _folder_for(picture: bytes) -> Path:
     return folder
 
 
-def _inspect_over_rest(port: int, picture: bytes) -> InspectionAnswer:
+def _inspect_over_rest(port: int, deadline_ms: int, picture: bytes) -> InspectionAnswer:
     """As any client would; http.client, because it asks no proxy for the way to this machine."""
-    connection = http.client.HTTPConnection(_HOST, port, timeout=2 * _DEADLINE_MS / 1000)
+    connection = http.client.HTTPConnection(_HOST, port, timeout=2 * deadline_ms / 1000)
     try:
-        path = f"/v1/inspections?part_id=SAMPLE-1&deadline_ms={_DEADLINE_MS}"
+        path = f"/v1/inspections?part_id=SAMPLE-1&deadline_ms={deadline_ms}"
         connection.request("POST", path, picture, {"Content-Type": "image/png"})
         response = connection.getresponse()
         body = response.read()

@@ -15,6 +15,8 @@ from flawline.adapters.logs import set_up_logs
 from flawline.bootstrap import build_service
 from flawline.cli.annotated import write_annotated
 from flawline.cli.fault import Fault
+from flawline.cli.finite import FiniteRange
+from flawline.cli.load.interrupt import INTERRUPTED
 from flawline.cli.loop import run
 from flawline.cli.offline import Inspected, OfflineOptions, inspect_files, read_at_most
 from flawline.cli.pictures import SUFFIXES, PictureFile, collect_pictures
@@ -45,7 +47,7 @@ _PATIENCE_S = 600.0
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line, as REST answers.")
 @click.option(
     "--min-score",
-    type=click.FloatRange(0.0, 1.0),
+    type=FiniteRange(0.0, 1.0),
     help="Takes the place of the recipe's score thresholds.",
 )
 def command(
@@ -53,7 +55,7 @@ def command(
 ) -> None:
     """Inspect picture files, and all pictures in folders, without a server.
 
-    Exit code 1 when some picture could not be inspected; its line says why.
+    Exit code 1 when some picture could not be inspected; its line says why. 130 after Ctrl-C.
     """
     files = collect_pictures(paths, without=out)
     if not files:
@@ -72,8 +74,12 @@ def command(
     )
     set_up_logs("warning")
     session = _Session(settings, out, as_json, min_score)
-    with startup_explained():
-        run(session.inspect(files))
+    try:
+        with startup_explained():
+            run(session.inspect(files))
+    except KeyboardInterrupt:
+        click.echo("Interrupted: the pictures without a line were not inspected.", err=True)
+        sys.exit(INTERRUPTED)
     sys.exit(0 if session.tally.all_evaluated else 1)
 
 
@@ -108,7 +114,8 @@ class _Session:
             min_score=self._min_score,
             deadline_ms=settings.deadline_ms,
             max_bytes=settings.max_body_bytes,
-            ahead=min(2 * settings.max_batch, settings.queue_capacity),
+            # all are of one line
+            ahead=min(2 * settings.max_batch, settings.most_of_one_line),
         )
         service = build_service(settings)
         async with AsyncExitStack() as stopping:

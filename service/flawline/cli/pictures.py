@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+from flawline.cli.fault import Fault
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff"})
 
@@ -21,7 +25,7 @@ def collect_pictures(paths: Sequence[Path], without: Path | None = None) -> list
     """Files as named, whatever their suffix, and all pictures in and below folders, by name.
 
     A file that is reached twice is taken once. Everything in the folder `without` is left out:
-    earlier annotated pictures are none to inspect.
+    earlier annotated pictures are none to inspect. Raises Fault for a folder that cannot be read.
     """
     excluded = without.resolve() if without is not None else None
     found: dict[Path, PictureFile] = {}
@@ -41,10 +45,22 @@ def _files_of(root: Path, excluded: Path | None) -> Iterator[Path]:
     if not root.is_dir():
         yield root
         return
-    for path in sorted(root.rglob("*")):
-        hidden = excluded is not None and path.resolve().is_relative_to(excluded)
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not hidden:
+    inside = (
+        Path(folder, name) for folder, _, names in os.walk(root, onerror=_refuse) for name in names
+    )
+    for path in sorted(path for path in inside if path.suffix.lower() in SUFFIXES):
+        try:
+            is_file = path.is_file()
+        except OSError as error:
+            _refuse(error)
+        hidden = excluded is not None and is_file and path.resolve().is_relative_to(excluded)
+        if is_file and not hidden:
             yield path
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """A folder that cannot be looked into may hold pictures: to leave them out would look like all were inspected."""
+    raise Fault(f"{error.filename} cannot be read: {error.strerror}.") from error
 
 
 def _free_name(relative: Path, copies: set[Path]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from flawline.application.simulation import Event, Scenario, play
+from flawline.cli.finite import FiniteRange
 from flawline.cli.startup import caller_settings
 from flawline.settings import FlawlineSettings
 
@@ -13,41 +14,43 @@ _SCENARIOS = ("steady", "fading-light", "losing-focus", "rising-defects")
 
 @click.command("simulate", short_help="Play a line through: which alarms are raised, and when.")
 @click.argument("scenarios", nargs=-1, type=click.Choice(_SCENARIOS))
-@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same events.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same events."
+)
 @click.option(
     "--frames", type=click.IntRange(1, 10_000_000), default=10_000, show_default=True, help="Each."
 )
 @click.option(
     "--frames-per-minute",
-    type=click.FloatRange(0.01, 100_000),
+    type=FiniteRange(0.01, 100_000),
     default=60.0,
     show_default=True,
     help="How fast the line is.",
 )
 @click.option(
     "--defect-rate",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.02,
     show_default=True,
     help="True share of flawed parts at first.",
 )
 @click.option(
     "--fade",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.01,
     show_default=True,
     help="Share of its first brightness that a fading light loses a minute.",
 )
 @click.option(
     "--blur",
-    type=click.FloatRange(0, 10),
+    type=FiniteRange(0, 10),
     default=0.02,
     show_default=True,
     help="What a lens that loses focus gains a minute, in px (sigma of a Gaussian).",
 )
 @click.option(
     "--rise",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     default=0.001,
     show_default=True,
     help="What a rising defect rate gains a minute.",

@@ -19,6 +19,7 @@ from flawline.application.load import Load, LoadPlan
 from flawline.application.tuning import CannotServeError, Tuner, TuningPlan
 from flawline.bootstrap.cores import usable_cores
 from flawline.cli.fault import Fault
+from flawline.cli.finite import FiniteRange
 from flawline.cli.load.connection import Asking, way_to
 from flawline.cli.load.frames import Frames, draw_frames, read_frames, size_px
 from flawline.cli.load.interrupt import INTERRUPTED, ctrl_c
@@ -44,14 +45,14 @@ _WARM_UP_SHARE = 0.25
 )
 @click.option(
     "--p99-ms",
-    type=click.FloatRange(0.1, 60_000),
+    type=FiniteRange(0.1, 60_000),
     default=50.0,
     show_default=True,
     help="The 99th percentile of latency that is to be kept.",
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0.01, 10_000),
+    type=FiniteRange(0.01, 10_000),
     help="Frames per second of each line; without it, as many as can be had.",
 )
 @click.option(
@@ -76,7 +77,7 @@ _WARM_UP_SHARE = 0.25
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(10, 86_400),
+    type=FiniteRange(10, 86_400),
     help=f"What it may take.  [default: {_SECONDS:g}; {_QUICK_SECONDS:g} with --quick]",
 )
 @click.option("--quick", is_flag=True, help="One round of each comparison: sooner, and less sure.")

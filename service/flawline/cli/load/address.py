@@ -27,7 +27,10 @@ class Address:
     @classmethod
     def of(cls, url: str, token_file: Path | None = None, ca_file: Path | None = None) -> Address:
         """Raises Fault for what is no address of a service, or a file that cannot be read."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise Fault(f"{url!r} is no address: {error}.") from error
         try:
             port = parts.port
         except ValueError as error:
