@@ -40,6 +40,13 @@ class Address:
                 f"{url!r} is no address of a Flawline: write http://HOST:8080 for REST or "
                 "grpc://HOST:8081 for gRPC (https:// and grpcs:// with TLS)."
             )
+        if parts.username is not None or parts.password is not None:
+            raise Fault(
+                f"Leave what stands before the @ out of the address of {parts.hostname}: who asks is known by his "
+                "token, which --token-file gives."
+            )
+        if port == 0:
+            raise Fault(f"Nothing listens on port 0: name the port of {parts.hostname}.")
         if parts.path.strip("/") or parts.query or parts.fragment:
             raise Fault(
                 f"{url!r} has more than host and port; paths are known: write "
