@@ -18,15 +18,16 @@ import torch
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
 from mobilemamba.checkpoint import CheckpointError
-from mobilemamba.config import DataConfig, RunConfig
+from mobilemamba.config import DataConfig, RunConfig, expand_path
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, Metrics, measure
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.sets import has_boxes, load_sets
 from mobilemamba.split import Groups, find_groups, share_out
+from mobilemamba.start import learned_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
-from mobilemamba.trained_on import pictures_sha256
+from mobilemamba.trained_on import TrainedOn, pictures_sha256
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
 
@@ -70,9 +71,11 @@ def cross_validate(
         observer: who watches the fold of the given number.
 
     Raises:
-        TrainingError, CheckpointError, DatasetError: see `Trainer`.
+        TrainingError, CheckpointError, DatasetError: see `Trainer`; or `model.start` was trained on these pictures.
     """
-    *training, _ = load_sets(config)
+    sets = load_sets(config)
+    _require_foreign_start(config, sets)
+    *training, _ = sets
     labels = training[0].labels
     groups = find_groups(training)
     parts = share_out(groups, len(labels), [1 / folds] * folds, config.seed)
@@ -94,6 +97,25 @@ def cross_validate(
         labels, samples, [d for _, d in collected], pictures_sha256(samples), config.sha256
     ).save(folder / DETECTIONS)
     return result
+
+
+def _require_foreign_start(config: RunConfig, sets: list[Dataset]) -> None:
+    """That the start has not seen what a fold is measured on, as far as it tells.
+
+    Raises:
+        CheckpointError: it has, or cannot be read.
+    """
+    if not config.model.start:
+        return
+    start = expand_path(config.model.start)
+    learned = learned_sets(start)
+    *training, _ = TrainedOn.of(config, sets).sets
+    seen = [f"{entry.name} {entry.split}" for entry in training if entry.digests() & learned]
+    if seen:
+        raise CheckpointError(
+            f"model.start: {start} was trained on {', '.join(dict.fromkeys(seen))}, so that no fold could be measured "
+            "on pictures that it has not seen; start from a network that was trained on other pictures, or from none"
+        )
 
 
 def spread_of(metrics: list[Metrics]) -> dict[str, Spread]:

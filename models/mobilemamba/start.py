@@ -10,6 +10,7 @@ import torch
 from flawspec.artifact import read_manifest, verify
 from flawspec.errors import FlawspecError
 from flawspec.labels import LabelSet
+from flawspec.manifest import ArtifactManifest
 from mobilemamba.checkpoint import CheckpointError, load_matching, read_progress
 from mobilemamba.config import InputConfig, ModelConfig
 from mobilemamba.dataset import Sample
@@ -57,11 +58,7 @@ def start_from(
     """
     if path.suffix != ARTIFACT_SUFFIX:
         return _from_checkpoint(path, network, labels, settings)
-    try:
-        verify(path, None)
-        manifest = read_manifest(path)
-    except FlawspecError as error:
-        raise CheckpointError(f"model.start: {error}") from error
+    manifest = _manifest(path)
     normalisation = (manifest.normalisation_mean, manifest.normalisation_std)
     _require_normalisation(path, normalisation, settings)
     released = model.build(len(manifest.labels.names))
@@ -70,6 +67,33 @@ def start_from(
     fresh = _class_layers(network)
     network.load_state_dict(released.state_dict() | ({} if manifest.labels == labels else fresh))
     return _started(path, manifest.labels == labels)
+
+
+def learned_sets(path: Path) -> frozenset[str]:
+    """Digests of the sets that the weights in `path` were trained on: of annotations, of a checkpoint's pictures too.
+
+    Only the last run's are known, not those of what that one started from; none of a checkpoint of a former release.
+
+    Args:
+        path: a checkpoint (.safetensors) or an artifact (.onnx).
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+    """
+    if path.suffix == ARTIFACT_SUFFIX:
+        return frozenset(entry.sha256 for entry in _manifest(path).training_data)
+    data = read_progress(path).data
+    if data is None:
+        return frozenset()
+    return frozenset(d for entry in data.sets[:-1] for d in entry.digests())
+
+
+def _manifest(path: Path) -> ArtifactManifest:
+    try:
+        verify(path, None)
+        return read_manifest(path)
+    except FlawspecError as error:
+        raise CheckpointError(f"model.start: {error}") from error
 
 
 def _from_checkpoint(

@@ -34,6 +34,10 @@ class SetDigest:
     sha256: str
     annotations_sha256: str = field(compare=False)
 
+    def digests(self) -> frozenset[str]:
+        """Each by which the set may be known again."""
+        return frozenset({self.sha256, self.annotations_sha256} - {""})
+
     def __str__(self) -> str:
         return (
             f"{self.name} {self.split} ({self.pictures} pictures, {self.sha256[:DIGITS_SHOWN]}...)"

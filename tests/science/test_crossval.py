@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from flawspec.artifact import read_manifest
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
-from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.artifact_files import rewrite
+from mobilemamba.checkpoint import CheckpointError, save_checkpoint
 from mobilemamba.cli import main
 from mobilemamba.config import load_config
 from mobilemamba.crossval import cross_validate, spread_of
@@ -20,7 +23,7 @@ from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections, Metrics
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.sets import load_sets
-from mobilemamba.train import Observer
+from mobilemamba.train import Observer, Trainer
 from mobilemamba.trained_on import pictures_sha256
 
 
@@ -144,3 +147,38 @@ def test_folds_that_hold_nothing_are_refused_before_anything_is_trained(
         (images / f"{index}.png").write_bytes((images / "0.png").read_bytes())
     with pytest.raises(DatasetError, match=r"there are 1 places .* give fewer --folds"):
         cross_validate(config, 2, tmp_path / "b", cpu, lambda number: pytest.fail("trained"))
+
+
+def test_a_start_that_was_trained_on_the_pictures_to_measure_on_is_refused(
+    config_file, tmp_path: Path
+) -> None:
+    cpu = torch.device("cpu")
+    own, other = load_config(config_file(count=6)), load_config(config_file(name="b", count=4))
+    for config in (own, other):
+        trainer = Trainer(config, tmp_path, cpu)
+        checkpoint = tmp_path / f"{len(trainer.samples)}.safetensors"
+        save_checkpoint(checkpoint, trainer.progress, trainer.state)
+    released = (
+        Path(__file__).parents[2] / "models" / "artifacts" / "mobilemamba-nano-neu-0.3.0.onnx"
+    )
+    manifest = read_manifest(released)
+    learned = dataclasses.replace(manifest.training_data[1], sha256=load_sets(own)[0].sha256)
+    data = (manifest.training_data[0], learned)
+    changed = dataclasses.replace(manifest, training_data=data, model_version="9.9.9")
+    artifact, _ = rewrite(released, changed, tmp_path / "artifacts")
+
+    def begin(start: Path) -> None:
+        config = dataclasses.replace(own, model=dataclasses.replace(own.model, start=str(start)))
+        cross_validate(config, 2, tmp_path / "folds", cpu, lambda number: pytest.fail("begun"))
+
+    for start in (tmp_path / "6.safetensors", artifact):
+        with pytest.raises(
+            CheckpointError, match=rf"{start.name} was trained on squares train, so"
+        ):
+            begin(start)
+    with pytest.raises(CheckpointError, match=r"none\.safetensors does not exist"):
+        begin(tmp_path / "none.safetensors")
+    assert not (tmp_path / "folds").exists()
+    for start in (tmp_path / "4.safetensors", released):
+        with pytest.raises(pytest.fail.Exception, match="begun"):
+            begin(start)
