@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from mobilemamba.config import RunConfig
+from mobilemamba.epoch_log import best_epoch
 from mobilemamba.sets import load_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, METRICS, Observer, Trainer
@@ -100,7 +101,8 @@ def ablate(
             if (place / LAST).exists():
                 trainer.resume(place / LAST)
             trainer.run(observer(name, seed))
-            runs.append({"variant": name, "seed": seed, **_best(place / METRICS)})
+            best = best_epoch(place / METRICS, run.training.epochs)
+            runs.append({"variant": name, "seed": seed, **best})
             _write(folder, config, protocol, names, runs)
     return folder / TABLE
 
@@ -112,14 +114,6 @@ def _with_protocol(config: RunConfig, protocol: Protocol, seed: int) -> RunConfi
     run = dataclasses.replace(config, seed=seed, training=training)
     text = json.dumps(dataclasses.asdict(run), sort_keys=True)
     return dataclasses.replace(run, sha256=hashlib.sha256(text.encode()).hexdigest())
-
-
-def _best(path: Path) -> dict[str, Any]:
-    """The metrics of the epoch that a release would take, and its number."""
-    lines = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    measured = [line for line in lines if line["metrics"]]
-    best = max(measured, key=lambda line: line["metrics"]["map50"])
-    return {"epoch": best["epoch"], "metrics": best["metrics"]}
 
 
 def _write(

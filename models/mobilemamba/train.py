@@ -22,6 +22,7 @@ from mobilemamba.checkpoint import (
 from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.dataset import Dataset
 from mobilemamba.detector import Detector
+from mobilemamba.epoch_log import append_epoch, keep_epochs
 from mobilemamba.evaluate import (
     NMS_IOU_THRESHOLD,
     Detections,
@@ -36,7 +37,6 @@ from mobilemamba.optimizers import optimizers_for
 from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
 from mobilemamba.start import Started, start_from
-from mobilemamba.strict_json import to_json
 from mobilemamba.trained_on import TrainedOn
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
@@ -127,9 +127,10 @@ class Trainer:
 
         Raises:
             TrainingError: the loss is not finite.
-            CheckpointError: a checkpoint cannot be written.
+            CheckpointError, OSError: a checkpoint, or `metrics.jsonl`, cannot be written.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        keep_epochs(self.folder / METRICS, self.progress.epoch)
         if self.progress.epoch == 0:  # who stops the first epoch shall be able to go on as well
             save_checkpoint(self.folder / LAST, self.progress, self.state)
         for epoch in range(self.progress.epoch, self.config.training.epochs):
@@ -218,13 +219,11 @@ class Trainer:
             average_updates=self.state.average.updates,
             best_map50=best,
         )
-        if (
-            improved
-        ):  # first, or a crash between the two would lose a best that the last one knows of
+        # in this order: a crash between two of them loses nothing that the last one knows of
+        append_epoch(self.folder / METRICS, asdict(report))
+        if improved:
             save_checkpoint(self.folder / BEST, self.progress, self.state)
         save_checkpoint(self.folder / LAST, self.progress, self.state)
-        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
-            file.write(to_json(asdict(report)) + "\n")
 
 
 def _start(network: Detector, config: RunConfig, device: torch.device) -> RunState:

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from mobilemamba.annotations import DatasetError
 from mobilemamba.checkpoint import CheckpointError, read_progress
 from mobilemamba.config import load_config
-from mobilemamba.train import LAST, EpochReport, Observer, Trainer
+from mobilemamba.epoch_log import best_epoch, keep_epochs
+from mobilemamba.train import LAST, METRICS, EpochReport, Observer, Trainer
 
 
 def trainer(config: Path, folder: Path) -> Trainer:
@@ -141,3 +142,54 @@ def test_nothing_is_begun_without_boxes(
     config.write_text(section.join((before, after)))
     with pytest.raises(DatasetError, match=message):
         trainer(config, tmp_path / "run")
+
+
+def test_a_crash_between_metrics_and_checkpoint_loses_no_epoch(
+    config_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def epochs() -> list[int]:
+        return [json.loads(line)["epoch"] for line in log.read_text().splitlines()]
+
+    config, log = config_file(), tmp_path / "run" / METRICS
+    begin(config, tmp_path / "run")
+    seen: list[int] = []
+    for target in ("mobilemamba.checkpoint.save_file", "mobilemamba.epoch_log.to_json"):
+        again = trainer(config, tmp_path / "run")
+        again.resume(tmp_path / "run" / LAST)
+        with monkeypatch.context() as disk:
+            disk.setattr(target, full)
+            with pytest.raises((OSError, CheckpointError), match="No space left"):
+                again.run(Observer(lambda *_: None, lambda report: seen.append(report.epoch)))
+        assert read_progress(tmp_path / "run" / LAST).epoch == 1, "its line comes first"
+    with log.open("a") as file:
+        file.write('{"epoch": 2, "epo')
+    again = trainer(config, tmp_path / "run")
+    again.resume(tmp_path / "run" / LAST)
+    again.run(Observer(lambda *_: None, lambda report: seen.append(report.epoch)))
+    assert seen == [2]
+    assert epochs() == [1, 2]
+    assert not list((tmp_path / "run").glob("*.partial"))
+
+
+def test_lines_of_epochs_that_will_be_done_again_are_taken_away(tmp_path: Path) -> None:
+    log = tmp_path / METRICS
+    keep_epochs(log, 3)
+    assert not log.exists()
+    lines = [json.dumps({"epoch": n, "metrics": {"map50": 1 / n}}) for n in (1, 2, 3)]
+    log.write_text("\n".join(lines) + '\n{"epoch": 4')
+    keep_epochs(log, 3)
+    assert log.read_text().splitlines() == lines
+    keep_epochs(log, 2)
+    assert log.read_text() == "".join(f"{line}\n" for line in lines[:2])
+    assert best_epoch(log, 2) == {"epoch": 1, "metrics": {"map50": 1.0}}
+    with pytest.raises(CheckpointError, match="lacks epoch 3, which the run has done; remove its"):
+        best_epoch(log, 3)
+    for content in ('{"epoch": 1', "[1]", '{"epoch": 1}'):
+        log.write_text(content)
+        with pytest.raises(CheckpointError, match=r"is no record of a run's epochs .* remove its"):
+            best_epoch(log, 1)
+    with pytest.raises(CheckpointError, match="is no record"):
+        best_epoch(tmp_path / "none.jsonl", 1)
