@@ -14,7 +14,9 @@ from typing import Any
 
 import torch
 
+from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.config import RunConfig
+from mobilemamba.dataset import Dataset
 from mobilemamba.epoch_log import best_epoch
 from mobilemamba.sets import load_sets
 from mobilemamba.strict_json import to_json
@@ -86,10 +88,13 @@ def ablate(
         observer: who watches the run of a variant with a seed.
 
     Raises:
-        TrainingError, CheckpointError, DatasetError: see `Trainer`.
+        TrainingError, CheckpointError, DatasetError: see `Trainer`; before the first run if `model.start` does not
+            fit each of `names`.
     """
     sets = load_sets(config)
     known = variants(config, protocol.contrast_weight)
+    if config.model.start:
+        _require_start({name: known[name] for name in names}, folder, device, sets)
     runs: list[dict[str, Any]] = []
     for seed in protocol.seeds:
         for name in names:
@@ -105,6 +110,20 @@ def ablate(
             runs.append({"variant": name, "seed": seed, **best})
             _write(folder, config, protocol, names, runs)
     return folder / TABLE
+
+
+def _require_start(
+    chosen: dict[str, RunConfig], folder: Path, device: torch.device, sets: list[Dataset]
+) -> None:
+    """That every variant can begin with `model.start`: hours of others would be lost on one that cannot."""
+    try:
+        for name, run in chosen.items():  # noqa: B007 - the name is for who catches
+            Trainer(run, folder, device, sets=sets)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"the variant {name!r} cannot begin: {error}; name those that can with --variant, or leave "
+            "model.start out"
+        ) from error
 
 
 def _with_protocol(config: RunConfig, protocol: Protocol, seed: int) -> RunConfig:

@@ -56,8 +56,8 @@ def load_artifact(path: Path, manifest: ArtifactManifest, network: Detector) -> 
         check_parity(served, content, textured_pictures(PARITY_PICTURES, *size, seed=0))
     except (DecodeError, KeyError, RuntimeError, ValueError, ExportError) as error:
         raise CheckpointError(
-            f"{path} does not hold the network that model.size describes, or was exported by another release: "
-            f"{str(error).splitlines()[0]}"
+            f"{path} does not hold the network that model.size, model.scan and model.wavelet describe, or was exported "
+            f"by another release: {str(error).splitlines()[0]}"
         ) from error
 
 

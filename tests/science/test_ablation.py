@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mobilemamba.config import load_config
 from mobilemamba.train import Observer
 
 CPU = torch.device("cpu")
+RELEASED = Path(__file__).parents[2] / "models" / "artifacts" / "mobilemamba-nano-neu-0.3.0.onnx"
 
 
 def test_each_variant_changes_what_it_is_named_after(config_file) -> None:
@@ -73,6 +75,21 @@ def test_runs_are_done_once_and_go_on_where_they_were_cut(config_file, tmp_path:
     annotations.write_text(json.dumps(fewer))
     with pytest.raises(CheckpointError, match="was trained on other data than are given now"):
         ablate(config, protocol, names, tmp_path / "a", CPU, observer)
+
+
+def test_a_variant_that_cannot_begin_is_told_of_before_any_is_trained(
+    config_file, tmp_path: Path
+) -> None:
+    config = load_config(config_file(count=4))
+    config = dataclasses.replace(
+        config, model=dataclasses.replace(config.model, start=str(RELEASED))
+    )
+    names = ("no contrast", "no contrast, wavelet branch off")
+    with pytest.raises(
+        CheckpointError, match=r"'no contrast, wavelet branch off' cannot begin: .*--v"
+    ):
+        ablate(config, Protocol((1,)), names, tmp_path / "a", CPU, lambda *_: pytest.fail("begun"))
+    assert not (tmp_path / "a").exists()
 
 
 def test_spread_is_mean_and_deviation() -> None:

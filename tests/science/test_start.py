@@ -82,21 +82,27 @@ def test_a_run_takes_all_but_the_classes_and_goes_on_at_another_size(
     assert not any(started[n].equal(fresh[n]) for n in kernels)
 
 
+@pytest.mark.parametrize("artifact", ARTIFACTS, ids=lambda path: path.stem)
 @pytest.mark.parametrize(
-    ("size", "settings", "message"),
+    ("model", "settings", "message"),
     [
-        ("small", InputConfig(), "does not hold the network that model.size describes"),
-        ("nano", InputConfig(mean=0.4), "was trained with input.mean = 0.5 and input.std = 0.25"),
+        (ModelConfig("small"), InputConfig(), "not hold the network that model.size, model.scan"),
+        (
+            ModelConfig(scan=False),
+            InputConfig(),
+            "not hold the network that model.size, model.scan",
+        ),
+        (ModelConfig(wavelet=False), InputConfig(), "network that .* model.wavelet describe"),
+        (ModelConfig(), InputConfig(mean=0.4), "input.mean = 0.5 and input.std = 0.25; use these"),
     ],
+    ids=["size", "scan", "wavelet", "normalisation"],
 )
 def test_an_artifact_that_does_not_fit_is_refused(
-    size: str, settings: InputConfig, message: str
+    artifact: Path, model: ModelConfig, settings: InputConfig, message: str
 ) -> None:
-    labels = read_manifest(RELEASED).labels
+    labels = read_manifest(artifact).labels
     with pytest.raises(CheckpointError, match=message):
-        start_from(
-            RELEASED, build_detector(size, 6), ModelConfig(size), labels, settings, samples()
-        )
+        start_from(artifact, model.build(len(labels.names)), model, labels, settings, samples())
 
 
 def test_a_checkpoint_of_another_network_is_refused_and_what_was_taken_is_said(

@@ -34,6 +34,9 @@ def read_folded(
 
     Returns:
         Kernel and bias by the name of the `ConvNorm` that they are, and all else by its name in the state dict.
+
+    Raises:
+        ValueError: `network` lacks a part of what was folded, or the graph one of what `network` has.
     """
     kernels: dict[str, KernelBias] = {}
     state: dict[str, Tensor] = {}
@@ -78,8 +81,8 @@ def _read_mixer(
     state: dict[str, Tensor],
 ) -> None:
     scan, wavelet = mixer.scan, mixer.wavelet
-    assert isinstance(scan, AxialScan)  # noqa: S101 - only such mixers are folded
-    assert wavelet is not None  # noqa: S101
+    if not isinstance(scan, AxialScan) or wavelet is None:  # only mixers with both are folded
+        raise ValueError(f"{name} has a scan and a wavelet branch there")
     wide, near, _ = mixer.channel_counts
     places = [_convolution(graph, f"{name}.phases.places.{i}") for i in range(len(phases.PLACES))]
     bias = places[0][1]
