@@ -55,7 +55,10 @@ class Predictions:
 
 
 def anchor_points(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """Centres of the cells of each level: [A, 2] in input pixels (x, y), and [A] strides."""
+    """Centres of the cells of each level: float32 [A, 2] in input pixels (x, y), and [A] strides.
+
+    Float32 whatever the maps are: bfloat16 has 8 bits, too few for the centres beyond 1024 px.
+    """
     points, strides = [], []
     for feature, stride in zip(maps, STRIDES, strict=True):
         height, width = feature.shape[-2:]
@@ -64,7 +67,7 @@ def anchor_points(maps: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
         grid_y, grid_x = torch.meshgrid(ys, xs, indexing="ij")
         points.append(torch.stack((grid_x.flatten(), grid_y.flatten()), dim=-1))
         strides.append(torch.full((height * width,), float(stride), device=feature.device))
-    return torch.cat(points).to(maps[0].dtype), torch.cat(strides).to(maps[0].dtype)
+    return torch.cat(points).to(torch.float32), torch.cat(strides).to(torch.float32)
 
 
 class Head(nn.Module):

@@ -50,6 +50,16 @@ def test_anchor_points_lie_in_cell_centres() -> None:
     assert points[-1].tolist() == [16.0, 48.0]
 
 
+def test_anchor_points_of_wide_pictures_are_not_rounded_by_mixed_precision() -> None:
+    network, x = nano(classes=2).eval(), torch.zeros(1, 1, 64, 2048)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found = network(x)
+    assert found.class_logits.dtype == torch.bfloat16
+    found = found.in_float32()
+    finest = found.points_xy[found.strides == 8]
+    assert finest[:256, 0].tolist() == [8 * column + 4 for column in range(256)]
+
+
 def test_batch_of_one_equals_batch_of_many() -> None:
     torch.manual_seed(0)
     network = nano(classes=3).eval()
