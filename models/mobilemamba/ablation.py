@@ -14,13 +14,14 @@ from typing import Any
 
 import torch
 
-from mobilemamba.checkpoint import CheckpointError
+from mobilemamba.checkpoint import CheckpointError, read_progress
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset
 from mobilemamba.epoch_log import best_epoch
 from mobilemamba.sets import load_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, METRICS, Observer, Trainer
+from mobilemamba.trained_on import TrainedOn
 
 RUN, RESULT, TABLE = "run.json", "ablation.json", "ablation.md"
 FIGURES = ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
@@ -76,8 +77,9 @@ def ablate(
 ) -> Path:
     """Run what is not yet done, seed by seed, and write JSON and a table; returns the table's path.
 
-    The table is written after every run, of what is there. Each run leaves ``run.json`` with everything it
-    depends on, its metrics and its last checkpoint, from which it goes on when it was cut.
+    The table is written after every run, of all that is done in `folder`, whichever variants a call named. Each run
+    leaves ``run.json`` with everything it depends on, its metrics and its last checkpoint, from which it goes on when
+    it was cut.
 
     Args:
         config: of every run, but for what is varied.
@@ -95,21 +97,54 @@ def ablate(
     known = variants(config, protocol.contrast_weight)
     if config.model.start:
         _require_start({name: known[name] for name in names}, folder, device, sets)
-    runs: list[dict[str, Any]] = []
+    data = TrainedOn.of(config, sets)
+    _finished(folder, known, protocol, data)  # a damaged record shows before hours of training
     for seed in protocol.seeds:
         for name in names:
             run = _with_protocol(known[name], protocol, seed)
             place = folder / f"{_slug(name)}-seed-{seed}"
-            place.mkdir(parents=True, exist_ok=True)
-            (place / RUN).write_text(json.dumps(dataclasses.asdict(run), indent=1), "utf-8")
             trainer = Trainer(run, place, device, sets=sets)
             if (place / LAST).exists():
                 trainer.resume(place / LAST)
+            place.mkdir(parents=True, exist_ok=True)
+            (place / RUN).write_text(json.dumps(dataclasses.asdict(run), indent=1), "utf-8")
             trainer.run(observer(name, seed))
-            best = best_epoch(place / METRICS, run.training.epochs)
-            runs.append({"variant": name, "seed": seed, **best})
-            _write(folder, config, protocol, names, runs)
+            _write(folder, config, protocol, _finished(folder, known, protocol, data))
     return folder / TABLE
+
+
+def _finished(
+    folder: Path, known: dict[str, RunConfig], protocol: Protocol, data: TrainedOn
+) -> list[dict[str, Any]]:
+    """Every run in `folder` that is done, of this call or of an earlier one with other variants or seeds.
+
+    Runs of another protocol, configuration or data are left out: a table compares what is alike.
+
+    Raises:
+        CheckpointError: the record of one is damaged.
+    """
+    found = []
+    for name, config in known.items():
+        start = f"{_slug(name)}-seed-"
+        seeds = (p.name.removeprefix(start) for p in folder.glob(f"{start}*"))
+        for seed in sorted({int(s) for s in seeds if s.isdecimal()}):
+            run, place = _with_protocol(config, protocol, seed), folder / f"{start}{seed}"
+            if _is_done(place / LAST, run, data):
+                best = best_epoch(place / METRICS, run.training.epochs)
+                found.append({"variant": name, "seed": seed, **best})
+    return found
+
+
+def _is_done(checkpoint: Path, run: RunConfig, data: TrainedOn) -> bool:
+    try:
+        progress = read_progress(checkpoint)
+        progress.require_config(run.sha256, checkpoint)
+        progress.require_data(data, checkpoint)
+    except (
+        CheckpointError
+    ):  # none, or of another run; one that this call goes on with is looked at by `Trainer.resume`
+        return False
+    return progress.epoch >= run.training.epochs
 
 
 def _require_start(
@@ -139,16 +174,16 @@ def _write(
     folder: Path,
     config: RunConfig,
     protocol: Protocol,
-    names: Sequence[str],
     runs: list[dict[str, Any]],
 ) -> None:
+    names = list(dict.fromkeys(run["variant"] for run in runs))
     document = {
         "config_sha256": config.sha256,
         "validation": f"{config.val.name} {config.val.split}",
         "input_px": [config.input.width_px, config.input.height_px],
         "epochs": protocol.epochs or config.training.epochs,
         "contrast_weight": protocol.contrast_weight,
-        "seeds": list(protocol.seeds),
+        "seeds": sorted({run["seed"] for run in runs}),
         "runs": runs,
     }
     (folder / RESULT).write_text(to_json(document, indent=1), "utf-8")

@@ -59,15 +59,26 @@ def test_runs_are_done_once_and_go_on_where_they_were_cut(config_file, tmp_path:
     cut_after[0] = -1
     path = ablate(config, protocol, names, tmp_path / "a", CPU, observer)
     assert seen == [(name, 1, epoch) for name in names for epoch in (1, 2)]
-    ablate(config, protocol, names, tmp_path / "a", CPU, observer)
+    ablate(config, protocol, names[1:], tmp_path / "a", CPU, observer)
     assert len(seen) == 4, "nothing is run again"
     document = json.loads((tmp_path / "a" / "ablation.json").read_text())
-    assert [run["variant"] for run in document["runs"]] == list(names)
+    assert [run["variant"] for run in document["runs"]] == list(names), "also of an earlier call"
     text = path.read_text()
     assert "2 epochs, seeds 1," in text
     assert all(f"| {name} | 1 | " in text for name in names)
-    run = json.loads((tmp_path / "a" / "no-contrast-seed-1" / "run.json").read_text())
+    described = tmp_path / "a" / "no-contrast-seed-1" / "run.json"
+    run = json.loads(described.read_text())
     assert (run["seed"], run["training"]["epochs"]) == (1, 2)
+
+    with pytest.raises(CheckpointError, match="was not trained as this configuration says"):
+        ablate(config, Protocol((1,), 3), names, tmp_path / "a", CPU, observer)
+    assert json.loads(described.read_text()) == run, "it tells of the run that lies beside it"
+    assert json.loads((tmp_path / "a" / "ablation.json").read_text()) == document
+    (described.parent / "metrics.jsonl").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"is no record of a run's epochs .* remove its folder"
+    ):
+        ablate(config, protocol, names[1:], tmp_path / "a", CPU, observer)
 
     annotations = tmp_path / "run-data" / "annotations.json"
     fewer = json.loads(annotations.read_text())
