@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import click
+import torch
 
 from flawspec.errors import FlawspecError
 from mobilemamba.annotations import DatasetError
@@ -37,6 +38,10 @@ GOES_ON = {
     "crossval": AGAIN,
     "ablate": AGAIN,
 }
+NO_MEMORY = (
+    "the device has too little memory for this: lower training.batch_size (that makes another run, which needs another "
+    "folder), end what else uses the device, or give --device cpu"
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,6 +76,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except EXPECTED as error:
         click.echo(f"mobilemamba: {error}", err=True)
+        sys.exit(2)
+    except torch.OutOfMemoryError as error:
+        click.echo(f"mobilemamba: {NO_MEMORY} ({str(error).splitlines()[0]})", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.exceptions.Abort):
         advice = GOES_ON.get(sys.argv[1], "") if len(sys.argv) > 1 else ""

@@ -136,7 +136,7 @@ class Trainer:
         for epoch in range(self.progress.epoch, self.config.training.epochs):
             try:
                 report = self._train_epoch(epoch, observer)
-            except TrainingError:
+            except (TrainingError, torch.OutOfMemoryError):
                 if epoch == 0:  # nothing learned that would stand in the way of another attempt
                     (self.folder / LAST).unlink(missing_ok=True)
                 raise

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from mobilemamba_command import run
 
 from flawspec.artifact import read_manifest, sha256_file
@@ -24,6 +25,7 @@ from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.release import ReleaseRequest
+from mobilemamba.train import LAST
 
 ROOT = Path(__file__).parents[2]
 
@@ -243,6 +245,20 @@ def test_ctrl_c_ends_with_130(config_file, tmp_path: Path, monkeypatch, capsys) 
     monkeypatch.setattr("mobilemamba.commands.measuring.verify", interrupt)
     assert run(monkeypatch, "info", "some.onnx") == 130
     assert capsys.readouterr().err.strip() == "mobilemamba: stopped"
+
+
+def test_too_little_memory_is_answered_in_a_sentence(
+    config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    def fill(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has")
+
+    monkeypatch.setattr("mobilemamba.train.Trainer._losses", fill)
+    assert run(monkeypatch, "train", config_file(), "--out", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert "too little memory for this: lower training.batch_size" in error
+    assert "Tried to allocate 2.00 GiB.)" in error
+    assert not (tmp_path / "run" / LAST).exists(), "nothing stands in the way of another attempt"
 
 
 def test_the_card_names_no_option_that_was_not_given(config_file, tmp_path: Path) -> None:
