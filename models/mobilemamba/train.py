@@ -165,7 +165,7 @@ class Trainer:
         self.network.train()
         steps = self._plan.steps(len(self.samples))
         sums: dict[str, float] = {}
-        rate, started = 0.0, self._clock()
+        rate, pictures, started = 0.0, 0, self._clock()
         allow_mosaic = epoch < settings.epochs - settings.plain_epochs
         for step, batch in enumerate(self._plan.batches(self.samples, epoch, allow_mosaic)):
             rate = learning_rate(
@@ -178,10 +178,11 @@ class Trainer:
             losses = self._step(batch, rate, epoch, step)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value
+            pictures += len(batch.names)
             observer.on_step(epoch, step + 1, steps, losses["total"])
         seconds = self._clock() - started
         means = {name: value / steps for name, value in sums.items()}
-        speed = steps * settings.batch_size / seconds if seconds > 0 else math.nan
+        speed = pictures / seconds if seconds > 0 else math.nan
         return EpochReport(epoch + 1, settings.epochs, means, rate, speed, None)
 
     def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> dict[str, float]:

@@ -142,6 +142,15 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
     assert list((tmp_path / "run").glob("*.partial")) == []
 
 
+@pytest.mark.parametrize(("count", "pictures"), [(2, 2), (5, 4)])
+def test_speed_counts_the_pictures_there_were(
+    config_file, tmp_path: Path, count: int, pictures: int
+) -> None:
+    recorder = Recorder()
+    trainer(config_file(count=count, epochs=1), tmp_path / "run").run(recorder.observer())
+    assert recorder.reports[0].pictures_per_second == pictures  # in the one second of this clock
+
+
 def test_learning_rate_rises_then_falls_as_a_cosine() -> None:
     rates = [learning_rate(s, 110, 10, 1.0, 0.1) for s in range(110)]
     assert rates[:10] == pytest.approx([(s + 1) / 10 for s in range(10)])
