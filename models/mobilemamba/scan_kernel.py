@@ -17,6 +17,7 @@ from torch import Tensor
 from mobilemamba.scan import scan_matrix
 
 CHUNK = 64  # positions that the kernel handles at a time: our sequences are hardly longer
+LEAST_STEP = 1e-8  # decays by nothing that float32 could tell, and may be divided by: a step itself underflows to 0
 
 Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, int], Tensor]
@@ -57,7 +58,7 @@ def scan_by_kernel(
     rate = -decay_log.exp()
     forward = _walk(kernel, x, dt, rate, inward, outward)
     # the last place decays from nothing: any step will do for it
-    following = torch.cat((dt[:, 1:], dt[:, -1:]), dim=1)
+    following = torch.cat((dt[:, 1:], dt[:, -1:]), dim=1).clamp(min=LEAST_STEP)
     scaled = x * (dt / following).unsqueeze(-1)
     backward = _walk(
         kernel, scaled.flip(1), following.flip(1), rate, inward.flip(1), outward.flip(1)

@@ -57,6 +57,20 @@ def test_gradients_flow_as_through_the_matrix() -> None:
         assert torch.allclose(a.grad, b.grad, atol=1e-8)
 
 
+@pytest.mark.parametrize("before_softplus", [-30.0, -95.0, -110.0])  # the last gives 0 in float32
+def test_a_step_that_underflows_is_as_in_the_matrix(before_softplus: float) -> None:
+    values, steps, *rest = inputs(8, seed=2, dtype=torch.float32)
+    steps[..., 4] = torch.nn.functional.softplus(torch.tensor(before_softplus))
+    one = [t.clone().requires_grad_() for t in (values, steps, *rest)]
+    other = [t.clone().requires_grad_() for t in (values, steps, *rest)]
+    found, wanted = scan_by_kernel(recurrence, *one), scan_matrix(*other)
+    assert torch.allclose(found, wanted, atol=1e-4)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    assert all(t.grad.isfinite().all() for t in one)
+    assert torch.allclose(one[0].grad, other[0].grad, rtol=1e-3, atol=1e-3)
+
+
 def test_on_the_cpu_the_matrix_is_chosen() -> None:
     assert scan_for(torch.zeros(1)) is scan_matrix
 
