@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SMALLEST_SIDE_PX = 2.0
+SMALLEST_CUT_SIDE_PX = 2.0  # a side that was cut shorter than this shows too little to be learned
+SMALLEST_SIDE_PX = (
+    0.1  # a side that no cut made shorter may be thin, as scratches are, but not nothing
+)
 
 
 def cut_to(
@@ -16,14 +19,18 @@ def cut_to(
     Args:
         boxes_xyxy: [N, 4], pixels.
         window_xyxy: pixels.
-        least_visible: a box cut down below this share of its area, or thinner than two pixels, is dropped.
+        least_visible: a box cut down below this share of its area, or to a side below two pixels, is dropped. One
+            that was as thin before the cut stays: dropped, its flaw would be taught as a clean surface.
 
     Returns:
         float32 [K, 4], and bool [N].
     """
-    area = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).prod(axis=1)
-    low = boxes_xyxy[:, :2].clip(window_xyxy[:2], window_xyxy[2:])
-    high = boxes_xyxy[:, 2:].clip(window_xyxy[:2], window_xyxy[2:])
+    given_low, given_high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    area = (given_high - given_low).prod(axis=1)
+    low = given_low.clip(window_xyxy[:2], window_xyxy[2:])
+    high = given_high.clip(window_xyxy[:2], window_xyxy[2:])
     side = high - low
-    kept = (side.min(axis=1) >= SMALLEST_SIDE_PX) & (side.prod(axis=1) >= least_visible * area)
+    cut = (low != given_low) | (high != given_high)
+    wide = side >= np.where(cut, SMALLEST_CUT_SIDE_PX, SMALLEST_SIDE_PX)
+    kept = wide.all(axis=1) & (side.prod(axis=1) >= least_visible * area)
     return np.concatenate((low, high), axis=1)[kept].astype(np.float32), kept

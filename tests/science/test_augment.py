@@ -8,6 +8,7 @@ from mobilemamba.augment import AugmentConfig, augment
 from mobilemamba.batches import EpochPlan
 from mobilemamba.dataset import Sample
 from mobilemamba.strip_edge import MOST_OFF, past_the_edge
+from mobilemamba.visible import cut_to
 
 QUIET = {"gain": 0.0, "offset": 0.0, "gamma": 1.0, "noise": 0.0}
 
@@ -150,3 +151,32 @@ def test_the_edge_is_drawn_as_often_as_asked_for() -> None:
         example = augment(sample, lambda: sample, rng, config, (100, 100), 114, allow_mosaic=False)
         edges += len(np.unique(example.grey)) > 1
     assert 80 <= edges <= 120
+
+
+def test_a_flaw_thinner_than_two_pixels_keeps_its_box_unless_the_cut_made_it_thin() -> None:
+    """A scratch whose box were dropped would be taught as a clean surface."""
+    boxes = np.array(
+        [
+            [10, 20, 90, 21.5],  # thin as it is
+            [40, 50, 120, 51.5],  # thin, cut along its length
+            [10, 98.5, 60, 110],  # cut thin, by its area dropped as well
+            [98.5, 10, 101, 60],  # cut thin, most of its area left
+            [20, 30, 20.05, 60],  # nothing
+            [120, 10, 140, 30],  # beside the window
+        ],
+        dtype=np.float32,
+    )
+    left, kept = cut_to(boxes, (0, 0, 100, 100), 0.3)
+    assert kept.tolist() == [True, True, False, False, False, False]
+    assert left.tolist() == [[10, 20, 90, 21.5], [40, 50, 100, 51.5]]
+
+
+@pytest.mark.parametrize("mosaic", [0.0, 1.0])
+def test_a_scratch_of_a_large_picture_is_shown_with_its_box(mosaic: float) -> None:
+    """6 px of 1024 are 1.5 px of an input of 256, and 1.1 px in a mosaic."""
+    sample = square(200, (500, 400, 506, 600), side=1024)
+    config = AugmentConfig(mosaic=mosaic, scale=(1, 1), stretch=0, translate=0, **QUIET)
+    rng = np.random.default_rng(0)
+    example = augment(sample, lambda: sample, rng, config, (256, 256), 20, allow_mosaic=True)
+    assert len(example.class_ids) >= 1
+    assert (example.boxes_xyxy[:, 2:] - example.boxes_xyxy[:, :2]).min() < 2
