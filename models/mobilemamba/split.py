@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawspec.boxes import xyxy_to_xywh
 from flawspec.labels import LabelSet
+from mobilemamba.annotations import DatasetError
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.duplicates import Overlap, find_overlaps, groups_of
 
 # On NEU-DET most true pairs have 0.9 and more, strangers below 0.3; scratches that happen to align reach 0.7.
 LEAST_CORRELATION = 0.8
 FOUND_FILE = "groups.json"
+SAME_BOX_PX = 0.01  # what writing boxes anew may round off
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,62 @@ def find_groups(datasets: Sequence[Dataset]) -> Groups:
     sources = tuple(i for i, dataset in enumerate(datasets) for _ in dataset.samples)
     overlaps = find_overlaps([s.grey for s in samples], LEAST_CORRELATION)
     return Groups(samples, sources, groups_of(len(samples), overlaps), overlaps)
+
+
+def listed_once(datasets: Sequence[Dataset], images: Path, files: Sequence[Path]) -> list[int]:
+    """Which samples of all data sets together to keep, so that each picture file is there once: the first of it.
+
+    Args:
+        datasets: of one folder of pictures.
+        images: that folder.
+        files: the annotations of each data set, for messages.
+
+    Raises:
+        DatasetError: several samples of one picture file have other boxes or classes; with all faults.
+    """
+    kept: list[int] = []
+    firsts: dict[Path, tuple[Sample, Path]] = {}
+    faults = []
+    listed = ((s, file) for data, file in zip(datasets, files, strict=True) for s in data.samples)
+    for place, (sample, file) in enumerate(listed):
+        first, first_file = firsts.setdefault((images / sample.name).resolve(), (sample, file))
+        if first is sample:
+            kept.append(place)
+        elif not _same_boxes(first, sample):
+            faults.append(
+                f"picture {sample.name} has {len(sample.class_ids)} box(es) in {file}, other than the "
+                f"{len(first.class_ids)} in {first_file}: correct one of the two, or take the picture out of it"
+            )
+    if faults:
+        raise DatasetError(images, faults)
+    return kept
+
+
+def _same_boxes(one: Sample, other: Sample) -> bool:
+    """In any order."""
+    if len(one.class_ids) != len(other.class_ids):
+        return False
+    first, second = (
+        table[np.lexsort(table.T[::-1])]
+        for table in (np.column_stack((s.class_ids, s.boxes_xyxy)) for s in (one, other))
+    )
+    return bool((np.abs(first - second) <= SAME_BOX_PX).all())
+
+
+def only(groups: Groups, kept: Sequence[int]) -> Groups:
+    """The groups of some of the samples, those at `kept`, which are counted anew."""
+    place = {old: new for new, old in enumerate(kept)}
+    members = (tuple(place[i] for i in group if i in place) for group in groups.members)
+    return Groups(
+        tuple(groups.samples[i] for i in kept),
+        tuple(groups.sources[i] for i in kept),
+        tuple(group for group in members if group),
+        tuple(
+            replace(o, first=place[o.first], second=place[o.second])
+            for o in groups.overlaps
+            if o.first in place and o.second in place
+        ),
+    )
 
 
 def share_out(groups: Groups, classes: int, shares: Sequence[float], seed: int) -> list[list[int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mobilemamba_command import run as run_command
 from PIL import Image, ImageFilter
 
 from flawspec.labels import LabelSet
@@ -158,3 +159,50 @@ def test_a_split_overwrites_nothing(
     assert f"{given} exists already and would be overwritten; give another folder" in error
     assert given.read_bytes() == content
     assert {p.name for p in folder.iterdir()} == {part, "images"}
+
+
+def two_files(folder: Path, change_box: bool) -> tuple[Path, Path]:
+    """All pictures, and once more the first two of them, under another spelling and boxes in another order."""
+    whole = folder / "annotations.json"
+    content = json.loads(whole.read_text())
+    content["annotations"].append(content["annotations"][0] | {"id": 99, "bbox": [1, 2, 3, 4]})
+    whole.write_text(json.dumps(content))
+    content["images"] = content["images"][:2]
+    content["images"][1]["file_name"] = "./1.png"
+    content["annotations"] = [content["annotations"][i] for i in (-1, 1, 0)]
+    if change_box:
+        content["annotations"][1]["bbox"][0] += 1
+    again = folder / "again.json"
+    again.write_text(json.dumps(content))
+    return whole, again
+
+
+def test_a_picture_that_two_files_list_is_written_once(
+    coco_folder, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder, out = coco_folder(count=6), tmp_path / "splits"
+    both, images = two_files(folder, change_box=False), folder / "images"
+    shares = ("--shares", 0.4, 0.3, 0.3)
+    assert run_command(monkeypatch, "split", *both, "--images", images, "--out", out, *shares) == 0
+    said = capsys.readouterr().out
+    assert "2 groups lie in more than one of the 2 files" in said
+    assert "2 pictures are listed again and are written once" in said
+    sets = [load_dataset(out / f"{part}.json", images) for part in ("train", "val", "test")]
+    names = [s.name for found in sets for s in found.samples]
+    assert sorted(names) == [f"{i}.png" for i in range(6)]
+    assert sum(len(s.class_ids) for found in sets for s in found.samples) == 7
+    assert json.loads((out / "groups.json").read_text())["groups"] == []
+
+
+def test_a_picture_with_other_boxes_in_another_file_is_a_fault(
+    coco_folder, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder, out = coco_folder(count=6), tmp_path / "splits"
+    whole, again = two_files(folder, change_box=True)
+    command = ("split", whole, again, "--images", folder / "images")
+    assert run_command(monkeypatch, *command, "--out", out) == 2
+    error = capsys.readouterr().err
+    assert f"picture ./1.png has 1 box(es) in {again}, other than the 1 in {whole}" in error
+    assert "has 1 fault(s)" in error
+    assert not out.exists()
+    assert run_command(monkeypatch, *command) == 0  # what crosses them is said all the same

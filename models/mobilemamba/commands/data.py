@@ -16,6 +16,8 @@ from mobilemamba.split import (
     coco_document,
     find_groups,
     found_document,
+    listed_once,
+    only,
     share_out,
 )
 
@@ -46,7 +48,7 @@ def split(
 
     ANNOTATIONS are one or several COCO files, or folders of Pascal VOC or YOLO files, of one folder of pictures.
     Of several it is said which groups cross them. Writes train.json, val.json, test.json (COCO) and groups.json;
-    none of them may exist already.
+    none of them may exist already. A picture that several list is written once; its boxes must be the same.
     """
     if abs(sum(shares) - 1) > 1e-6:
         raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")
@@ -54,10 +56,14 @@ def split(
         _check_free(out)
     first = load_dataset(annotations[0], images)
     datasets = [first, *(load_dataset(path, images, first.labels) for path in annotations[1:])]
+    kept = None if out is None else listed_once(datasets, images, annotations)
     groups = find_groups(datasets)
     _say(groups, annotations)
-    if out is None:
+    if out is None or kept is None:
         return
+    if repeats := len(groups.samples) - len(kept):
+        click.echo(f"{repeats} pictures are listed again and are written once")
+        groups = only(groups, kept)
     parts = share_out(groups, len(first.labels), shares, seed)
     out.mkdir(parents=True, exist_ok=True)
     for name, part in zip(PARTS, parts, strict=True):
