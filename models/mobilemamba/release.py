@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +25,6 @@ from mobilemamba.evaluate import (
     InputGeometry,
     Metrics,
     detect,
-    lay_in,
     measure,
 )
 from mobilemamba.export import (
@@ -48,6 +46,7 @@ from mobilemamba.operating_point import (
     match,
 )
 from mobilemamba.sets import load_sets
+from mobilemamba.speaking import speaking_pictures
 from mobilemamba.trained_on import TrainedOn, pictures_sha256
 from mobilemamba.wrapper import ArtifactNetwork
 
@@ -188,12 +187,14 @@ def _geometry(config: RunConfig) -> InputGeometry:
 
 
 def _real_pictures(dataset: Dataset, geometry: InputGeometry) -> NDArray[np.uint8]:
-    """Twice as many as the largest batch of the comparison; those of a small set come again."""
-    speaking = [s for s in dataset.samples if s.grey.std() >= 1]
-    if not speaking:
-        raise ExportError("every picture of the validation set is blank")
-    chosen = list(itertools.islice(itertools.cycle(speaking), 2 * max(PARITY_BATCHES)))
-    return lay_in(chosen, geometry)[0]
+    """Twice as many as the largest batch of the comparison."""
+    pictures = speaking_pictures(dataset.samples, geometry, 2 * max(PARITY_BATCHES))
+    if pictures is None:
+        raise ExportError(
+            "every picture of the validation set is blank, so that PyTorch and ONNX Runtime cannot be compared on "
+            "them: give it pictures that show something"
+        )
+    return pictures
 
 
 def _manifest(
