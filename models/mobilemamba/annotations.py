@@ -8,6 +8,16 @@ from pathlib import Path
 MOST_FAULTS_SHOWN = 20
 
 
+def name_bytes(name: str) -> bytes:
+    """A file's name for a digest; one that is not UTF-8 on the disk is taken as it lies there."""
+    return name.encode(errors="surrogateescape")
+
+
+def printable(name: str) -> str:
+    """A file's name for a terminal, whose encoding may not have what is not UTF-8."""
+    return name_bytes(name).decode(errors="replace")
+
+
 class DatasetError(Exception):
     """A data set that cannot be used; `faults` holds one sentence each."""
 

@@ -13,7 +13,13 @@ from flawspec.boxes import xywh_to_xyxy
 from flawspec.decoding import DecodeLimits, decode_grey
 from flawspec.errors import PictureError
 from flawspec.labels import LabelSet
-from mobilemamba.annotations import AnnotatedBox, AnnotatedPicture, AnnotationSet, DatasetError
+from mobilemamba.annotations import (
+    AnnotatedBox,
+    AnnotatedPicture,
+    AnnotationSet,
+    DatasetError,
+    name_bytes,
+)
 from mobilemamba.formats.coco import read_coco
 from mobilemamba.formats.voc import read_voc
 from mobilemamba.formats.yolo import read_yolo
@@ -70,7 +76,7 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
             raise DatasetError(images, ["clean pictures cannot come first: they have no classes"])
         samples = load_clean(images)
         listing = "".join(f"{s.name} {hashlib.sha256(s.grey).hexdigest()}\n" for s in samples)
-        return Dataset(labels, samples, hashlib.sha256(listing.encode()).hexdigest())
+        return Dataset(labels, samples, hashlib.sha256(name_bytes(listing)).hexdigest())
     found = read_annotations(annotations, images)
     chosen = _labels(annotations, found, labels)
     faults = list(found.faults)

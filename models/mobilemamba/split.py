@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flawspec.boxes import xyxy_to_xywh
 from flawspec.labels import LabelSet
-from mobilemamba.annotations import DatasetError
+from mobilemamba.annotations import DatasetError, printable
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.duplicates import Overlap, find_overlaps, groups_of
 
@@ -65,11 +65,17 @@ def listed_once(datasets: Sequence[Dataset], images: Path, files: Sequence[Path]
         files: the annotations of each data set, for messages.
 
     Raises:
-        DatasetError: several samples of one picture file have other boxes or classes; with all faults.
+        DatasetError: several samples of one picture file have other boxes or classes, or a name cannot stand in
+            JSON; with all faults.
     """
     kept: list[int] = []
     firsts: dict[Path, tuple[Sample, Path]] = {}
-    faults = []
+    faults = [
+        f"the name of picture {printable(s.name)} is not UTF-8, so that no COCO file can hold it: rename the picture"
+        for data in datasets
+        for s in data.samples
+        if printable(s.name) != s.name
+    ]
     listed = ((s, file) for data, file in zip(datasets, files, strict=True) for s in data.samples)
     for place, (sample, file) in enumerate(listed):
         first, first_file = firsts.setdefault((images / sample.name).resolve(), (sample, file))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mobilemamba.annotations import name_bytes
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
 
@@ -103,7 +104,8 @@ def pictures_sha256(samples: Sequence[Sample]) -> tuple[str, ...]:
 def _samples_sha256(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for sample in dataset.samples:
-        digest.update(f"{sample.name}\n{sample.grey.shape} {len(sample.class_ids)}\n".encode())
+        head = f"{sample.name}\n{sample.grey.shape} {len(sample.class_ids)}\n"
+        digest.update(name_bytes(head))
         for array in (sample.grey, sample.boxes_xyxy, sample.class_ids):
             digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()

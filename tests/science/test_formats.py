@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from mobilemamba_command import run
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
+from mobilemamba.config import load_config
 from mobilemamba.dataset import Dataset, load_dataset
+from mobilemamba.trained_on import TrainedOn
 
 OBJECT = (
     "<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin>"
@@ -264,3 +267,35 @@ def test_a_voc_file_of_an_unknown_encoding_is_a_fault(coco_folder) -> None:
     path.write_text('<?xml version="1.0" encoding="foo"?>' + path.read_text())
     with pytest.raises(DatasetError, match=r"0\.xml: unknown encoding: foo"):
         load_dataset(path.parent, folder / "images")
+
+
+def not_utf8(path: Path) -> Path:
+    """A file's name ends in a byte of Latin-1, as an archive from elsewhere unpacks it."""
+    try:
+        return path.rename(path.with_stem(os.fsdecode(os.fsencode(path.stem) + b"\xe9")))
+    except OSError:
+        pytest.skip("this file system takes no such names")
+
+
+def test_names_that_are_not_utf8_are_read(
+    coco_folder, config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder = coco_folder(count=3)
+    voc, yolo, images = as_voc(folder), as_yolo(folder), folder / "images"
+    not_utf8(voc / "1.xml")
+    assert len(load_dataset(voc, images).samples) == 3
+    name = not_utf8(images / "1.png").name
+    not_utf8(yolo / "1.txt")
+    found = load_dataset(yolo, images)
+    assert len(by_name(found)[name]) == 1
+    clean = load_dataset(None, images, found.labels)
+    assert name in by_name(clean)
+    digests = TrainedOn.of(load_config(config_file()), [found, clean]).sets
+    assert digests[0].sha256 != digests[1].sha256
+
+    out = tmp_path / "out"
+    assert run(monkeypatch, "split", yolo, "--images", images, "--out", out) == 2
+    error = capsys.readouterr().err
+    assert "the name of picture 1\N{REPLACEMENT CHARACTER}.png is not UTF-8" in error
+    assert not out.exists()
+    assert run(monkeypatch, "split", yolo, "--images", images) == 0

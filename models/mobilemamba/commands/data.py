@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from mobilemamba.annotations import printable
 from mobilemamba.commands.arguments import FOLDER
 from mobilemamba.dataset import load_dataset
 from mobilemamba.split import (
@@ -105,6 +106,7 @@ def _say(groups: Groups, annotations: tuple[Path, ...]) -> None:
         click.echo(f"{len(crossing)} groups lie in more than one of the {len(annotations)} files")
         for members in crossing[:20]:
             places = (
-                f"{groups.samples[i].name} ({annotations[groups.sources[i]].name})" for i in members
+                f"{printable(groups.samples[i].name)} ({annotations[groups.sources[i]].name})"
+                for i in members
             )
             click.echo(f"  {', '.join(places)}")

@@ -14,6 +14,7 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    name_bytes,
 )
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -32,7 +33,7 @@ def read_voc(folder: Path) -> AnnotationSet:
     named_by: dict[str, str] = {}
     for index, path in enumerate(sorted(folder.glob("*.xml"))):
         text = path.read_bytes()
-        digest.update(path.name.encode() + b"\0" + text)
+        digest.update(name_bytes(path.name) + b"\0" + text)
         try:
             root = fromstring(text, forbid_dtd=True)
             picture = _picture(root, path, index + 1, faults)

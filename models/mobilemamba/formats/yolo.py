@@ -14,6 +14,7 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    name_bytes,
 )
 
 CLASSES = "classes.txt"
@@ -39,7 +40,7 @@ def read_yolo(folder: Path, images: Path) -> AnnotationSet:
     for index, picture in enumerate(own):
         path = folder / f"{picture.stem}.txt"
         text = path.read_bytes() if path.exists() else b""
-        digest.update(picture.name.encode() + b"\0" + text)
+        digest.update(name_bytes(picture.name) + b"\0" + text)
         boxes = _boxes(path.name, text.decode(errors="replace"), names, faults)
         entries.append(AnnotatedPicture(picture.name, index + 1, None, boxes))
     stems = {p.stem for p in pictures}
