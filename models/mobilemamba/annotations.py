@@ -13,6 +13,11 @@ def name_bytes(name: str) -> bytes:
     return name.encode(errors="surrogateescape")
 
 
+def files_of(folder: Path, suffix: str) -> list[Path]:
+    """The files of a folder with a suffix (".txt") in capitals or not, in order of their names."""
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() == suffix and not p.is_dir())
+
+
 def printable(name: str) -> str:
     """A file's name for a terminal, whose encoding may not have what is not UTF-8."""
     return name_bytes(name).decode(errors="replace")

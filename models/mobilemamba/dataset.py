@@ -18,11 +18,14 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    files_of,
     name_bytes,
 )
 from mobilemamba.formats.coco import read_coco
+from mobilemamba.formats.voc import SUFFIX as VOC_SUFFIX
 from mobilemamba.formats.voc import read_voc
-from mobilemamba.formats.yolo import read_yolo
+from mobilemamba.formats.yolo import SUFFIX as YOLO_SUFFIX
+from mobilemamba.formats.yolo import read_yolo, text_files_of_pictures
 
 TOLERANCE_PX = (
     1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
@@ -69,7 +72,7 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
 
     Raises:
         DatasetError: with all faults: unreadable files, missing or damaged pictures, sizes that differ, doubled ids,
-            unknown classes or pictures, boxes without area or outside their picture.
+            unknown classes or pictures, boxes without area or outside their picture, formats mixed in one folder.
     """
     if annotations is None:
         if labels is None:
@@ -98,9 +101,16 @@ def read_annotations(annotations: Path, images: Path) -> AnnotationSet:
     """
     if not annotations.is_dir():
         return read_coco(annotations)
-    if next(annotations.glob("*.xml"), None) is not None:
+    xml, text = files_of(annotations, VOC_SUFFIX), files_of(annotations, YOLO_SUFFIX)
+    if xml:
+        if of_pictures := text_files_of_pictures(annotations, images):
+            fault = (
+                f"holds annotations of two kinds, {xml[0].name} (Pascal VOC) and {of_pictures[0].name} (YOLO): put "
+                "those of one kind into a folder of their own"
+            )
+            raise DatasetError(annotations, [fault])
         return read_voc(annotations)
-    if next(annotations.glob("*.txt"), None) is not None:
+    if text:
         return read_yolo(annotations, images)
     raise DatasetError(annotations, ["is a folder without .xml (Pascal VOC) or .txt (YOLO) files"])
 
@@ -135,7 +145,7 @@ def _labels(source: Path, found: AnnotationSet, labels: LabelSet | None) -> Labe
         raise DatasetError(source, [str(error)]) from error
     if labels is None:
         return own
-    listed = not source.is_dir() or next(source.glob("*.xml"), None) is None
+    listed = not source.is_dir() or not files_of(source, VOC_SUFFIX)
     agree = set(own.names) == set(labels.names) if listed else set(own.names) <= set(labels.names)
     if not agree:
         expected, given = ", ".join(labels.names), ", ".join(own.names)

@@ -299,3 +299,43 @@ def test_names_that_are_not_utf8_are_read(
     assert "the name of picture 1\N{REPLACEMENT CHARACTER}.png is not UTF-8" in error
     assert not out.exists()
     assert run(monkeypatch, "split", yolo, "--images", images) == 0
+
+
+@pytest.mark.parametrize("convert", [as_voc, as_yolo])
+def test_suffixes_may_be_in_capitals(coco_folder, convert) -> None:
+    folder = coco_folder(count=3)
+    annotations = convert(folder)
+    expected = load_dataset(annotations, folder / "images")
+    for path in sorted(annotations.iterdir())[1:]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    if convert is as_yolo:
+        (folder / "classes.txt").rename(folder / "Classes.TXT")
+    assert by_name(load_dataset(annotations, folder / "images")) == by_name(expected)
+
+
+def test_two_yolo_files_of_one_picture_are_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    yolo = as_yolo(folder)
+    (yolo / "1.TXT").write_text("")
+    if len(list(yolo.iterdir())) == 2:
+        pytest.skip("this file system does not tell capitals apart")
+    with pytest.raises(
+        DatasetError, match=r"1\.TXT and 1\.txt are of one picture: put all"
+    ) as caught:
+        load_dataset(yolo, folder / "images")
+    assert len(caught.value.faults) == 1
+
+
+def test_a_folder_of_two_kinds_of_annotations_is_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    voc, yolo = as_voc(folder), as_yolo(folder)
+    shutil.copy(folder / "classes.txt", voc)
+    (voc / "notes.txt").write_text("taken on line 3")
+    assert len(load_dataset(voc, folder / "images").samples) == 3
+    shutil.copy(yolo / "1.txt", voc / "1.TXT")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(voc, folder / "images")
+    (fault,) = caught.value.faults
+    assert fault.startswith(
+        "holds annotations of two kinds, 0.xml (Pascal VOC) and 1.TXT (YOLO): put those of one kind"
+    )

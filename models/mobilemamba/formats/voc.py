@@ -14,9 +14,11 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    files_of,
     name_bytes,
 )
 
+SUFFIX = ".xml"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -31,7 +33,7 @@ def read_voc(folder: Path) -> AnnotationSet:
     digest = hashlib.sha256()
     pictures, faults = [], []
     named_by: dict[str, str] = {}
-    for index, path in enumerate(sorted(folder.glob("*.xml"))):
+    for index, path in enumerate(files_of(folder, SUFFIX)):
         text = path.read_bytes()
         digest.update(name_bytes(path.name) + b"\0" + text)
         try:

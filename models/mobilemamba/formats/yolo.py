@@ -6,7 +6,6 @@ Class names stand in ``classes.txt``, one a line, in the folder or the one above
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from pathlib import Path
 
 from mobilemamba.annotations import (
@@ -14,9 +13,11 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    files_of,
     name_bytes,
 )
 
+SUFFIX = ".txt"
 CLASSES = "classes.txt"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
@@ -36,26 +37,44 @@ def read_yolo(folder: Path, images: Path) -> AnnotationSet:
         raise DatasetError(folder, [f"there are no pictures in {images}"])
     digest = hashlib.sha256("\n".join(names).encode())
     own, faults = _own(folder, images, pictures)
+    files = _annotation_files(folder)
+    by_stem = {p.stem: p for p in files}
     entries = []
     for index, picture in enumerate(own):
-        path = folder / f"{picture.stem}.txt"
-        text = path.read_bytes() if path.exists() else b""
+        path = by_stem.get(picture.stem)
+        text = path.read_bytes() if path is not None else b""
         digest.update(name_bytes(picture.name) + b"\0" + text)
-        boxes = _boxes(path.name, text.decode(errors="replace"), names, faults)
+        file_name = path.name if path is not None else ""
+        boxes = _boxes(file_name, text.decode(errors="replace"), names, faults)
         entries.append(AnnotatedPicture(picture.name, index + 1, None, boxes))
     stems = {p.stem for p in pictures}
     faults += [
-        f"{path.name} belongs to no picture in {images}"
-        for path in sorted(folder.glob("*.txt"))
-        if path.name != CLASSES and path.stem not in stems
+        f"{path.name} belongs to no picture in {images}" for path in files if path.stem not in stems
+    ]
+    faults += [
+        f"{path.name} and {by_stem[path.stem].name} are of one picture: put all of its boxes into one of them and "
+        "remove the other"
+        for path in files
+        if by_stem[path.stem] != path
     ]
     return AnnotationSet(names, tuple(entries), digest.hexdigest(), tuple(faults))
+
+
+def _annotation_files(folder: Path) -> list[Path]:
+    """The text files of a folder that speak of pictures, in order of their names."""
+    return [p for p in files_of(folder, SUFFIX) if p.name.lower() != CLASSES]
+
+
+def text_files_of_pictures(folder: Path, images: Path) -> list[Path]:
+    """The text files of `folder` that have a picture in `images`: notes have none."""
+    stems = {p.stem for p in _pictures(images)}
+    return [p for p in _annotation_files(folder) if p.stem in stems]
 
 
 def _own(folder: Path, images: Path, pictures: list[Path]) -> tuple[list[Path], list[str]]:
     """The pictures that `folder` speaks of, and a fault for each of which nobody can say whether it does."""
     beside = _beside(folder, images, {p.stem for p in pictures})
-    here = {p.stem for p in folder.glob("*.txt")}
+    here = _stems(folder)
     # a folder with text files of pictures that are annotated here too (a copy, predictions) is no other part of the set
     elsewhere = set().union(*(stems for stems in beside.values() if not stems & here))
     elsewhere -= _alike(images)  # whose text files may be of those
@@ -75,14 +94,19 @@ def _own(folder: Path, images: Path, pictures: list[Path]) -> tuple[list[Path], 
 def _beside(folder: Path, images: Path, stems: set[str]) -> dict[Path, set[str]]:
     """Each folder beside `folder` with text files of the same pictures, and the stems of these."""
     folder, images = folder.resolve(), images.resolve()
-    found: dict[Path, set[str]] = defaultdict(set)
-    for path in folder.parent.glob("*/*.txt"):
-        if path.stem in stems and path.name != CLASSES and path.parent.resolve() != folder:
-            found[path.parent].add(path.stem)
+    found: dict[Path, set[str]] = {}
+    for other in folder.parent.glob("*/"):
+        if other.resolve() != folder and (held := _stems(other) & stems):
+            found[other] = held
     if folder.name == images.name:
         # labels/val is of images/val where labels/train is of images/train: other pictures, though named alike
         return {p: held for p, held in found.items() if not _pictures(images.parent / p.name)}
     return found
+
+
+def _stems(folder: Path) -> set[str]:
+    """Of what its text files speak."""
+    return {p.stem for p in _annotation_files(folder)}
 
 
 def _alike(images: Path) -> set[str]:
@@ -96,8 +120,8 @@ def _pictures(images: Path) -> list[Path]:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    for place in (folder / CLASSES, folder.parent / CLASSES):
-        if place.exists():
+    for place in (*files_of(folder, SUFFIX), *files_of(folder.parent, SUFFIX)):
+        if place.name.lower() == CLASSES:
             lines = place.read_text("utf-8", errors="replace").splitlines()
             return tuple(line.strip() for line in lines if line.strip())
     raise DatasetError(
