@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,11 @@ MOST_FAULTS_SHOWN = 20
 def name_bytes(name: str) -> bytes:
     """A file's name for a digest; one that is not UTF-8 on the disk is taken as it lies there."""
     return name.encode(errors="surrogateescape")
+
+
+def plain_path(file_name: str) -> str:
+    """One spelling for all of a file's: "./a.png" and "b/../a.png" are a.png."""
+    return os.path.normpath(file_name)
 
 
 def files_of(folder: Path, suffix: str) -> list[Path]:

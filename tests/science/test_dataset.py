@@ -215,3 +215,12 @@ def test_one_picture_under_two_ids_is_a_fault(coco_folder) -> None:
     path = edit(folder, lambda c: c["images"].append(c["images"][0] | {"id": 9}))
     with pytest.raises(DatasetError, match=r"image file_name '0\.png' is given twice"):
         load_dataset(path, folder / "images")
+
+
+def test_one_picture_under_two_spellings_is_a_fault(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    path = edit(
+        folder, lambda c: c["images"].append(c["images"][0] | {"id": 9, "file_name": "./0.png"})
+    )
+    with pytest.raises(DatasetError, match=r"image file_name './0\.png' and '0\.png' are one pict"):
+        load_dataset(path, folder / "images")

@@ -105,10 +105,11 @@ def test_voc_faults_are_reported_at_once(coco_folder) -> None:
         assert part in text
 
 
-def test_a_picture_that_two_voc_files_name_is_a_fault(coco_folder) -> None:
+@pytest.mark.parametrize("spelling", ["1.png", "./1.png", ".//1.png"])
+def test_a_picture_that_two_voc_files_name_is_a_fault(coco_folder, spelling: str) -> None:
     folder = coco_folder(count=2)
     voc = as_voc(folder)
-    (voc / "1-copy.xml").write_text("<annotation><filename>1.png</filename></annotation>")
+    (voc / "1-copy.xml").write_text(f"<annotation><filename>{spelling}</filename></annotation>")
     with pytest.raises(DatasetError) as caught:
         load_dataset(voc, folder / "images")
     (fault,) = caught.value.faults

@@ -13,6 +13,7 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    plain_path,
 )
 
 FIELDS = {
@@ -96,6 +97,7 @@ def _structure_faults(content: Any) -> list[str]:
         *_doubled(content["images"], "image", "id"),
         # with boxes under the one and none under the other it would be trained on as flawed and as clean
         *_doubled(content["images"], "image", "file_name"),
+        *_spelled_twice(content["images"]),
         *_doubled(content["categories"], "category", "id"),
     ]
 
@@ -115,6 +117,20 @@ def _doubled(entries: list[dict[str, Any]], word: str, field: str) -> list[str]:
         if key in seen:
             faults.append(f"{word} {field} {key} is given twice")
         seen.add(key)
+    return faults
+
+
+def _spelled_twice(images: list[dict[str, Any]]) -> list[str]:
+    """Pictures that are given again under another spelling of their name."""
+    firsts: dict[str, str] = {}
+    faults = []
+    for image in images:
+        first = firsts.setdefault(plain_path(image["file_name"]), image["file_name"])
+        if first != image["file_name"]:
+            faults.append(
+                f"image file_name {image['file_name']!r} and {first!r} are one picture, which is thereby given twice: "
+                "put all of its boxes under one of them and remove the other"
+            )
     return faults
 
 

@@ -16,6 +16,7 @@ from mobilemamba.annotations import (
     DatasetError,
     files_of,
     name_bytes,
+    plain_path,
 )
 
 SUFFIX = ".xml"
@@ -43,7 +44,7 @@ def read_voc(folder: Path) -> AnnotationSet:
             faults.append(f"{path.name}: {error}")
             continue
         pictures.append(picture)
-        first = named_by.setdefault(picture.file_name, path.name)
+        first = named_by.setdefault(plain_path(picture.file_name), path.name)
         if first != path.name:
             # with boxes in the one and none in the other it would be trained on as flawed and as clean
             faults.append(
