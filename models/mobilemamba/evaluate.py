@@ -157,17 +157,16 @@ def _mean(precision: NDArray[np.float64]) -> float:
 
 
 def _ground_truth(dataset: Dataset) -> dict[str, object]:
+    """Images are numbered by their places: the library takes ids for doubles, which hold none above 2^53."""
     annotations, images = [], []
-    for sample in dataset.samples:
+    for image_id, sample in enumerate(dataset.samples, start=1):
         height, width = sample.grey.shape
-        images.append(
-            {"id": sample.image_id, "width": width, "height": height, "file_name": sample.name}
-        )
+        images.append({"id": image_id, "width": width, "height": height, "file_name": sample.name})
         for box, class_id in zip(xyxy_to_xywh(sample.boxes_xyxy), sample.class_ids, strict=True):
             annotations.append(
                 {
                     "id": len(annotations) + 1,
-                    "image_id": sample.image_id,
+                    "image_id": image_id,
                     "category_id": int(class_id),
                     "bbox": [float(v) for v in box],
                     "area": float(box[2] * box[3]),
@@ -181,12 +180,14 @@ def _ground_truth(dataset: Dataset) -> dict[str, object]:
 def _results(dataset: Dataset, detections: list[Detections]) -> list[dict[str, object]]:
     return [
         {
-            "image_id": sample.image_id,
+            "image_id": image_id,
             "category_id": int(class_id),
             "bbox": [float(v) for v in box],
             "score": float(score),
         }
-        for sample, found in zip(dataset.samples, detections, strict=True)
+        for image_id, (_, found) in enumerate(
+            zip(dataset.samples, detections, strict=True), start=1
+        )
         for box, score, class_id in zip(
             xyxy_to_xywh(found.boxes_xyxy), found.scores, found.class_ids, strict=True
         )

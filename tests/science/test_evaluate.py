@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -54,6 +55,15 @@ def test_nothing_found_scores_zero_and_a_class_without_boxes_has_no_figure() -> 
     metrics = measure(dataset([(0, SMALL)], []), [found(), found()])
     assert metrics.map50 == 0
     assert math.isnan(metrics.ap50["scratch"])
+
+
+@pytest.mark.parametrize("first_id", [-4, 2**53, 2**63, 10**30])
+def test_ids_of_pictures_may_be_any_whole_numbers(first_id: int) -> None:
+    data = dataset([(0, SMALL)], [(1, BIG)], [])
+    samples = (dataclasses.replace(s, image_id=first_id + i) for i, s in enumerate(data.samples))
+    data = dataclasses.replace(data, samples=tuple(samples))
+    metrics = measure(data, [found((0, 0.9, SMALL)), found((1, 0.8, BIG)), found()])
+    assert metrics.map50 == pytest.approx(1)
 
 
 def test_a_false_alarm_ranked_first_halves_the_precision() -> None:
