@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
@@ -149,7 +150,9 @@ def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -
     table = Table("class", "boxes", "AP50", "threshold", "precision", "recall")
     for name, boxes, point in rows:
         values = dataclasses.astuple(point)  # type: ignore[call-overload]
-        table.add_row(name, str(boxes), f"{m.ap50[name]:.3f}", *(f"{v:.3f}" for v in values))
+        table.add_row(
+            escape(name), str(boxes), f"{m.ap50[name]:.3f}", *(f"{v:.3f}" for v in values)
+        )
     console = Console()
     console.print(table)
     console.print(

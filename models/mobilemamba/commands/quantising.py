@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
@@ -73,7 +74,7 @@ def quantise(
 
 def _print(trials: list[Trial], coco: Path) -> None:
     table = Table(
-        "INT8", "convolutions", f"mAP50 on {coco.name}", "lost", "times as fast, 1 thread"
+        "INT8", "convolutions", f"mAP50 on {escape(coco.name)}", "lost", "times as fast, 1 thread"
     )
     for trial in trials:
         table.add_row(

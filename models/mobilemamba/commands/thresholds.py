@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
@@ -53,9 +54,9 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
     result = cross_validate(run, folds, out, choose_device(device), observer)
     table = Table("figure", "mean", "standard deviation", "lowest", "highest")
     for name, spread in result.spread.items():
-        table.add_row(name, *(f"{value:.3f}" for value in dataclasses.astuple(spread)))
+        table.add_row(escape(name), *(f"{value:.3f}" for value in dataclasses.astuple(spread)))
     console.print(table)
-    console.print(f"detections for `calibrate --out-of-fold`: {out / DETECTIONS}", soft_wrap=True)
+    click.echo(f"detections for `calibrate --out-of-fold`: {out / DETECTIONS}")
 
 
 @click.command()

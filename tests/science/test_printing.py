@@ -1,0 +1,47 @@
+"""What a person names is printed as it is: brackets in paths and classes are no markup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from mobilemamba_command import run
+
+from mobilemamba.commands.measuring import _print_report
+from mobilemamba.commands.quantising import _print
+from mobilemamba.crossval import Spread
+from mobilemamba.evaluate import Metrics
+from mobilemamba.measured import ArtifactReport
+from mobilemamba.operating_point import OperatingPoint
+
+METRICS = Metrics(0.5, 0.5, 0.5, 0.5, 0.5, {"pit [b]": 0.5})
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def test_crossval_prints_its_folder_and_its_classes(
+    config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    result = SimpleNamespace(spread={"ap50/pit [b]": Spread(0.5, 0.1, 0.4, 0.6)})
+    monkeypatch.setattr("mobilemamba.commands.thresholds.cross_validate", lambda *_: result)
+    out = tmp_path / "cv[b]"
+    assert run(monkeypatch, "crossval", config_file(), "--out", out, "--device", "cpu") == 0
+    said = capsys.readouterr().out
+    assert f"`calibrate --out-of-fold`: {out / 'out-of-fold.npz'}\n" in said
+    assert "ap50/pit [b]" in said
+
+
+def test_quantise_prints_the_set_that_it_measures_on(capsys) -> None:
+    trial = SimpleNamespace(recipe="all", convolutions=3, metrics=METRICS, lost=0.0, speed=1.5)
+    _print([trial], Path("val[b].json"))
+    assert "mAP50 on val[b].json" in capsys.readouterr().out
+
+
+def test_evaluate_prints_its_classes(capsys) -> None:
+    point = OperatingPoint(0.5, 0.5, 0.5)
+    _print_report(ArtifactReport(METRICS, []), [("pit [b]", 3, point)])
+    assert "pit [b]" in capsys.readouterr().out
