@@ -206,3 +206,19 @@ def test_a_picture_with_other_boxes_in_another_file_is_a_fault(
     assert "has 1 fault(s)" in error
     assert not out.exists()
     assert run_command(monkeypatch, *command) == 0  # what crosses them is said all the same
+
+
+def test_a_part_without_pictures_gets_no_file(
+    coco_folder, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    folder, out = coco_folder(count=4), tmp_path / "splits"
+    command = ("split", folder / "annotations.json", "--images", folder / "images")
+    given = ("--out", out, "--shares", 0.99, 0.01, 0)
+    assert run_command(monkeypatch, *command, *given) == 0
+    assert {p.name for p in out.iterdir()} == {"train.json", "groups.json"}
+    said = capsys.readouterr().out
+    assert (
+        f"{out}/val.json is not written: no picture was left for its share of 0.01, since" in said
+    )
+    assert f"{out}/test.json is not written: its share is 0\n" in said
+    assert len(load_dataset(out / "train.json", folder / "images").samples) == 4

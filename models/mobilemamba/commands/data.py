@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from flawspec.labels import LabelSet
 from mobilemamba.annotations import printable
 from mobilemamba.commands.arguments import FOLDER
 from mobilemamba.dataset import load_dataset
@@ -49,7 +51,8 @@ def split(
 
     ANNOTATIONS are one or several COCO files, or folders of Pascal VOC or YOLO files, of one folder of pictures.
     Of several it is said which groups cross them. Writes train.json, val.json, test.json (COCO) and groups.json;
-    none of them may exist already. A picture that several list is written once; its boxes must be the same.
+    none of them may exist already, and a part without pictures gets none. A picture that several list is written
+    once; its boxes must be the same.
     """
     if abs(sum(shares) - 1) > 1e-6:
         raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")
@@ -66,13 +69,35 @@ def split(
         click.echo(f"{repeats} pictures are listed again and are written once")
         groups = only(groups, kept)
     parts = share_out(groups, len(first.labels), shares, seed)
+    _write_parts(groups, parts, shares, first.labels, out)
+
+
+def _write_parts(
+    groups: Groups,
+    parts: Sequence[Sequence[int]],
+    shares: tuple[float, float, float],
+    labels: LabelSet,
+    out: Path,
+) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    for name, part in zip(PARTS, parts, strict=True):
+    for name, share, part in zip(PARTS, shares, parts, strict=True):
         samples = [groups.samples[i] for i in part]
+        if not samples:  # a file without images would be refused by whoever reads it
+            click.echo(f"{out / name}.json is not written: {_why_empty(share)}")
+            continue
         boxes = sum(len(s.class_ids) for s in samples)
-        _write(out / f"{name}.json", json.dumps(coco_document(samples, first.labels)))
+        _write(out / f"{name}.json", json.dumps(coco_document(samples, labels)))
         click.echo(f"{out / name}.json: {len(samples)} pictures, {boxes} boxes")
     _write(out / FOUND_FILE, json.dumps(found_document(groups), indent=1))
+
+
+def _why_empty(share: float) -> str:
+    if share == 0:
+        return "its share is 0"
+    return (
+        f"no picture was left for its share of {share:g}, since those of one place stay together; give more pictures "
+        "or a larger share"
+    )
 
 
 def _check_free(out: Path) -> None:
