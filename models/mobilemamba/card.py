@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from mobilemamba.export import ExportError
@@ -29,8 +30,10 @@ def reexported_card(card: str, made: Reexport) -> str:
         ExportError: `card` is not one that `model_card` wrote.
     """
     manifest, old = made.manifest, made.source
-    folder = made.artifact.parent.as_posix()
-    again = f"mobilemamba reexport {folder}/{old.name} --version {manifest.model_version} --out {folder}"
+    source, artifact, folder = (
+        shlex.quote(path.as_posix()) for path in (old, made.artifact, made.artifact.parent)
+    )
+    again = f"mobilemamba reexport {source} --version {manifest.model_version} --out {folder}"
     lines: list[str] = []
     found: set[str] = set()
     for line in card.splitlines():
@@ -46,7 +49,8 @@ def reexported_card(card: str, made: Reexport) -> str:
         elif start == "| made":
             lines += [line, _anew(made)]
         elif start == "mobilemamba evaluate":
-            lines += [again, line.replace(old.name, made.artifact.name)]
+            _, given, options = line.partition(" --coco")
+            lines += [again, f"{start} {artifact}{given}{options}"]
         elif line == "```" and again not in lines:
             lines += [again, line]
         else:

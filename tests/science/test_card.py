@@ -1,0 +1,48 @@
+"""The card of an artifact that was exported anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from mobilemamba.card import reexported_card
+
+CARD = """# toy 0.1.0
+
+| file | `toy-0.1.0.onnx`, 1.0 MB |
+| sha256 | `00` |
+| made | in a test |
+
+```sh
+mobilemamba train toy.toml --out runs/toy
+mobilemamba export toy.toml runs/toy/best.safetensors --out models/artifacts
+mobilemamba evaluate models/artifacts/toy-0.1.0.onnx --coco "$DATA/val.json" --images "$DATA" --json
+```
+"""
+
+
+def anew(card: str, source: str, artifact: str) -> list[str]:
+    version = Path(artifact).stem.removeprefix("toy-")
+    made = SimpleNamespace(
+        source=Path(source),
+        source_sha256="00",
+        artifact=Path(artifact),
+        content=b"",
+        sha256="11",
+        manifest=SimpleNamespace(model_name="toy", model_version=version),
+        difference=0.0,
+    )
+    return reexported_card(card, made).splitlines()
+
+
+def test_the_commands_name_the_files_that_were_read_and_written() -> None:
+    first = anew(CARD, "models/artifacts/toy-0.1.0.onnx", "my anew/toy-0.1.1.onnx")
+    options = '--coco "$DATA/val.json" --images "$DATA" --json'
+    once = "mobilemamba reexport models/artifacts/toy-0.1.0.onnx --version 0.1.1 --out 'my anew'"
+    assert first[-3:-1] == [once, f"mobilemamba evaluate 'my anew/toy-0.1.1.onnx' {options}"]
+    second = anew("\n".join(first), "my anew/toy-0.1.1.onnx", "/srv/toy-0.1.2.onnx")
+    assert second[-4:-1] == [
+        once,
+        "mobilemamba reexport 'my anew/toy-0.1.1.onnx' --version 0.1.2 --out /srv",
+        f"mobilemamba evaluate /srv/toy-0.1.2.onnx {options}",
+    ]
