@@ -30,7 +30,8 @@ def precision_recall_figure(
         axes.plot(recall, precision, dash, color=colour, label=f"{name} ({found.boxes})")
         axes.plot(point.recall, point.precision, "o", color=colour, markeredgecolor="black")
     axes.grid(alpha=0.3)
-    axes.legend(title="class (boxes)", fontsize=8)
+    if axes.lines:  # a set without boxes has none, of which matplotlib would warn
+        axes.legend(title="class (boxes)", fontsize=8)
     axes.set_title("Precision and recall at IoU 0.5; dots: the released thresholds")
     return figure
 
@@ -99,11 +100,12 @@ def score_figure(
     figure = Figure(figsize=(10, 2.4 * rows), layout="constrained")
     bins = np.linspace(0, 1, 26)
     for i, (name, found, point) in enumerate(zip(names, matches, points, strict=True)):
-        axes = figure.add_subplot(rows, 3, i + 1, title=name, yscale="log")
+        scale = "log" if len(found.scores) else "linear"  # no logarithm of nothing: a warning
+        axes = figure.add_subplot(rows, 3, i + 1, title=name, yscale=scale)
         axes.hist(found.scores[found.hits], bins, alpha=0.7, label="hits")
         misfires = found.scores[~found.hits]
         axes.hist(misfires, bins, histtype="step", hatch="///", label="false alarms")
-        axes.set_ylim(bottom=0.5)
+        axes.set_ylim(0.5, None if len(found.scores) else 1)
         axes.axvline(point.threshold, color="black", linestyle="--", label="threshold")
         if i == 0:
             axes.legend(fontsize=8)

@@ -82,6 +82,15 @@ def test_the_page_and_its_pictures(tmp_path: Path) -> None:
             assert np.asarray(picture.convert("L")).std() > 1, f"{name} is blank"
 
 
+def test_a_set_without_boxes_has_a_page_too(tmp_path: Path) -> None:
+    """A warning, which matplotlib gives for a legend of nothing, fails this test."""
+    dataset = Dataset(Manifest.labels, (sample("1"), sample("2")), "0" * 64)
+    detections = [found((PIT, 0.9, LEFT)), found()]
+    report = ArtifactReport(measure(dataset, detections), detections)
+    page = write_report(tmp_path / "page", Manifest, dataset, report, "clean")
+    assert "Worst false alarms (1 in all)" in page.read_text()
+
+
 def test_a_sheet_without_mistakes_is_an_empty_page() -> None:
     assert np.asarray(sheet((), ("pit",), "#ff0000")).min() == 255
 
