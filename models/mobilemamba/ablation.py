@@ -140,9 +140,8 @@ def _is_done(checkpoint: Path, run: RunConfig, data: TrainedOn) -> bool:
         progress = read_progress(checkpoint)
         progress.require_config(run.sha256, checkpoint)
         progress.require_data(data, checkpoint)
-    except (
-        CheckpointError
-    ):  # none, or of another run; one that this call goes on with is looked at by `Trainer.resume`
+    except CheckpointError:
+        # There is none, or it is of another run; `Trainer.resume` looks at one that this call goes on with.
         return False
     return progress.epoch >= run.training.epochs
 
