@@ -103,6 +103,48 @@ async def test_a_camera_may_be_closed_twice() -> None:
             await camera.aclose()
 
 
+async def test_a_closed_camera_answers_what_it_was_given_and_takes_no_more() -> None:
+    async with Rig() as rig, served(rig) as server:
+        rig.engine.hold()
+        camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S, most_unanswered=1)
+        answers = [asyncio.create_task(camera.inspect(frame(number))) for number in range(4)]
+        await until(lambda: len(rig.intake_seen) == 1)
+        closing = asyncio.create_task(camera.aclose())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="This client is closed"):
+            await camera.send(frame(5))
+        rig.engine.release()
+        await asyncio.wait_for(closing, SOON_S)
+        for number, answer in enumerate(answers):
+            check(number, await asyncio.wait_for(answer, SOON_S))
+    assert camera.figures.sent == camera.figures.answered == 4
+
+
+async def test_closing_a_camera_leaves_no_thread_waiting() -> None:
+    """It answers what other threads handed over before, and refuses what they would after."""
+    answered: list[Inspection] = []
+
+    def film(camera: Camera) -> None:
+        while True:
+            answered.append(camera.inspect(frame(1)))
+
+    async with Rig() as rig, served(rig) as server:
+        camera = Camera(f"127.0.0.1:{server.port}", deadline_s=SOON_S)
+        filming = [asyncio.create_task(asyncio.to_thread(film, camera)) for _ in range(3)]
+        await until(lambda: len(answered) > 3)
+        await asyncio.to_thread(camera.close)
+        for films in filming:
+            with pytest.raises(RuntimeError, match="This client is closed"):
+                await asyncio.wait_for(films, SOON_S)
+    assert camera.figures.sent == len(answered)
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_a_camera_that_may_hold_no_frame_is_refused(most: int) -> None:
+    with pytest.raises(ValueError, match="most_unanswered must be a number of frames, at least 1"):
+        AsyncCamera("127.0.0.1:1", most_unanswered=most)
+
+
 async def test_after_a_broken_connection_nothing_is_inspected_twice() -> None:
     """The server is stopped with frames in its engine; behind the next one is the same memory."""
     async with Rig(max_batch=1) as rig:

@@ -322,6 +322,87 @@ async def test_a_client_for_asyncio_may_be_closed_twice(
         await client.aclose()
 
 
+async def never(_: InspectionRequest) -> Inspection:
+    await asyncio.sleep(60)
+    return NOT_OK
+
+
+async def seen(service: ScriptedService, many: int) -> None:
+    for _ in range(4000):
+        if len(service.inspector.requests) >= many:
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it was not asked")
+
+
+CLOSED = "This client is closed; make a new one"
+
+
+@pytest.mark.parametrize(("kind", "where"), [(RestClient, "url"), (GrpcClient, "target")])
+async def test_closing_a_client_ends_what_other_threads_ask(
+    service: ScriptedService, kind: type, where: str
+) -> None:
+    service.inspector.outcome = never
+    client = kind(getattr(service, where), token=TOKEN, deadline_s=50.0)
+    asking = [asyncio.create_task(asyncio.to_thread(client.inspect, FRAME)) for _ in range(3)]
+    await seen(service, 3)
+    await asyncio.gather(*(asyncio.to_thread(client.close) for _ in range(2)))
+    for asked in asking:
+        with pytest.raises(RuntimeError, match=CLOSED):
+            await asyncio.wait_for(asked, 10)
+
+
+@pytest.mark.parametrize("reconnect", [False, True])
+async def test_closing_a_client_ends_watching_in_another_thread(
+    service: ScriptedService, reconnect: bool
+) -> None:
+    heard = asyncio.Event()
+    client = GrpcClient(service.target, token=TOKEN)
+    loop = asyncio.get_running_loop()
+
+    def listen() -> None:
+        with client.watch(reconnect=reconnect) as watched:
+            loop.call_soon_threadsafe(service.feed.publish, OK)
+            for _ in watched:
+                loop.call_soon_threadsafe(heard.set)
+
+    listening = asyncio.create_task(asyncio.to_thread(listen))
+    await heard.wait()
+    await asyncio.to_thread(client.close)
+    with pytest.raises(RuntimeError, match=CLOSED):
+        await asyncio.wait_for(listening, 10)
+
+
+@pytest.mark.parametrize(("kind", "where"), [(AsyncRestClient, "url"), (AsyncGrpcClient, "target")])
+async def test_closing_a_client_for_asyncio_cancels_no_task_of_others(
+    service: ScriptedService, kind: type, where: str
+) -> None:
+    service.inspector.outcome = never
+    client = kind(getattr(service, where), token=TOKEN, deadline_s=50.0)
+    asking = [asyncio.create_task(client.inspect(FRAME)) for _ in range(3)]
+    await seen(service, 3)
+    asking[0].cancel()
+    await client.aclose()
+    outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(outcomes[0], asyncio.CancelledError)
+    assert [str(outcome) for outcome in outcomes[1:]] == [f"{CLOSED}."] * 2
+    with pytest.raises(RuntimeError, match=CLOSED):
+        await client.inspect(FRAME)
+
+
+async def test_closing_a_client_for_asyncio_ends_its_watching(service: ScriptedService) -> None:
+    client = AsyncGrpcClient(service.target, token=TOKEN)
+    async with client.watch() as watched:
+        hearing = asyncio.ensure_future(anext(watched))
+        await asyncio.sleep(0)
+        await client.aclose()
+        with pytest.raises(RuntimeError, match=CLOSED):
+            await hearing
+    with pytest.raises(RuntimeError, match=CLOSED):
+        async with client.watch():
+            pass
+
+
 @pytest.mark.parametrize(
     "url",
     [

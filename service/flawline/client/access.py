@@ -52,3 +52,12 @@ def usable_deadline(deadline_s: float) -> float:
             f"not {deadline_s}."
         )
     return deadline_s
+
+
+def usable_most_unanswered(most: int) -> int:
+    """The number of frames as given. Raises ValueError where none could ever be sent."""
+    if most < 1:
+        raise ValueError(
+            f"most_unanswered must be a number of frames, at least 1, such as 1024, not {most}."
+        )
+    return most

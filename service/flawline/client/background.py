@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from flawline.client.calls import ClosedError, next_of
+
 T = TypeVar("T")
 
 
@@ -15,8 +17,10 @@ class Background:
     """Runs coroutines for other threads, until it is closed."""
 
     def __init__(self) -> None:
-        self._closing = threading.Lock()
-        self._closed = False
+        # Of one thread again and again: the handler of a signal may close what it interrupted.
+        self._beginning = threading.RLock()
+        self._closing = False
+        self._ended = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="flawline client", daemon=True
@@ -24,14 +28,15 @@ class Background:
         self._thread.start()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start it, and return where its result will be. Raises RuntimeError once closed."""
-        if self._closed:
-            work.close()  # or Python warns that nobody awaited it
-            raise RuntimeError("This client is closed; make a new one.")
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Start it, and return where its result will be. Raises ClosedError once closed, be it meanwhile."""
+        with self._beginning:
+            if self._closing:
+                work.close()  # or Python warns that nobody awaited it
+                raise ClosedError
+            return asyncio.run_coroutine_threadsafe(self._until_ended(work), self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result."""
+        """Its result. Raises as `begin`."""
         future = self.begin(work)
         try:
             return future.result()
@@ -43,22 +48,45 @@ class Background:
         """What comes of it, one after the other."""
         while True:
             try:
-                item = self.run(_next(source))
+                item = self.run(next_of(source))
             except StopAsyncIteration:
                 return
             yield item
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run this, and end the thread. Once that is done, to close again does nothing."""
-        with self._closing:
-            if self._closed:
-                return
-            self.run(last())
-            self._closed = True
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """Begin nothing more, run this, end what is still open, and the thread. To close again only waits for that."""
+        with self._beginning:
+            first, self._closing = not self._closing, True
+        if not first:
+            self._thread.join()
+            return
+        ending = asyncio.run_coroutine_threadsafe(self._end(last), self._loop)
+        try:
+            ending.result()
+        finally:
+            ending.cancel()  # as when Ctrl-C ends the waiting; of no effect when it is done
             self._thread.join()
             self._loop.close()
 
+    async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await last()
+        finally:
+            self._ended = True
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            try:
+                await asyncio.gather(*others, return_exceptions=True)
+                await self._loop.shutdown_asyncgens()
+            finally:
+                # In the turn of the loop in which those who wait for this task hear of its end.
+                self._loop.call_soon(self._loop.stop)
 
-async def _next(source: AsyncIterator[T]) -> T:
-    return await anext(source)
+    async def _until_ended(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self._ended:
+                raise ClosedError from None
+            raise

@@ -8,9 +8,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
-from flawline.client.access import usable_deadline
+from flawline.client.access import usable_deadline, usable_most_unanswered
 from flawline.client.answers import Inspection
 from flawline.client.background import Background
+from flawline.client.calls import ClosedError
 from flawline.client.channel import Way
 from flawline.client.frame import Frame
 from flawline.client.ledger import Figures, Ledger
@@ -25,7 +26,7 @@ class AsyncCamera:
 
     target, token, ca_file, tls: as of AsyncGrpcClient. stream_id: a name that no other stream ever
     had; by default a new one. deadline_s: until when each frame has its answer. most_unanswered: frames
-    held here; more wait in `send`. Raises ValueError for a target, a token or a deadline that cannot be one.
+    held here, at least 1; more wait in `send`. Raises ValueError for what of these cannot be one.
 
     What is not answered is sent again on the next connection under its number, which the service does
     not inspect twice while it remembers it; `figures` counts what it may have. Use it with
@@ -43,13 +44,14 @@ class AsyncCamera:
         deadline_s: float = 5.0,
         most_unanswered: int = 1024,
     ) -> None:
-        self._ledger = Ledger(usable_deadline(deadline_s), most_unanswered)
+        self._ledger = Ledger(usable_deadline(deadline_s), usable_most_unanswered(most_unanswered))
         self._stream = Stream(
             Way(target, token, ca_file, tls),
             self._ledger,
             stream_id or uuid.uuid4().hex,
         )
         self._running: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def figures(self) -> Figures:
@@ -60,8 +62,11 @@ class AsyncCamera:
         """Hand over one frame, and return where its answer will be: an inspection, or RefusedError.
 
         Waits while `most_unanswered` frames are, at most until the frame's own deadline, which counts
-        from now. Raises RefusedError when the service refuses the stream itself.
+        from now. Raises RefusedError when the service refuses the stream itself, RuntimeError once the
+        camera is closed.
         """
+        if self._closed:
+            raise ClosedError
         if self._running is None:
             self._running = asyncio.create_task(self._stream.run(), name="flawline camera")
         return await self._ledger.enter(frame)
@@ -71,7 +76,8 @@ class AsyncCamera:
         return await (await self.send(frame))
 
     async def aclose(self) -> None:
-        """Wait until every frame has its answer, then end the stream."""
+        """Take no more frames, wait until every one has its answer, then end the stream."""
+        self._closed = True
         await self._ledger.until_all_answered()
         running, self._running = self._running, None
         if running is not None:
@@ -124,15 +130,20 @@ class Camera:
 
     def send(self, frame: Frame) -> Future[Inspection]:
         """Hand over one frame, and return where its answer will be; see AsyncCamera."""
-        return self._background.begin(_answer_of(self._background.run(self._camera.send(frame))))
+        return self._background.run(self._send(frame))
 
     def inspect(self, frame: Frame) -> Inspection:
         """Hand over one frame and wait for its answer. Raises RefusedError."""
         return self._background.run(self._camera.inspect(frame))
 
     def close(self) -> None:
-        """Wait until every frame has its answer, then end the stream; harmless when it is."""
+        """Take no more frames, wait until every one has its answer, then end the stream; harmless when it is."""
         self._background.close(self._camera.aclose)
+
+    async def _send(self, frame: Frame) -> Future[Inspection]:
+        answer = await self._camera.send(frame)
+        # Begun here and not by the thread that asked: meanwhile another one may have closed the camera.
+        return asyncio.run_coroutine_threadsafe(_answer_of(answer), asyncio.get_running_loop())
 
     def __enter__(self) -> Camera:
         return self

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from flawline.client.access import usable_deadline
 from flawline.client.answers import Inspection, WatchedInspection, undefined
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
+from flawline.client.calls import ClosedError, OpenCalls
 from flawline.client.channel import Way
 from flawline.client.frame import Frame
 from flawline.client.watch import Watch
@@ -43,6 +44,7 @@ class AsyncGrpcClient:
         self._way = Way(target, token, ca_file, tls)
         self._deadline_s = usable_deadline(deadline_s)
         self._open_channel: grpc.aio.Channel | None = None
+        self._calls = OpenCalls()
 
     async def inspect(
         self,
@@ -54,16 +56,18 @@ class AsyncGrpcClient:
         """Inspect one frame; without a verdict by the deadline it is `Undefined`.
 
         What is busy or away is tried again until then, under one idempotency key, which may be given
-        so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline.
+        so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline,
+        RuntimeError once the client is closed.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        return await answered(
+        call = answered(
             limit_s,
             idempotency_key,
             frame.traceparent,
             partial(self._try, frame),
             partial(undefined, frame),
         )
+        return await self._calls.run(call)
 
     @asynccontextmanager
     async def watch(
@@ -73,6 +77,7 @@ class AsyncGrpcClient:
 
         Raises AwayError when the connection cannot be made, or ends; with `reconnect` another one is made then,
         again and again, and `gaps` tells that inspections of the time between were not heard of. RefusedError.
+        RuntimeError once the client is closed.
         """
         request = pb.WatchInspectionsRequest(lines=lines)
 
@@ -81,13 +86,14 @@ class AsyncGrpcClient:
 
         watch = Watch(start, reconnect=reconnect)
         try:
-            await watch.open()
-            yield watch.news()
+            await self._calls.run(watch.open())
+            yield self._calls.each(watch.news())
         finally:
             watch.close()
 
     async def aclose(self) -> None:
-        """Close the connection."""
+        """Close the connection; calls that are open raise RuntimeError."""
+        await self._calls.close()
         channel, self._open_channel = self._open_channel, None
         if channel is not None:
             await channel.close()
@@ -158,10 +164,11 @@ class GrpcClient:
         try:
             yield self._background.each(watched)
         finally:
-            self._background.run(watching.__aexit__(None, None, None))
+            with suppress(ClosedError):  # then it has ended
+                self._background.run(watching.__aexit__(None, None, None))
 
     def close(self) -> None:
-        """Close the connection; harmless when it is."""
+        """Close the connection; harmless when it is. Calls of other threads that are open raise RuntimeError."""
         self._background.close(self._client.aclose)
 
     def __enter__(self) -> GrpcClient:

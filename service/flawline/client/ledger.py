@@ -62,8 +62,8 @@ class Ledger:
         self._entries: dict[int, Entry] = {}
         self._refused: RefusedError | None = None
         self._room = asyncio.Semaphore(most)
-        self._all_answered = asyncio.Event()
-        self._all_answered.set()
+        self._before_the_door = 0
+        self._left = asyncio.Event()
         self.news = asyncio.Event()
 
     @property
@@ -78,7 +78,7 @@ class Ledger:
         answer: asyncio.Future[Inspection] = loop.create_future()
         self.figures.sent += 1
         try:
-            await asyncio.wait_for(self._room.acquire(), self._deadline_s)
+            await self._enter_room()
         except asyncio.TimeoutError:
             detail = f"{self._most} frames waited for their answers; this one was never sent."
             self._settle(answer, undefined(frame, "too_many_unanswered", detail))
@@ -92,7 +92,6 @@ class Ledger:
             loop.time() + max(0.0, ends_s - time.monotonic()), self._expire, self._last
         )
         self._entries[self._last] = Entry(self._last, frame, ends_s, answer, expiry)
-        self._all_answered.clear()
         self.news.set()
         return answer
 
@@ -101,8 +100,10 @@ class Ledger:
         return (entry for number, entry in self._entries.items() if number > sequence)
 
     async def until_all_answered(self) -> None:
-        """Wait until no frame waits."""
-        await self._all_answered.wait()
+        """Wait until no frame waits, for its answer or for room."""
+        while self._entries or self._before_the_door:
+            self._left.clear()
+            await self._left.wait()
 
     def answer(self, sequence: int, outcome: Inspection | RefusedError) -> None:
         """The answer to that frame; one that comes too late is dropped."""
@@ -126,6 +127,15 @@ class Ledger:
         for sequence in list(self._entries):
             self.answer(sequence, error)
 
+    async def _enter_room(self) -> None:
+        """Raises TimeoutError where there is none by the deadline."""
+        self._before_the_door += 1
+        try:
+            await asyncio.wait_for(self._room.acquire(), self._deadline_s)
+        finally:
+            self._before_the_door -= 1
+            self._left.set()
+
     def _expire(self, sequence: int) -> None:
         entry = self._leave(sequence)
         detail = f"No verdict within {self._deadline_s:g} s."
@@ -134,8 +144,7 @@ class Ledger:
     def _leave(self, sequence: int) -> Entry:
         entry = self._entries.pop(sequence)
         self._room.release()
-        if not self._entries:
-            self._all_answered.set()
+        self._left.set()
         self.news.set()
         return entry
 

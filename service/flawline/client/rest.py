@@ -12,6 +12,7 @@ from flawline.client.access import usable_deadline, usable_token, usable_url
 from flawline.client.answers import Inspection, PartInspection, undefined, undefined_part
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
+from flawline.client.calls import OpenCalls
 from flawline.client.errors import RefusedError
 from flawline.client.frame import Frame, Part
 
@@ -52,6 +53,7 @@ class AsyncRestClient:
             timeout=None,  # noqa: S113 - each try is bounded as a whole
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )
+        self._calls = OpenCalls()
 
     async def inspect(
         self,
@@ -63,16 +65,18 @@ class AsyncRestClient:
         """Inspect one frame; without a verdict by the deadline it is `Undefined`.
 
         What is busy or away is tried again until then, under one idempotency key, which may be given
-        so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline.
+        so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline,
+        RuntimeError once the client is closed.
         """
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        return await answered(
+        call = answered(
             limit_s,
             idempotency_key,
             frame.traceparent,
             partial(self._try, frame),
             partial(undefined, frame),
         )
+        return await self._calls.run(call)
 
     async def inspect_part(
         self,
@@ -85,16 +89,18 @@ class AsyncRestClient:
         if not part.pictures:
             raise RefusedError("invalid_request", "A part needs a picture.", "frames")
         limit_s = self._deadline_s if deadline_s is None else deadline_s
-        return await answered(
+        call = answered(
             limit_s,
             idempotency_key,
             part.traceparent,
             partial(self._try_part, part),
             partial(undefined_part, part),
         )
+        return await self._calls.run(call)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections; calls that are open raise RuntimeError."""
+        await self._calls.close()
         await self._http.aclose()
 
     async def __aenter__(self) -> AsyncRestClient:
@@ -181,7 +187,7 @@ class RestClient:
         )
 
     def close(self) -> None:
-        """Close all connections; harmless when they are."""
+        """Close all connections; harmless when they are. Calls of other threads that are open raise RuntimeError."""
         self._background.close(self._client.aclose)
 
     def __enter__(self) -> RestClient:
