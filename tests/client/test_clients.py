@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -151,6 +152,32 @@ async def test_a_service_that_is_away_is_undefined_by_the_deadline(
     answer = await make_client(nowhere, deadline_s=1.0)(FRAME)
     assert answer.verdict is Verdict.UNDEFINED
     assert answer.reasons[0].code in {"unreachable", "unavailable", "deadline"}
+
+
+async def test_a_way_on_which_connecting_takes_long_leads_there_all_the_same(
+    service: ScriptedService,
+) -> None:
+    """Behind a VPN or a busy gateway, say."""
+    host, _, port = service.target.rpartition(":")
+    forwarding = set()
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError), closing(sink):
+            while some := await source.read(65536):
+                sink.write(some)
+                await sink.drain()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        forwarding.add(asyncio.current_task())
+        await asyncio.sleep(1.5)
+        there, back = await asyncio.open_connection(host, int(port))
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    async with await asyncio.start_server(forward, "127.0.0.1", 0) as slow:
+        target = f"127.0.0.1:{slow.sockets[0].getsockname()[1]}"
+        async with AsyncGrpcClient(target, token=TOKEN, deadline_s=20.0) as client:
+            assert (await client.inspect(FRAME)).verdict is Verdict.NOT_OK
+        await asyncio.wait_for(asyncio.gather(*forwarding), 20)
 
 
 async def test_undefined_of_the_service_is_not_asked_again(

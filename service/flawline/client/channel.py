@@ -13,7 +13,8 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     # Else gRPC waits up to two minutes before it tries a service again that was away.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # The time that one attempt has, too: on a slow way a shorter one would never come to its end.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # A service that is gone without a word shows within so many milliseconds.
     ("grpc.keepalive_time_ms", 10_000),
