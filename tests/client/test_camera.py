@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
+import grpc
 import pytest
 from pictures import expected_score, numbered, truncated
 from redis_process import free_port
@@ -16,7 +19,11 @@ from flawline.adapters.memory_feed import MemoryFeed
 from flawline.adapters.system_clock import SystemClock
 from flawline.client import Frame, Inspection, NotLetInError, RefusedError, Verdict
 from flawline.client.camera import AsyncCamera, Camera
+from flawline.client.channel import Way
+from flawline.client.stream import _Connection
 from flawline.core.lock import Lock
+from flawline.rpc.v1 import inspection_pb2 as pb
+from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
 WINDOW = 4
 SOON_S = 20
@@ -265,6 +272,92 @@ async def test_a_camera_without_the_token_is_told_so_at_once() -> None:
         await camera.aclose()
         async with AsyncCamera(f"127.0.0.1:{server.port}", token=TOKEN) as allowed:
             check(3, await allowed.inspect(frame(3)))
+
+
+@pytest.mark.parametrize("port_of", ["nobody", "refused"])
+async def test_a_closed_camera_leaves_nothing_that_goes_on_connecting(
+    monkeypatch: pytest.MonkeyPatch, port_of: str
+) -> None:
+    """gRPC's channel tries on as long as a call holds it, and a cycle may do so for long."""
+    channels = []
+    make = Way.channel
+    monkeypatch.setattr(Way, "channel", lambda way: (channels.append(make(way)), channels[-1])[1])
+    async with Rig() as rig, served(rig, token=TOKEN) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            port = server.port if port_of == "refused" else free_port()
+            camera = AsyncCamera(f"127.0.0.1:{port}", deadline_s=0.3)
+            with suppress(NotLetInError):
+                await camera.inspect(frame(1))
+            await camera.aclose()
+            held = weakref.ref(channels[0])
+            channels.clear()
+            del camera
+            await asyncio.sleep(0)
+            assert held() is None
+        finally:
+            gc.enable()
+
+
+class Gateway(pb_grpc.InspectionServiceServicer):
+    """Refuses the first stream with details that are none, and answers each frame of the others."""
+
+    streams = 0
+
+    async def InspectStream(self, requests: object, context: grpc.aio.ServicerContext) -> None:  # noqa: N802
+        self.streams += 1
+        if self.streams == 1:
+            details = (("grpc-status-details-bin", b"\xff\xff"),)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "gateway", details)
+        await context.read()
+        opened = pb.StreamOpened(window=4)
+        await context.write(pb.InspectStreamResponse(opened=opened))
+        while (message := await context.read()) is not grpc.aio.EOF:
+            if message.WhichOneof("message") == "frame":
+                inspection = pb.Inspection(verdict=pb.VERDICT_OK)
+                answer = pb.StreamAnswer(sequence=message.frame.sequence, inspection=inspection)
+                await context.write(pb.InspectStreamResponse(answer=answer))
+
+
+@asynccontextmanager
+async def gateway() -> AsyncIterator[str]:
+    server = grpc.aio.server()
+    pb_grpc.add_InspectionServiceServicer_to_server(Gateway(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(0)
+
+
+async def test_an_error_of_a_gateway_that_cannot_be_read_is_one_as_any_other() -> None:
+    async with gateway() as target, AsyncCamera(target, deadline_s=SOON_S) as camera:
+        assert (await camera.inspect(frame(1))).verdict is Verdict.OK
+
+
+async def test_whatever_a_stream_breaks_of_it_is_opened_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = []
+    read = _Connection._open
+
+    async def open_(self: _Connection, *arguments: object) -> None:
+        if not broken:
+            broken.append(True)
+            raise ZeroDivisionError
+        await read(self, *arguments)
+
+    monkeypatch.setattr(_Connection, "_open", open_)
+    async with Rig() as rig, served(rig) as server:
+        camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S)
+        check(1, await camera.inspect(frame(1)))
+        await camera.aclose()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_stream_id_that_cannot_be_sent_is_refused() -> None:
+    with pytest.raises(ValueError, match="stream_id must be text"):
+        AsyncCamera("127.0.0.1:1", stream_id="cam\udcff")
 
 
 async def test_a_camera_in_ordinary_code() -> None:

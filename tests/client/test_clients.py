@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -27,6 +28,7 @@ from flawline.client import (
     RefusedError,
     Verdict,
 )
+from flawline.client.camera import AsyncCamera
 from flawline.client.grpc import AsyncGrpcClient, GrpcClient
 from flawline.client.rest import AsyncRestClient, RestClient
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
@@ -446,6 +448,19 @@ def test_a_url_that_names_no_service_is_refused(url: str) -> None:
 def test_a_url_is_no_target_of_grpc(target: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
         GrpcClient(target)
+
+
+@pytest.mark.parametrize("kind", [AsyncCamera, GrpcClient, RestClient])
+@pytest.mark.parametrize("content", [None, b"hello"])
+def test_certificates_that_are_none_are_refused_at_once(
+    tmp_path: Path, kind: type, content: bytes | None
+) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_bytes(content)
+    where = "https://127.0.0.1:1" if kind is RestClient else "127.0.0.1:1"
+    with pytest.raises(ValueError, match=r"The ca_file .*ca\.pem cannot be used: .* in PEM form"):
+        kind(where, ca_file=ca_file)
 
 
 async def test_a_key_that_cannot_be_sent_is_refused(ask: Ask, service: ScriptedService) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 
 # A day; with 1e12 s a call over gRPC hangs.
@@ -42,6 +44,27 @@ def usable_target(target: str) -> str:
             "The target of gRPC is host:port, such as localhost:8081, without http:// or grpc://."
         )
     return target
+
+
+def usable_certificates(ca_file: str | Path) -> ssl.SSLContext:
+    """What trusts the certificates of that file alone. Raises ValueError where it has none, or cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"The ca_file {ca_file} cannot be used: {error}. Give a file with certificates in PEM form."
+        ) from error
+
+
+def usable_stream_id(stream_id: str) -> str:
+    """The id as given. Raises ValueError where it cannot be sent."""
+    try:
+        stream_id.encode()
+    except UnicodeEncodeError:  # of a file name in Latin-1, say
+        raise ValueError(
+            f"stream_id must be text that can be sent as UTF-8, such as press-1, not {stream_id!a}."
+        ) from None
+    return stream_id
 
 
 def usable_deadline(deadline_s: float) -> float:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 
-from flawline.client.access import usable_deadline, usable_most_unanswered
+from flawline.client.access import usable_deadline, usable_most_unanswered, usable_stream_id
 from flawline.client.answers import Inspection
 from flawline.client.background import Background
 from flawline.client.calls import ClosedError
@@ -48,7 +48,7 @@ class AsyncCamera:
         self._stream = Stream(
             Way(target, token, ca_file, tls),
             self._ledger,
-            stream_id or uuid.uuid4().hex,
+            usable_stream_id(stream_id or uuid.uuid4().hex),
         )
         self._running: asyncio.Task[None] | None = None
         self._closed = False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 
-from flawline.client.access import usable_target, usable_token
+from flawline.client.access import usable_certificates, usable_target, usable_token
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -24,27 +24,30 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How to get there. Raises ValueError for a target or a token that cannot be one.
+    """How to get there. Raises ValueError for a target, a token or a ca_file that cannot be one.
 
-    target: host:port. token: the bearer token. ca_file: certificates to trust; tls: trust the
-    system's. Without either the connection is not encrypted.
+    target: host:port. token: the bearer token. ca_file: certificates to trust, read once; tls: trust
+    the system's. Without either the connection is not encrypted.
     """
 
     target: str
     token: str | None = None
     ca_file: str | Path | None = None
     tls: bool = False
+    _roots: bytes | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         usable_target(self.target)
         object.__setattr__(self, "token", usable_token(self.token))
+        if self.ca_file:
+            usable_certificates(self.ca_file)  # gRPC would take any file, and never get through
+            object.__setattr__(self, "_roots", Path(self.ca_file).read_bytes())
 
     def channel(self) -> grpc.aio.Channel:
         """A new connection, of the running event loop."""
         if not (self.tls or self.ca_file):
             return grpc.aio.insecure_channel(self.target, options=_OPTIONS)
-        roots = Path(self.ca_file).read_bytes() if self.ca_file else None
-        credentials = grpc.ssl_channel_credentials(root_certificates=roots)
+        credentials = grpc.ssl_channel_credentials(root_certificates=self._roots)
         return grpc.aio.secure_channel(self.target, credentials, options=_OPTIONS)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:

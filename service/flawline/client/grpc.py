@@ -28,8 +28,7 @@ class AsyncGrpcClient:
 
     target: such as `localhost:8081`. token: the bearer token. ca_file: certificates to trust, tls:
     trust the system's; without either the connection is not encrypted. deadline_s: until when
-    `inspect` has an answer, unless it is told. Raises ValueError for a target, a token or a deadline that
-    cannot be one.
+    `inspect` has an answer, unless it is told. Raises ValueError for what of these cannot be one.
     """
 
     def __init__(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from flawline.client.access import usable_deadline, usable_token, usable_url
+from flawline.client.access import usable_certificates, usable_deadline, usable_token, usable_url
 from flawline.client.answers import Inspection, PartInspection, undefined, undefined_part
 from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
@@ -33,7 +32,7 @@ class AsyncRestClient:
 
     url: such as `http://localhost:8080`. token: the bearer token. ca_file: certificates to trust
     instead of the system's. deadline_s: until when `inspect` has an answer, unless it is told.
-    Raises ValueError for a url, a token or a deadline that cannot be one.
+    Raises ValueError for what of these cannot be one.
     """
 
     def __init__(
@@ -49,7 +48,7 @@ class AsyncRestClient:
         self._http = httpx.AsyncClient(
             base_url=usable_url(url),
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
+            verify=usable_certificates(ca_file) if ca_file else True,
             timeout=None,  # noqa: S113 - each try is bounded as a whole
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import suppress
 
@@ -16,6 +17,8 @@ from flawline.client.pace import Pace
 from flawline.client.wire import failure_of, inspection_from, request_of, sendable
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
+
+_log = logging.getLogger(__name__)
 
 _OPENS_WITHIN_S = 10.0
 _NEWS_WITHIN_S = 1.0
@@ -49,6 +52,7 @@ class Stream:
                 failure = await self._serve(channel, connection, opening)
                 await self._pause(pauses.next_s(failure.retry_after_s))
         except RefusedError as error:
+            _forget_frames(error)
             self._ledger.refuse_all(error)
         finally:
             await channel.close()
@@ -65,13 +69,28 @@ class Stream:
         call = stub.InspectStream(metadata=self._way.metadata())
         try:
             await connection.serve(call, opening)
-        except grpc.aio.AioRpcError as error:
-            return failure_of(error)
-        except (asyncio.TimeoutError, asyncio.InvalidStateError) as error:
-            return Failure("unreachable", f"The stream could not be used: {error!r}.")
+        except Exception as error:  # noqa: BLE001 - nobody looks at this task: if it died, the camera would be silent
+            return _failure_from(error)
         finally:
             call.cancel()
         return Failure("ended", "The service ended the stream.")
+
+
+def _failure_from(error: Exception) -> Failure:
+    """Raises RefusedError."""
+    if not isinstance(
+        error, (grpc.aio.AioRpcError, asyncio.TimeoutError, asyncio.InvalidStateError)
+    ):
+        _log.error("The stream of a camera broke, and is opened again.", exc_info=error)
+    _forget_frames(error)
+    if isinstance(error, grpc.aio.AioRpcError):
+        return failure_of(error)
+    return Failure("unreachable", f"The stream could not be used: {error!r}.")
+
+
+def _forget_frames(error: Exception) -> None:
+    """Else it holds the call, which holds the channel, which goes on connecting after the camera was closed."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 class _Connection:

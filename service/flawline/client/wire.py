@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timezone
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from flawline.client.answers import (
@@ -128,17 +129,18 @@ def refuse_too_large(error: grpc.aio.AioRpcError, frame: Frame) -> None:
 def _details_of(
     error: grpc.aio.AioRpcError,
 ) -> tuple[error_details_pb2.ErrorInfo, error_details_pb2.RetryInfo, error_details_pb2.BadRequest]:
-    """Each of the kinds that the service sends, empty where it sent none."""
+    """Each of the kinds that the service sends, empty where it sent none; a gateway may send what is none."""
     found = (
         error_details_pb2.ErrorInfo(),
         error_details_pb2.RetryInfo(),
         error_details_pb2.BadRequest(),
     )
     packed = dict(error.trailing_metadata() or ()).get(_DETAILS_KEY, b"")
-    for detail in status_pb2.Status.FromString(packed).details:
-        for kind in found:
-            if detail.Is(kind.DESCRIPTOR):
-                detail.Unpack(kind)
+    with suppress(DecodeError):
+        for detail in status_pb2.Status.FromString(packed).details:
+            for kind in found:
+                if detail.Is(kind.DESCRIPTOR):
+                    detail.Unpack(kind)
     return found
 
 
