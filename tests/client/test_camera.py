@@ -194,8 +194,11 @@ async def test_after_a_restart_what_may_have_been_inspected_twice_is_counted() -
 async def test_a_service_that_is_away_is_undefined_by_the_deadline() -> None:
     async with AsyncCamera(f"127.0.0.1:{free_port()}", deadline_s=0.5) as camera:
         answers = [await camera.send(frame(number)) for number in range(3)]
-        verdicts = [(await asyncio.wait_for(answer, SOON_S)).verdict for answer in answers]
-    assert verdicts == [Verdict.UNDEFINED] * 3
+        inspections = [await asyncio.wait_for(answer, SOON_S) for answer in answers]
+    assert [inspection.verdict for inspection in inspections] == [Verdict.UNDEFINED] * 3
+    (reason,) = inspections[-1].reasons
+    assert reason.code == "unavailable"
+    assert "failed to connect" in reason.detail.lower()
     assert (camera.figures.answered, camera.figures.undefined) == (3, 3)
 
 
@@ -231,7 +234,7 @@ async def test_the_frames_held_here_are_bounded() -> None:
         waiting = [asyncio.create_task(away.inspect(frame(number))) for number in range(3)]
         reasons = [(await answer).reasons[0].code for answer in waiting]
     assert "too_many_unanswered" in reasons
-    assert set(reasons) <= {"too_many_unanswered", "deadline"}
+    assert set(reasons) <= {"too_many_unanswered", "deadline", "unavailable"}
 
 
 async def test_a_bad_frame_is_refused_and_the_others_are_answered() -> None:

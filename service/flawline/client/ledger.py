@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flawline.client.answers import Inspection, Verdict, undefined
+from flawline.client.attempts import Failure
 from flawline.client.errors import RefusedError
 from flawline.client.frame import Frame
 
@@ -51,7 +52,8 @@ class Entry:
 class Ledger:
     """Numbers frames from 1 on. deadline_s: of each frame. most: how many may wait at a time.
 
-    `news` is set when a frame was entered, or an answer came.
+    `news` is set when a frame was entered, or an answer came. `failure`: why there is no connection, None while there
+    is one, or no try has ended.
     """
 
     def __init__(self, deadline_s: float, most: int) -> None:
@@ -65,6 +67,7 @@ class Ledger:
         self._before_the_door = 0
         self._left = asyncio.Event()
         self.news = asyncio.Event()
+        self.failure: Failure | None = None
 
     @property
     def acknowledged(self) -> int:
@@ -139,7 +142,8 @@ class Ledger:
     def _expire(self, sequence: int) -> None:
         entry = self._leave(sequence)
         detail = f"No verdict within {self._deadline_s:g} s."
-        self._settle(entry.answer, undefined(entry.frame, "deadline", detail))
+        why = self.failure or Failure("deadline", detail)
+        self._settle(entry.answer, undefined(entry.frame, why.code, why.detail))
 
     def _leave(self, sequence: int) -> Entry:
         entry = self._entries.pop(sequence)

@@ -49,7 +49,7 @@ class Stream:
                     stream_id=self._stream_id,
                     acknowledged=self._ledger.acknowledged,
                 )
-                failure = await self._serve(channel, connection, opening)
+                self._ledger.failure = failure = await self._serve(channel, connection, opening)
                 await self._pause(pauses.next_s(failure.retry_after_s))
         except RefusedError as error:
             _forget_frames(error)
@@ -132,6 +132,7 @@ class _Connection:
         self._memory_id = message.opened.memory_id
         self._max_picture_bytes = message.opened.max_picture_bytes
         self._ledger.figures.connections += 1
+        self._ledger.failure = None
         self._pauses.reset()
 
     async def _send(self, call: grpc.aio.StreamStreamCall) -> None:

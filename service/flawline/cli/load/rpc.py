@@ -16,7 +16,17 @@ from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
 _REFUSALS = {"queue_full", "line_full", "not_ready", "too_many_streams", "resource_exhausted"}
 _TOO_LATE = {"deadline", "deadline_exceeded"}
-_FAULTS = {"internal_error", "unreachable", "unavailable"}
+# What the service itself never says of a frame: there was no connection, and this is why.
+_NO_CONNECTION = {
+    "unreachable",
+    "unavailable",
+    "ended",
+    "unknown",
+    "internal",
+    "aborted",
+    "cancelled",
+}
+_FAULTS = {"internal_error", *_NO_CONNECTION}
 
 
 class UnaryWay:
