@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -29,7 +30,10 @@ from flawline.client.frame import Frame, Part
 T = TypeVar("T")
 Fields = Mapping[str, Any]
 
-_BUSY = {429, 503}
+# 408: the picture came too slowly for the service, or a proxy, which next time it may not; 425 is of proxies.
+_BUSY = {408, 425, 429, 503}
+# What reading an answer raises that is not the service's: a proxy's page, or whatever else is JSON.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def inspection_of(frame: Frame, response: httpx.Response) -> Inspection | Failure:
@@ -61,7 +65,7 @@ def _outcome(
         fields = response.json()
         if response.is_success:
             return answer_from(fields)
-    except (ValueError, KeyError, TypeError):  # a proxy's page, say
+    except _UNREADABLE:
         fields = {}
     problem: Fields = fields if isinstance(fields, Mapping) else {}
     code = str(problem.get("code") or f"http_{response.status_code}")
@@ -71,12 +75,21 @@ def _outcome(
     if response.status_code in {401, 403}:
         raise NotLetInError(code, detail)
     if response.is_client_error:
-        faults: Sequence[Mapping[str, str]] = problem.get("errors") or ({},)
-        raise RefusedError(code, detail, faults[0].get("field"))
+        raise RefusedError(code, detail, _field_at_fault(problem))
     if problem.get("verdict") == Verdict.UNDEFINED.value:
         # accepted, and the answer is that there is none
-        return undefined_from(code, detail, problem)
+        with suppress(*_UNREADABLE):
+            return undefined_from(code, detail, problem)
     return Failure(code, detail)
+
+
+def _field_at_fault(problem: Fields) -> str | None:
+    """As the service names it; what others call errors may be of any form."""
+    faults = problem.get("errors")
+    if not (isinstance(faults, list) and faults and isinstance(faults[0], Mapping)):
+        return None
+    field = faults[0].get("field")
+    return field if isinstance(field, str) else None
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:

@@ -1,0 +1,101 @@
+"""Answers over REST that the service of today does not give: a proxy's, and those of a newer service."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from flawline.client import Frame, Inspection, RefusedError, Verdict
+from flawline.client.rest import AsyncRestClient
+
+FRAME = Frame(b"jpeg", part_id="SN-1")
+ANSWER: dict[str, Any] = {
+    "inspection_id": "id-1",
+    "verdict": "OK",
+    "reasons": [],
+    "detections": [],
+    "frame": {"width": 2, "height": 1, "sha256": "cd"},
+    "line": "default",
+    "part_id": "SN-1",
+    "recipe": {"name": "default", "version": "1"},
+    "model": {"name": "tiny", "version": "1", "sha256": "ab"},
+    "created_at": "2026-01-01T00:00:00Z",
+    "processing_times_ms": {"total": 1.0},
+}
+
+
+def http(status: str, body: bytes = b"", head: str = "") -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
+
+
+def as_json(status: str, body: Any) -> bytes:
+    return http(status, json.dumps(body).encode())
+
+
+def changed(*path: str, to: Any) -> dict[str, Any]:
+    answer = copy.deepcopy(ANSWER)
+    where = answer
+    for name in path[:-1]:
+        where = where[name]
+    where[path[-1]] = to
+    return answer
+
+
+@asynccontextmanager
+async def answering(*answers: bytes) -> AsyncIterator[Callable[..., Awaitable[Inspection]]]:
+    """Asks one that gives these answers one after the other, the last one again and again."""
+    left = list(answers)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(head.partition(b"content-length:")[2].split()[0]))
+        writer.write(left.pop(0) if len(left) > 1 else left[0])
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncRestClient(f"http://127.0.0.1:{port}", deadline_s=20.0) as client:
+            yield client.inspect
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http("200 OK", b'{"a":1}', "Content-Encoding: gzip\r\n"),
+        http("200 OK", b"[" * 100_000 + b"]" * 100_000),
+        http("200 OK", b"<html>"),
+        as_json("200 OK", [1]),
+        as_json("200 OK", changed("created_at", to=None)),
+        as_json("200 OK", changed("frame", to=[1])),
+        as_json("504 Gateway Timeout", [1]),
+        http("408 Request Timeout"),
+        http("425 Too Early"),
+    ],
+    ids=["coding", "deep", "page", "list", "null", "frame", "gateway", "408", "425"],
+)
+async def test_what_is_no_answer_is_asked_again(answer: bytes) -> None:
+    async with answering(answer, as_json("200 OK", ANSWER)) as ask:
+        assert (await ask(FRAME)).verdict is Verdict.OK
+
+
+async def test_a_proxy_that_never_answers_otherwise_leaves_it_undefined() -> None:
+    async with answering(http("408 Request Timeout")) as ask:
+        answer = await ask(FRAME, deadline_s=0.5)
+    assert (answer.verdict, answer.reasons[0].code) == (Verdict.UNDEFINED, "http_408")
+
+
+@pytest.mark.parametrize(
+    "errors", [{"Name": ["bad"]}, ["bad"], "bad", [], None, [{"field": 7}], [{"message": "bad"}]]
+)
+async def test_errors_of_another_form_are_a_refusal_all_the_same(errors: Any) -> None:
+    async with answering(as_json("400 Bad Request", {"errors": errors})) as ask:
+        with pytest.raises(RefusedError) as caught:
+            await ask(FRAME)
+    assert (caught.value.code, caught.value.field) == ("http_400", None)
