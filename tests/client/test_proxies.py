@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flawline.client import Frame, Inspection, RefusedError, Verdict
+from flawline.client import Frame, FrameInfo, Inspection, RefusedError, Verdict
 from flawline.client.rest import AsyncRestClient
 
 FRAME = Frame(b"jpeg", part_id="SN-1")
@@ -99,3 +99,22 @@ async def test_errors_of_another_form_are_a_refusal_all_the_same(errors: Any) ->
         with pytest.raises(RefusedError) as caught:
             await ask(FRAME)
     assert (caught.value.code, caught.value.field) == ("http_400", None)
+
+
+async def test_what_a_newer_service_adds_is_left_out() -> None:
+    newer = changed("frame", "bits", to=8) | {"hints": [1]}
+    for part in ("recipe", "model", "processing_times_ms"):
+        newer[part] = newer[part] | {"new": 1}
+    found = {"class": "scratches", "score": 0.5, "mask": "", "box": {"angle": 1.0}}
+    found["box"] |= {"x_min": 0, "y_min": 1, "x_max": 2, "y_max": 3}
+    newer["detections"] = [found]
+    async with answering(as_json("200 OK", newer)) as ask:
+        answer = await ask(FRAME)
+    assert (answer.verdict, answer.frame) == (Verdict.OK, FrameInfo(2, 1, "cd"))
+    assert answer.detections[0].box.y_max == 3
+
+
+async def test_a_verdict_of_a_newer_service_is_none_that_a_program_of_today_could_act_on() -> None:
+    async with answering(as_json("200 OK", changed("verdict", to="Rework"))) as ask:
+        answer = await ask(FRAME)
+    assert (answer.verdict, answer.inspection_id) == (Verdict.UNDEFINED, "id-1")

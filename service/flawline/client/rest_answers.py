@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import fields as fields_of
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -29,6 +30,11 @@ from flawline.client.frame import Frame, Part
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
+
+_NAMES: Mapping[Callable[..., Any], tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields_of(kind))
+    for kind in (Box, FrameInfo, ModelRef, ProcessingTimes, RecipeRef)
+}
 
 # 408: the picture came too slowly for the service, or a proxy, which next time it may not; 425 is of proxies.
 _BUSY = {408, 425, 429, 503}
@@ -105,7 +111,7 @@ def _id_of(problem: Fields) -> str:
 def _part_from(fields: Fields) -> PartInspection:
     return PartInspection(
         inspection_id=fields["inspection_id"],
-        verdict=Verdict(fields["verdict"]),
+        verdict=_verdict_from(fields["verdict"]),
         frames=_frames_from(fields["frames"]),
         line=fields["line"],
         part_id=fields["part_id"],
@@ -119,16 +125,29 @@ def _frames_from(frames: Sequence[Fields]) -> tuple[Inspection, ...]:
 def _inspection_from(fields: Fields) -> Inspection:
     return Inspection(
         inspection_id=fields["inspection_id"],
-        verdict=Verdict(fields["verdict"]),
+        verdict=_verdict_from(fields["verdict"]),
         reasons=tuple(Reason(r["code"], r["detail"]) for r in fields["reasons"]),
         detections=tuple(
-            Detection(d["class"], d["score"], Box(**d["box"])) for d in fields["detections"]
+            Detection(d["class"], d["score"], _known(Box, d["box"])) for d in fields["detections"]
         ),
-        frame=FrameInfo(**fields["frame"]),
+        frame=_known(FrameInfo, fields["frame"]),
         line=fields["line"],
         part_id=fields["part_id"],
-        recipe=RecipeRef(**fields["recipe"]),
-        model=ModelRef(**fields["model"]),
+        recipe=_known(RecipeRef, fields["recipe"]),
+        model=_known(ModelRef, fields["model"]),
         created_at=datetime.fromisoformat(fields["created_at"].replace("Z", "+00:00")),
-        processing_times_ms=ProcessingTimes(**fields["processing_times_ms"]),
+        processing_times_ms=_known(ProcessingTimes, fields["processing_times_ms"]),
     )
+
+
+def _verdict_from(word: str) -> Verdict:
+    """As over gRPC: one that this client does not know is none."""
+    try:
+        return Verdict(word)
+    except ValueError:
+        return Verdict.UNDEFINED
+
+
+def _known(kind: Callable[..., T], fields: Fields) -> T:
+    """Of those fields what this client knows; a newer service may send more."""
+    return kind(**{name: fields[name] for name in _NAMES[kind] if name in fields})
