@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -144,6 +145,32 @@ async def test_closing_a_camera_leaves_no_thread_waiting() -> None:
             with pytest.raises(RuntimeError, match="This client is closed"):
                 await asyncio.wait_for(films, SOON_S)
     assert camera.figures.sent == len(answered)
+
+
+async def test_a_camera_is_not_used_on_its_own_thread() -> None:
+    said: list[str] = []
+
+    def film(target: str) -> None:
+        done = threading.Event()
+        camera = Camera(target, deadline_s=SOON_S)
+
+        def call_back(_: object) -> None:
+            for use in (lambda: camera.inspect(frame(2)), camera.close):
+                with pytest.raises(RuntimeError) as caught:
+                    use()
+                said.append(str(caught.value))
+            done.set()
+
+        camera.send(frame(1)).add_done_callback(call_back)
+        done.wait(SOON_S)
+        camera.close()
+
+    async with Rig() as rig, served(rig) as server:
+        await asyncio.to_thread(film, f"127.0.0.1:{server.port}")
+    assert len(said) == 2
+    assert all(
+        "it would wait for itself. Hand the answer to another thread" in text for text in said
+    )
 
 
 @pytest.mark.parametrize("most", [0, -1])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -379,6 +381,31 @@ async def test_closing_a_client_ends_what_other_threads_ask(
     for asked in asking:
         with pytest.raises(RuntimeError, match=CLOSED):
             await asyncio.wait_for(asked, 10)
+
+
+FORKED = """
+import os, sys
+from flawline.client import Frame
+from flawline.client.rest import RestClient
+client = RestClient("http://127.0.0.1:1")
+child = os.fork()
+if not child:
+    try:
+        with client:
+            client.inspect(Frame(b"jpeg"))
+    except RuntimeError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.waitpid(child, 0)
+client.close()
+"""
+
+
+def test_a_client_in_a_forked_process_says_that_it_is_of_another() -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKED]  # Python may warn of forking itself
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
+    assert "made in another process" in done.stdout
+    assert "make one in each process" in done.stdout
 
 
 @pytest.mark.parametrize("reconnect", [False, True])

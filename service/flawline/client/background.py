@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
@@ -12,6 +13,11 @@ from flawline.client.calls import ClosedError, next_of
 
 T = TypeVar("T")
 
+_ON_ITS_THREAD = (
+    "This client was used by a callback of an answer of its own, which runs on the thread that does the client's work: "
+    "it would wait for itself. Hand the answer to another thread, a queue.Queue say, and use the client there."
+)
+
 
 class Background:
     """Runs coroutines for other threads, until it is closed."""
@@ -20,6 +26,7 @@ class Background:
         # Of one thread again and again: the handler of a signal may close what it interrupted.
         self._beginning = threading.RLock()
         self._closing = False
+        self._process_id = os.getpid()
         self._ended = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -28,15 +35,26 @@ class Background:
         self._thread.start()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start it, and return where its result will be. Raises ClosedError once closed, be it meanwhile."""
+        """Start it, and return where its result will be.
+
+        Raises ClosedError once closed, be it meanwhile; RuntimeError in another process than this was made in.
+        """
+        if self._in_another_process():  # forked without the thread, and maybe with the lock held
+            work.close()  # or Python warns that nobody awaited it
+            raise RuntimeError(
+                "This client was made in another process, whose connections it has: make one in each process."
+            )
         with self._beginning:
             if self._closing:
-                work.close()  # or Python warns that nobody awaited it
+                work.close()
                 raise ClosedError
             return asyncio.run_coroutine_threadsafe(self._until_ended(work), self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result. Raises as `begin`."""
+        """Its result. Raises as `begin`; RuntimeError on the thread that would have to do the work."""
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise RuntimeError(_ON_ITS_THREAD)
         future = self.begin(work)
         try:
             return future.result()
@@ -54,7 +72,14 @@ class Background:
             yield item
 
     def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Begin nothing more, run this, end what is still open, and the thread. To close again only waits for that."""
+        """Begin nothing more, run this, end what is still open, and the thread. To close again only waits for that.
+
+        In another process than this was made in there is nothing to close. Raises RuntimeError on its own thread.
+        """
+        if self._in_another_process():
+            return
+        if threading.current_thread() is self._thread:
+            raise RuntimeError(_ON_ITS_THREAD)
         with self._beginning:
             first, self._closing = not self._closing, True
         if not first:
@@ -67,6 +92,9 @@ class Background:
             ending.cancel()  # as when Ctrl-C ends the waiting; of no effect when it is done
             self._thread.join()
             self._loop.close()
+
+    def _in_another_process(self) -> bool:
+        return os.getpid() != self._process_id
 
     async def _end(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
