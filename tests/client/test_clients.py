@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from redis_process import free_port
 from scripted_inspector import NOT_OK, OK, TOO_LATE
@@ -512,6 +513,37 @@ async def test_a_frame_that_cannot_be_sent_is_refused(
     with pytest.raises(RefusedError) as caught:
         await ask(frame)
     assert TOKEN not in str(caught.value)
+    assert service.inspector.requests == []
+
+
+@pytest.mark.parametrize(
+    "picture", [bytearray(b"jpeg"), memoryview(b"jpeg"), np.frombuffer(b"jpeg", np.uint8)]
+)
+async def test_whatever_has_bytes_in_a_row_is_a_picture(
+    ask: Ask, service: ScriptedService, picture: object
+) -> None:
+    assert (await ask(Frame(picture))).verdict is Verdict.NOT_OK
+    assert service.inspector.requests[0].picture == b"jpeg"
+
+
+@pytest.mark.parametrize(
+    ("picture", "kind"),
+    [
+        *((None, "NoneType"), ("jpeg", "str"), ([1, 2], "list"), (Path("jpeg"), "PosixPath")),
+        (np.zeros((2, 3), np.uint8), r"ndarray of shape \(2, 3\)"),
+        (np.zeros(2), r"ndarray of shape \(2,\)"),
+    ],
+)
+async def test_what_is_no_bytes_is_no_picture(
+    ask: Ask, service: ScriptedService, picture: object, kind: str
+) -> None:
+    said = f"must be the bytes of its file, JPEG, PNG, BMP or TIFF, not {kind}. Read the file"
+    with pytest.raises(RefusedError, match=said) as caught:
+        await ask(Frame(picture))
+    assert caught.value.field == "picture"
+    async with AsyncCamera(service.target) as camera:
+        with pytest.raises(RefusedError, match=said):
+            await camera.send(Frame(picture))
     assert service.inspector.requests == []
 
 

@@ -109,4 +109,9 @@ async def test_a_part_without_pictures_is_refused(ask: Ask, service: ScriptedSer
     with pytest.raises(RefusedError) as refusal:
         await ask(Part(()))
     assert refusal.value.field == "frames"
+    with pytest.raises(RefusedError, match="a tuple of the bytes of each"):
+        await ask(Part(b"top"))
+    with pytest.raises(RefusedError, match="must be the bytes of its file") as refusal:
+        await ask(Part((b"top", None)))
+    assert refusal.value.field == "frames[1]"
     assert service.inspector.requests == []

@@ -13,7 +13,7 @@ from flawline.client.answers import Inspection
 from flawline.client.background import Background
 from flawline.client.calls import ClosedError
 from flawline.client.channel import Way
-from flawline.client.frame import Frame
+from flawline.client.frame import Frame, with_bytes
 from flawline.client.ledger import Figures, Ledger
 from flawline.client.stream import Stream
 
@@ -62,11 +62,12 @@ class AsyncCamera:
         """Hand over one frame, and return where its answer will be: an inspection, or RefusedError.
 
         Waits while `most_unanswered` frames are, at most until the frame's own deadline, which counts
-        from now. Raises RefusedError when the service refuses the stream itself, RuntimeError once the
-        camera is closed.
+        from now. Raises RefusedError when the service refuses the stream itself, or the picture is
+        none; RuntimeError once the camera is closed.
         """
         if self._closed:
             raise ClosedError
+        frame = with_bytes(frame)
         if self._running is None:
             self._running = asyncio.create_task(self._stream.run(), name="flawline camera")
         return await self._ledger.enter(frame)

@@ -16,7 +16,7 @@ from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
 from flawline.client.calls import ClosedError, OpenCalls
 from flawline.client.channel import Way
-from flawline.client.frame import Frame
+from flawline.client.frame import Frame, with_bytes
 from flawline.client.watch import Watch
 from flawline.client.wire import failure_of, inspection_from, refuse_too_large, request_of
 from flawline.rpc.v1 import inspection_pb2 as pb
@@ -58,6 +58,7 @@ class AsyncGrpcClient:
         so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline,
         RuntimeError once the client is closed.
         """
+        frame = with_bytes(frame)
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         call = answered(
             limit_s,

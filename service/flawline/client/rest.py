@@ -13,7 +13,7 @@ from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
 from flawline.client.calls import OpenCalls
 from flawline.client.errors import RefusedError
-from flawline.client.frame import Frame, Part
+from flawline.client.frame import Frame, Part, part_with_bytes, with_bytes
 
 try:
     import httpx
@@ -67,6 +67,7 @@ class AsyncRestClient:
         so that other repeats get the same answer. Raises RefusedError, ValueError for the deadline,
         RuntimeError once the client is closed.
         """
+        frame = with_bytes(frame)
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         call = answered(
             limit_s,
@@ -85,8 +86,7 @@ class AsyncRestClient:
         idempotency_key: str | None = None,
     ) -> PartInspection:
         """Inspect several frames of one part, for one verdict; as `inspect` in all else."""
-        if not part.pictures:
-            raise RefusedError("invalid_request", "A part needs a picture.", "frames")
+        part = part_with_bytes(part)
         limit_s = self._deadline_s if deadline_s is None else deadline_s
         call = answered(
             limit_s,

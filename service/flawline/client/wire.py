@@ -56,7 +56,7 @@ def request_of(frame: Frame, deadline_ms: int) -> pb.InspectRequest:
         raise RefusedError("invalid_request", f"priority must be one of {known}.", "priority")
     with sendable():
         return pb.InspectRequest(
-            picture=frame.picture,
+            picture=bytes(frame.picture),  # which bytes are themselves, without a copy
             line=frame.line or "",
             part_id=frame.part_id,
             recipe=frame.recipe or "",
