@@ -24,6 +24,11 @@ from redis_process import free_port
 from server_process import ServerProcess, flawline_environment
 from tiny_artifact import write_tiny_artifact
 
+from flawline.cli.load.rpc import outcome_of
+from flawline.client import Frame
+from flawline.client.answers import undefined
+from flawline.core.load import OutcomeKind
+
 TOKEN = "0123456789abcdef-token"
 SHORT = ("--duration", "0.5", "--warm-up", "0.1", "--deadline-ms", "20000", "--size", "64x64")
 
@@ -260,6 +265,17 @@ def test_where_nobody_is(scheme: str) -> None:
     said = refused(f"{scheme}://127.0.0.1:{free_port()}", "--size", "64x64")
     assert "No Flawline answers" in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *(("unavailable", OutcomeKind.ERROR), ("ended", OutcomeKind.ERROR)),
+        *(("too_many_streams", OutcomeKind.REFUSED), ("deadline", OutcomeKind.UNDEFINED)),
+    ],
+)
+def test_a_stream_without_a_connection_is_an_error(code: str, kind: OutcomeKind) -> None:
+    assert outcome_of(undefined(Frame(b"jpeg"), code, "")).kind is kind
 
 
 @pytest.mark.parametrize("scheme", ["http", "grpc"])
