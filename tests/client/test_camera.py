@@ -147,6 +147,21 @@ async def test_closing_a_camera_leaves_no_thread_waiting() -> None:
     assert camera.figures.sent == len(answered)
 
 
+def test_closing_that_is_broken_off_ends_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before all frames have their answers."""
+    camera = Camera(f"127.0.0.1:{free_port()}", deadline_s=60.0)
+    answer = camera.send(frame(1))
+
+    async def broken_off() -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(camera._camera, "aclose", broken_off)
+    with pytest.raises(ConnectionError):
+        camera.close()
+    with pytest.raises(RuntimeError, match="This client is closed"):
+        answer.result(SOON_S)
+
+
 async def test_a_camera_is_not_used_on_its_own_thread() -> None:
     said: list[str] = []
 

@@ -48,7 +48,11 @@ class Background:
             if self._closing:
                 work.close()
                 raise ClosedError
-            return asyncio.run_coroutine_threadsafe(self._until_ended(work), self._loop)
+            return self.follow(work)
+
+    def follow(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """As `begin`, for work that goes on with what was begun before: not refused while the client is closing."""
+        return asyncio.run_coroutine_threadsafe(self._until_ended(work), self._loop)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Its result. Raises as `begin`; RuntimeError on the thread that would have to do the work."""

@@ -144,7 +144,7 @@ class Camera:
     async def _send(self, frame: Frame) -> Future[Inspection]:
         answer = await self._camera.send(frame)
         # Begun here and not by the thread that asked: meanwhile another one may have closed the camera.
-        return asyncio.run_coroutine_threadsafe(_answer_of(answer), asyncio.get_running_loop())
+        return self._background.follow(_answer_of(answer))
 
     def __enter__(self) -> Camera:
         return self
