@@ -145,9 +145,8 @@ class AsyncRestClient:
             raise RefusedError("invalid_request", _UNSENDABLE) from error
         except httpx.TransportError as error:
             return Failure("unreachable", f"The service cannot be reached: {error!r}.")
-        except (
-            httpx.RequestError
-        ) as error:  # a body that is not in the coding that its head names, say
+        except httpx.RequestError as error:
+            # Its body is not in the coding that its head names, say.
             return Failure("unreachable", f"An answer came that cannot be read: {error!r}.")
 
 
