@@ -42,7 +42,7 @@ async def test_the_time_to_retry_is_bounded(elapsed_s: float | None, retry_after
     if elapsed_s is not None:
         await queue.submit(job("a", clock))
         (lease,) = await queue.lease(1)
-        await queue.resolve(lease, Expired())
+        await queue.resolve([(lease, Expired())])
         clock.advance(elapsed_s)
     await queue.submit(job("b", clock))
     with pytest.raises(QueueFull) as caught:
@@ -56,10 +56,10 @@ async def test_nothing_is_left_behind() -> None:
     for name in "abc":
         await queue.submit(job(name, clock))
     a, b = await queue.lease(2)
-    await queue.resolve(a, Expired())
+    await queue.resolve([(a, Expired())])
     await queue.result("a")
     await queue.cancel("b")
-    await queue.resolve(b, Expired())
+    await queue.resolve([(b, Expired())])
     await queue.cancel("c")
     assert (len(queue._waiting), queue._waiting._of_line) == (0, {})
     assert (queue._outcomes, queue._leased) == ({}, {})

@@ -181,14 +181,14 @@ async def test_outcomes_that_were_read_do_not_pile_up_while_others_are_waited_fo
         await api.submit(job(name))
     leases = await worker.lease(len(names))
     for lease in leases[:66]:
-        await worker.resolve(lease, JUDGED)
+        await worker.resolve([(lease, JUDGED)])
     for lease in leases[:66]:
         assert await api.result(lease.job.job_id) == JUDGED
     (replies,) = [key async for key in client.scan_iter(f"{namespace}:replies:*")]
     await until_no_more_than(63, client, replies)
     await api.cancel(leases[66].job.job_id)  # while three others are waited for
     for lease in leases[67:]:
-        await worker.resolve(lease, JUDGED)
+        await worker.resolve([(lease, JUDGED)])
         await api.result(lease.job.job_id)
     await until_no_more_than(0, client, replies)
 
@@ -206,7 +206,7 @@ async def test_a_job_goes_through_another_process_and_leaves_nothing(
         moments = {"submitted_s": submitted.submitted_s, "deadline_s": submitted.deadline_s}
         assert lease.job.deadline_s == pytest.approx(submitted.deadline_s, abs=5)
         assert replace(lease.job, **moments) == submitted
-        await worker.resolve(lease, JUDGED)
+        await worker.resolve([(lease, JUDGED)])
     assert [await api.result("large"), await api.result("small")] == [JUDGED, JUDGED]
     assert await keys_left(client, namespace) == set()
 
@@ -243,8 +243,8 @@ async def test_what_a_dead_worker_held_goes_to_another_and_its_late_outcome_is_n
     (lease,) = await heir.lease(1)  # waits until the lease has run out
     assert lease.job.job_id == "a"
     assert heir.counts["reclaimed"] == 1
-    await heir.resolve(lease, JUDGED)
-    await dying.resolve(lost, Failed("too late"))
+    await heir.resolve([(lease, JUDGED)])
+    await dying.resolve([(lost, Failed("too late"))])
     assert await api.result("a") == JUDGED
     assert dying.counts["resolved_elsewhere"] == 1
     assert await keys_left(client, namespace) == set()
@@ -274,7 +274,7 @@ async def test_an_extended_lease_is_kept(make: Maker) -> None:
         await asyncio.sleep(0.1)
         await busy.extend(leases)
     assert not waiting.done()
-    await busy.resolve(leases[0], JUDGED)
+    await busy.resolve([(leases[0], JUDGED)])
     assert await api.result("a") == JUDGED
     waiting.cancel()
 
@@ -287,7 +287,7 @@ async def test_who_lost_a_lease_can_neither_extend_nor_hand_it_back(make: Maker)
     await frozen.extend(leases)
     await frozen.release(leases[0])
     assert "released" not in frozen.counts
-    await heir.resolve(lease, JUDGED)
+    await heir.resolve([(lease, JUDGED)])
     assert await api.result("a") == JUDGED
 
 
@@ -318,7 +318,7 @@ async def test_handing_back_does_not_count_as_a_delivery(make: Maker) -> None:
         (lease,) = await worker.lease(1)
         await worker.release(lease)
     (lease,) = await worker.lease(1)
-    await worker.resolve(lease, JUDGED)
+    await worker.resolve([(lease, JUDGED)])
     assert await api.result("a") == JUDGED
 
 
@@ -328,7 +328,7 @@ async def test_a_failed_job_is_answered_and_kept_as_a_dead_letter(
     queue = make()
     await queue.submit(job("a"))
     (lease,) = await queue.lease(1)
-    await queue.resolve(lease, Failed("1a2b3c"))
+    await queue.resolve([(lease, Failed("1a2b3c"))])
     assert await queue.result("a") == Failed("1a2b3c")
     ((_, letter),) = await client.xrange(f"{namespace}:dead")
     assert letter[b"reason"] == b"processing failed, error id 1a2b3c"
@@ -392,7 +392,7 @@ async def test_a_server_that_lost_everything_is_furnished_again(
         await client.delete(key)
     await api.submit(job("a"))
     (lease,) = await leasing
-    await worker.resolve(lease, JUDGED)
+    await worker.resolve([(lease, JUDGED)])
     assert await api.result("a") == JUDGED
 
 
@@ -460,7 +460,7 @@ async def test_a_server_out_of_memory_refuses_and_still_finishes(start_redis: Re
         assert len(accepted) > 5
         for _ in accepted:
             (lease,) = await queue.lease(1)
-            await queue.resolve(lease, JUDGED)
+            await queue.resolve([(lease, JUDGED)])
         assert {await queue.result(name) for name in accepted} == {JUDGED}
         await queue.submit(job("again"))
     finally:
@@ -577,7 +577,7 @@ async def test_readers_outlive_a_connection_that_is_closed_under_them(
                 await asyncio.sleep(0.0005 * (number % 5))
                 await pool.disconnect()
             (lease,) = await taking
-            await queue.resolve(lease, JUDGED)
+            await queue.resolve([(lease, JUDGED)])
         waits = asyncio.gather(*(queue.result(f"{number}") for number in range(150)))
         outcomes = await asyncio.wait_for(waits, 20)
         assert outcomes == [JUDGED] * 150
@@ -596,7 +596,7 @@ async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter)
         (held,) = await worker.lease(1)
         waiting = asyncio.create_task(worker.lease(8))
         server.kill()
-        resolving = asyncio.create_task(worker.resolve(held, JUDGED))
+        resolving = asyncio.create_task(worker.resolve([(held, JUDGED)]))
         with pytest.raises(NotReady) as caught:
             await api.submit(job("c"))
         assert caught.value.reason == "queue_unavailable"
@@ -609,7 +609,7 @@ async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter)
         leases = await waiting
         if not leases or leases[0].job.job_id != "b":
             raise AssertionError(leases)
-        await worker.resolve(leases[0], JUDGED)
+        await worker.resolve([(leases[0], JUDGED)])
         assert await api.result("b") == JUDGED
         await until(lambda: api.reachable)
     finally:
@@ -626,7 +626,7 @@ async def test_an_outcome_that_nobody_waits_for_any_more_is_not_tried_for_ever(
     await queue.submit(job("a", deadline_in_s=0.3))
     (lease,) = await queue.lease(1)
     server.kill()
-    await queue.resolve(lease, JUDGED)
+    await queue.resolve([(lease, JUDGED)])
     await queue.close()
 
 
@@ -669,7 +669,7 @@ async def test_the_user_that_the_documentation_names_can_do_all_that_is_needed(
     await queue.release(leases[0])
     await queue.lease(1)
     (lease,) = await other.lease(1)
-    await other.resolve(lease, Failed("1a2b"))
+    await other.resolve([(lease, Failed("1a2b"))])
     assert await queue.result("large") == Failed("1a2b")
     (letter,) = await queue.dead_letters.all()
     await queue.dead_letters.drop(letter.letter_id)
@@ -713,7 +713,7 @@ async def test_over_tls(start_redis: RedisStarter, tls_files: tuple[str, str]) -
     try:
         await trusting.submit(job("a"))
         (lease,) = await trusting.lease(1)
-        await trusting.resolve(lease, JUDGED)
+        await trusting.resolve([(lease, JUDGED)])
         assert await trusting.result("a") == JUDGED
         with pytest.raises(NotReady):
             await doubting.submit(job("b"))
@@ -767,6 +767,27 @@ def test_what_is_no_outcome_is_not_understood(text: bytes) -> None:
         outcome_from_wire(text)
 
 
+async def test_what_comes_at_once_is_shared_out_among_the_workers_that_are_there(
+    make: Maker,
+) -> None:
+    one, other, api = make(), make(), make()
+    for worker in (one, other):
+        await worker.start(announce=MODEL)
+    for n in range(8):
+        await api.submit(job(str(n), line=f"press-{n}"))
+    mine = await one.lease(8)
+    assert [lease.job.job_id for lease in mine] == ["0", "1", "2", "3"]
+    # It holds its share, and has room: what it asks for still is not kept from it.
+    assert [lease.job.job_id for lease in await one.lease(8)] == ["4"]
+    assert [lease.job.job_id for lease in await other.lease(8)] == ["5", "6", "7"]
+    await one.resolve([(lease, JUDGED) for lease in mine[:3]])
+    await one.release(mine[3])
+    await other.close()
+    await api.submit(job("8"))
+    # Two that it holds no more, and who has left takes no share: all that waits.
+    assert {lease.job.job_id for lease in await one.lease(8)} >= {"3", "8"}
+
+
 async def test_announcements_of_another_version_are_understood_or_left_out(
     make: Maker, client: Redis, namespace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -796,7 +817,7 @@ async def test_an_outcome_of_another_version_costs_no_other(
     assert isinstance(strange, Failed)
     assert f"error_id={strange.error_id}" in caplog.text
     for lease in await worker.lease(2):
-        await worker.resolve(lease, Failed("1a2b"))
+        await worker.resolve([(lease, Failed("1a2b"))])
     assert await api.result("b") == Failed("1a2b")
 
 

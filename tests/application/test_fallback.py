@@ -49,7 +49,7 @@ class Bench:
     async def answer(self, queue: MemoryQueue, name: str) -> None:
         (lease,) = await queue.lease(1)
         assert lease.job.job_id == name
-        await queue.resolve(lease, Failed(name))
+        await queue.resolve([(lease, Failed(name))])
         assert await self.queue.result(name) == Failed(name)
 
 

@@ -79,6 +79,56 @@ async def test_a_batch_is_what_piled_up_while_the_engine_was_busy(rig: Rig) -> N
         assert found == pytest.approx(expected_score(number), abs=1e-4)
 
 
+async def one_that_takes(seconds: float, rig: Rig, number: int) -> None:
+    rig.engine.hold()
+    asked = rig.ask(numbered(number), deadline_ms=60_000)
+    await rig.engine.started.get()
+    rig.clock.advance(seconds)
+    rig.engine.release()
+    await asked
+
+
+async def test_a_busy_worker_lets_others_take_first_for_half_the_time_of_a_picture() -> None:
+    async with Rig(shared=True) as rig:
+        for number in range(8):
+            await one_that_takes(1.0, rig, number)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(8), deadline_ms=60_000)]
+        await rig.engine.started.get()
+        asking += [rig.ask(numbered(n), deadline_ms=60_000) for n in (9, 10)]
+        await settle()
+        rig.clock.advance(0.4)
+        await settle()
+        assert rig.queue.depth == 2
+        rig.clock.advance(0.2)
+        await settle()
+        assert rig.queue.depth == 0
+        asking += [rig.ask(numbered(11), deadline_ms=60_000)]
+        await settle()
+        assert rig.queue.depth == 1
+        rig.engine.release()
+        await asyncio.gather(*asking)
+    assert rig.engine.sizes[8:] == [1, 2, 1]
+
+
+async def test_a_worker_whose_engine_ran_out_of_work_takes_at_once() -> None:
+    async with Rig(shared=True, parallel=2) as rig:
+        rig.engine.take_turns(2)
+        for number in range(8):
+            await one_that_takes(1.0, rig, number)
+        rig.engine.hold()
+        asking = []
+        for number in (8, 9):  # one thread is free: no time passes
+            asking.append(rig.ask(numbered(number), deadline_ms=60_000))
+            await rig.engine.started.get()
+        asking.append(rig.ask(numbered(10), deadline_ms=60_000))
+        await settle()
+        assert rig.queue.depth == 1
+        rig.engine.release()
+        await asyncio.gather(*asking)
+    assert rig.engine.sizes[8:] == [1, 1, 1]
+
+
 def wide(tiles: int, bright: int) -> bytes:
     """A frame of so many tiles of 64 px side by side, of which one is bright in its first quarter."""
     grey = np.zeros((64, 64 * tiles), dtype=np.uint8)

@@ -70,7 +70,7 @@ def bury(options: RedisQueueOptions, *pictures: bytes) -> list[str]:
             )
             await queue.submit(job)
             (lease,) = await queue.lease(1)
-            await queue.resolve(lease, Failed("1a2b"))
+            await queue.resolve([(lease, Failed("1a2b"))])
         await queue.close()
 
     # In a thread: `run` below has an event loop of its own, and so has this.
@@ -159,7 +159,7 @@ def failing_worker(options: RedisQueueOptions, jobs: int) -> Iterator[None]:
         queue = RedisQueue(options, SystemClock())
         for number in range(jobs):
             (lease,) = await queue.lease(1)
-            await queue.resolve(lease, Failed(f"again-{number}"))
+            await queue.resolve([(lease, Failed(f"again-{number}"))])
         await queue.close()
 
     thread = threading.Thread(target=lambda: asyncio.run(fail()), daemon=True)

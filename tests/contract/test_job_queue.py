@@ -31,7 +31,7 @@ async def test_a_job_goes_to_the_worker_and_its_outcome_to_the_caller(bench: Que
     await bench.queue.submit(job)
     (lease,) = await bench.queue.lease(8)
     assert bench.same(lease.job, job)
-    await bench.queue.resolve(lease, failed("a"))
+    await bench.queue.resolve([(lease, failed("a"))])
     assert await bench.queue.result("a") == failed("a")
 
 
@@ -41,11 +41,22 @@ async def test_a_caller_may_wait_before_the_outcome_is_there(bench: QueueBench) 
     leases = await bench.queue.lease(8)
     await bench.settle()
     for lease in reversed(leases):
-        await bench.queue.resolve(lease, failed(lease.job.job_id))
+        await bench.queue.resolve([(lease, failed(lease.job.job_id))])
     assert {name: await task for name, task in waiting.items()} == {
         "a": failed("a"),
         "b": failed("b"),
     }
+
+
+async def test_several_outcomes_are_saved_in_one_go_but_for_leases_that_have_ended(
+    bench: QueueBench,
+) -> None:
+    await bench.submit("a", "b", "c")
+    a, b, c = await bench.queue.lease(8)
+    await bench.queue.resolve([(b, failed("b"))])
+    await bench.queue.resolve([(a, failed("a")), (b, Expired()), (c, failed("c"))])
+    assert [await bench.queue.result(name) for name in "abc"] == [failed(name) for name in "abc"]
+    await bench.queue.resolve([])
 
 
 async def test_the_oldest_are_leased_first_and_no_more_than_asked(bench: QueueBench) -> None:
@@ -95,7 +106,7 @@ async def test_the_time_to_retry_follows_the_measured_rate(bench: QueueBench) ->
     # Four outcomes in 0.8 s: the four that wait will take about as long again.
     await bench.submit("a", "b", "c", "d")
     for lease in await bench.queue.lease(4):
-        await bench.queue.resolve(lease, failed(lease.job.job_id))
+        await bench.queue.resolve([(lease, failed(lease.job.job_id))])
         await bench.let_pass(0.2)
     await bench.submit("e", "f", "g", "h")
     with pytest.raises(QueueFull) as caught:
@@ -146,7 +157,7 @@ async def test_a_job_that_is_handed_back_goes_to_another_worker(bench: QueueBenc
     await bench.queue.release(lease)
     (again,) = await bench.queue.lease(1)
     assert bench.same(again.job, lease.job)
-    await bench.queue.resolve(again, failed("a"))
+    await bench.queue.resolve([(again, failed("a"))])
     assert await bench.queue.result("a") == failed("a")
 
 
@@ -174,7 +185,7 @@ async def test_a_lease_that_has_ended_can_be_handed_back_or_extended_in_vain(
     await bench.submit("a", "b")
     a, b = await bench.queue.lease(8)
     await bench.queue.extend([a, b])
-    await bench.queue.resolve(a, failed("a"))
+    await bench.queue.resolve([(a, failed("a"))])
     await bench.queue.release(a)
     await bench.queue.extend([a, b])
     await bench.submit("c")
@@ -194,8 +205,8 @@ async def test_a_job_cancelled_while_it_runs_troubles_nobody(bench: QueueBench) 
     await bench.submit("a", "b")
     a, b = await bench.queue.lease(8)
     await bench.queue.cancel("a")
-    await bench.queue.resolve(a, failed("a"))
-    await bench.queue.resolve(b, failed("b"))
+    await bench.queue.resolve([(a, failed("a"))])
+    await bench.queue.resolve([(b, failed("b"))])
     assert await bench.queue.result("b") == failed("b")
 
 
@@ -221,8 +232,8 @@ async def test_expired_jobs_do_not_keep_the_queue_full(bench: QueueBench) -> Non
 async def test_the_first_outcome_stands(bench: QueueBench) -> None:
     await bench.submit("a")
     (lease,) = await bench.queue.lease(1)
-    await bench.queue.resolve(lease, failed("a"))
-    await bench.queue.resolve(lease, Expired())
+    await bench.queue.resolve([(lease, failed("a"))])
+    await bench.queue.resolve([(lease, Expired())])
     assert await bench.queue.result("a") == failed("a")
 
 
@@ -233,14 +244,14 @@ async def test_who_gives_up_waiting_does_not_spoil_the_outcome(bench: QueueBench
     impatient.cancel()
     await bench.settle()
     (lease,) = await bench.queue.lease(1)
-    await bench.queue.resolve(lease, failed("a"))
+    await bench.queue.resolve([(lease, failed("a"))])
     assert await bench.queue.result("a") == failed("a")
 
 
 async def test_closing_wakes_everyone_and_refuses_the_rest(bench: QueueBench) -> None:
     await bench.submit("a", "b")
     (lease,) = await bench.queue.lease(1)
-    await bench.queue.resolve(lease, failed("a"))
+    await bench.queue.resolve([(lease, failed("a"))])
     waiting = asyncio.create_task(bench.queue.result("b"))
     await bench.queue.lease(1)
     leasing = asyncio.create_task(bench.queue.lease(1))

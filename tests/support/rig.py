@@ -77,6 +77,7 @@ class Rig:
     batches: int | None = None
     capacity: int = 256
     large_picture_bytes: int = 1 << 20
+    shared: bool = False
     extend_every_s: float | None = None
     publish: Callable[[Inspection], None] = lambda _: None
     lines: tuple[str, ...] = ()
@@ -112,6 +113,7 @@ class Rig:
             policy=BatchPolicy(self.max_batch, self.parallel),
             batches=self.batches,
             stall_limit_s=STALL_LIMIT_S,
+            shared=self.shared,
             extend_every_s=self.extend_every_s,
             traces=self.traces,
         )

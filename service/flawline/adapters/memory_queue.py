@@ -93,11 +93,12 @@ class MemoryQueue:
             self._waiting.put_back(lease.job)
             self._work.set()
 
-    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
-        """Hand over the outcome; a lease that has ended changes nothing."""
-        if self._leased.pop(lease.receipt, None) is not None:
-            self._resolved_s.append(self._clock.monotonic_s())
-            self._settle(lease.job.job_id, outcome)
+    async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:
+        """Hand over the outcomes; a lease that has ended changes nothing."""
+        for lease, outcome in ended:
+            if self._leased.pop(lease.receipt, None) is not None:
+                self._resolved_s.append(self._clock.monotonic_s())
+                self._settle(lease.job.job_id, outcome)
 
     async def close(self) -> None:
         """Wake all who lease, and tell all who wait for a result that there is none."""

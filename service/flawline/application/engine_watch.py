@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -39,6 +40,7 @@ class EngineWatch:
         self._telemetry = telemetry
         self._stall_limit_s = stall_limit_s
         self._open: set[_Call[Any]] = set()
+        self._one_ended = asyncio.Event()
         self._last_ended_s = 0.0
         self._times = CallTimes()
         self._failing = False
@@ -60,6 +62,20 @@ class EngineWatch:
         asked_s = min(call.asked_s for call in self._open)
         since_s = min(taken_up_s) if taken_up_s else max(asked_s, self._last_ended_s)
         return self._clock.monotonic_s() - since_s
+
+    @property
+    def running(self) -> int:
+        """Calls that the engine has taken up and not ended."""
+        return sum(call.taken_up_s is not None for call in self._open)
+
+    async def until_one_ends(self, latest_s: float) -> None:
+        """Wait for the next end of a call, until that moment of the monotonic clock; for one who waits at a time."""
+        self._one_ended.clear()
+        timer = self._clock.call_at(latest_s, self._one_ended.set)
+        try:
+            await self._one_ended.wait()
+        finally:
+            timer.cancel()
 
     @property
     def stuck(self) -> bool:
@@ -87,6 +103,7 @@ class EngineWatch:
         finally:
             self._open.remove(call)
             self._last_ended_s = self._clock.monotonic_s()
+            self._one_ended.set()
         return result
 
     def _ended(self, call: _Call[T], *, failed: bool) -> None:

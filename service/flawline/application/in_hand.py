@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from flawline.application.job import JobOutcome, Lease
+from flawline.application.batch_run import Ended
+from flawline.application.job import Lease
 from flawline.application.ports import JobSource, Traces, WorkerTelemetry
-from flawline.application.traces import Trail
 
 
 class InHand:
@@ -46,12 +47,13 @@ class InHand:
         """Wait until nothing is worked on."""
         await self._idle.wait()
 
-    async def resolve(self, lease: Lease, outcome: JobOutcome, trail: Trail) -> None:
-        """End it with that outcome; the trail says what it went through."""
-        await self._queue.resolve(lease, outcome)
-        self._telemetry.job_resolved(outcome)
-        self._let_go(lease)
-        self._traces.worked(lease, outcome, trail.spans)
+    async def resolve(self, ended: Sequence[Ended]) -> None:
+        """End these with their outcomes, all in one go."""
+        await self._queue.resolve([(one.lease, one.outcome) for one in ended])
+        for one in ended:
+            self._telemetry.job_resolved(one.outcome)
+            self._let_go(one.lease)
+            self._traces.worked(one.lease, one.outcome, one.trail.spans)
 
     async def hand_back(self, lease: Lease) -> None:
         """Hand it back to the queue, unfinished."""

@@ -53,6 +53,9 @@ class TakenPictures:
         self._room = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def __len__(self) -> int:
+        return len(self._pictures)
+
     @property
     def room(self) -> int:
         """How many more may be taken now."""

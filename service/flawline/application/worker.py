@@ -55,6 +55,10 @@ class BatchWorker:
     spread: threads to prepare the pictures of one batch side by side, where batches that run in
     parallel do not keep all cores busy; None prepares one after the other.
 
+    shared: whether other workers take from the same queue. As long as the engine has enough to do, this one pauses then
+    between two times that it takes, for half of what one picture needs: a worker that has nothing to do comes first,
+    and what was submitted meanwhile is taken in one go.
+
     extend_every_s: how often the queue is told that the leases in hand are worked on; None where
     leases do not run out. A worker whose engine is stuck does not say so: another may take them.
     """
@@ -71,6 +75,7 @@ class BatchWorker:
         stall_limit_s: float,
         batches: int | None = None,
         spread: Executor | None = None,
+        shared: bool = False,
         extend_every_s: float | None = None,
         traces: Traces | None = None,
     ) -> None:
@@ -80,6 +85,8 @@ class BatchWorker:
         self._clock = clock
         self._telemetry = telemetry
         self._spread = spread
+        self._shared = shared
+        self._parallel = policy.parallel
         self._extend_every_s = extend_every_s
         self._taken = TakenPictures(policy)
         self._batches = [stages.images(policy.max_batch) for _ in range(batches or policy.parallel)]
@@ -153,6 +160,18 @@ class BatchWorker:
     async def _take_ahead(self) -> None:
         while await self._take_some(await self._taken.until_room()):
             await self._engine_works.wait()
+            if self._shared:
+                await self._let_others_take()
+
+    async def _let_others_take(self) -> None:
+        soon_s = self._clock.monotonic_s() + self._engine.expected_s(1) / 2
+        while self._busy and self._clock.monotonic_s() < soon_s:
+            await self._engine.until_one_ends(soon_s)
+
+    @property
+    def _busy(self) -> bool:
+        """Whether each thread of the engine has a picture, or will have."""
+        return len(self._taken) + self._engine.running >= self._parallel
 
     async def _take_some(self, room: int) -> bool:
         """False once the queue is closed."""
@@ -251,8 +270,7 @@ class BatchWorker:
             self._spawn(self._resolve(ended))
 
     async def _resolve(self, ended: Sequence[Ended]) -> None:
-        for one in ended:
-            await self._in_hand.resolve(one.lease, one.outcome, one.trail)
+        await self._in_hand.resolve(ended)
 
     async def _stand_by(self, leases: Sequence[Lease], image: NDArray[np.uint8]) -> None:
         """Hand back what is in hand, which another worker may do, until the engine works again."""

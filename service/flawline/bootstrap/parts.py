@@ -228,6 +228,7 @@ class Base:
             batches=self.batches,
             stall_limit_s=self.settings.engine_stall_s,
             spread=self.pools.prepare if self._spreads else None,
+            shared=lease_s is not None,
             extend_every_s=None if lease_s is None else lease_s / _EXTENSIONS_PER_LEASE,
         )
 

@@ -7,13 +7,14 @@ import itertools
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
 from flawline.adapters.redis_queue.keys import CLASSES, Keys
 from flawline.adapters.redis_queue.wire import meta_from, outcome_to_wire
 from flawline.application.failures import new_error_id
-from flawline.application.job import Expired, Failed, Job, Lease
+from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -21,10 +22,32 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A job that has its outcome, as it travels.
+
+    dead_because: why it is kept as a dead letter; empty when it is not.
+    """
+
+    lease: Lease
+    outcome: str
+    dead_because: str = ""
+
+    @classmethod
+    def of(cls, lease: Lease, outcome: JobOutcome) -> Resolved:
+        """A job that failed becomes a dead letter."""
+        reason = ""
+        if isinstance(outcome, Failed):
+            reason = f"processing failed, error id {outcome.error_id}"
+        return cls(lease, outcome_to_wire(outcome), reason)
+
+
 class Leases:
     """What one worker process holds, under its own name in the group.
 
     A receipt is `class/entry/number`, the number so that a job which comes twice is told apart.
+
+    held: how many jobs were taken, and neither handed back nor given an outcome.
     """
 
     def __init__(
@@ -42,6 +65,7 @@ class Leases:
         self._keys = keys
         self._clock = clock
         self._count = count
+        self.held = 0
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._max_deliveries = max_deliveries
@@ -78,19 +102,28 @@ class Leases:
     async def release(self, lease: Lease) -> None:
         """The next one who looks takes it."""
         place = _place_of(lease)
+        self.held -= 1
         if await self._server.run("release", self._consumer, *place, self._lease_ms):
             self._count("released", 1)
 
-    async def resolve(self, lease: Lease, outcome: str, dead_because: str) -> None:
-        """Save, acknowledge, delete; a reason also keeps the job as a dead letter."""
-        job = lease.job
-        place = _place_of(lease)
-        done = await self._server.run(
-            "resolve", *place, job.job_id, job.line, outcome, dead_because
-        )
-        self._count("resolved" if done else "resolved_elsewhere", 1)
-        if done and dead_because:
-            self._count("dead_letter", 1)
+    async def resolve(self, jobs: Sequence[Resolved]) -> None:
+        """Save, acknowledge and delete all of them in one step."""
+        arguments = [
+            part
+            for one in jobs
+            for part in (
+                *_place_of(one.lease),
+                one.lease.job.job_id,
+                one.lease.job.line,
+                one.outcome,
+                one.dead_because,
+            )
+        ]
+        done = await self._server.run("resolve", *arguments)
+        for one, ended_here in zip(jobs, done, strict=True):
+            self._count("resolved" if ended_here else "resolved_elsewhere", 1)
+            if ended_here and one.dead_because:
+                self._count("dead_letter", 1)
 
     async def close(self) -> None:
         """Wake those who wait for work, and leave the group."""
@@ -128,11 +161,13 @@ class Leases:
             self._lease_ms,
             self._max_deliveries,
             self._turn,
+            self.held,
             outcome_to_wire(Expired()),
             outcome_to_wire(Failed(error_id)),
         )
         self._emptied_at = rung if emptied else None
         self._turn += len(jobs)
+        self.held += len(jobs)
         for job_id in dead:
             logger.error("dead_letter inspection_id=%s error_id=%s", job_id.decode(), error_id)
         counts = {
@@ -164,7 +199,8 @@ class Leases:
         )
         lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}", deliveries)
         if picture is None:
-            await self.resolve(lease, outcome_to_wire(Expired()), "")
+            self.held -= 1
+            await self.resolve([Resolved.of(lease, Expired())])
             return None
         return lease
 

@@ -24,7 +24,7 @@ from flawline.adapters.redis_queue.dead_letters import DeadLetters
 from flawline.adapters.redis_queue.eviction import Eviction
 from flawline.adapters.redis_queue.feed import RedisFeed
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
-from flawline.adapters.redis_queue.leases import Leases
+from flawline.adapters.redis_queue.leases import Leases, Resolved
 from flawline.adapters.redis_queue.options import RedisQueueOptions
 from flawline.adapters.redis_queue.replies import Replies
 from flawline.adapters.redis_queue.tickets import RedisTickets
@@ -34,7 +34,7 @@ from flawline.adapters.redis_queue.wire import (
     meta_of,
     outcome_to_wire,
 )
-from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
+from flawline.application.job import Expired, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
 from flawline.core.drain import UNMEASURED_RETRY_S, retry_after_s
 from flawline.core.errors import LineFull, NotReady, QueueFull
@@ -191,26 +191,26 @@ class RedisQueue:
         with suppress(RedisError):
             await self._leases.release(lease)
 
-    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
-        """Save and acknowledge in one step; a job that failed is kept as a dead letter too.
+    async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:
+        """Save and acknowledge in one step; jobs that failed are kept as dead letters too.
 
-        Tried until it works, or until the deadline, when nobody waits for the outcome any more:
+        Tried until it works, or until a deadline, when nobody waits for that outcome any more:
         the next one to take the job will find it expired.
         """
         backoff = Backoff()
-        reason = (
-            f"processing failed, error id {outcome.error_id}" if isinstance(outcome, Failed) else ""
-        )
-        while True:
+        left = [Resolved.of(lease, outcome) for lease, outcome in ended]
+        self._leases.held -= len(left)
+        while left:
             try:
-                await self._leases.resolve(lease, outcome_to_wire(outcome), reason)
+                await self._leases.resolve(left)
             except RedisError as error:  # noqa: PERF203 - an outage ends no loop
-                if self._clock.monotonic_s() > lease.job.deadline_s:
+                now_s = self._clock.monotonic_s()
+                for late in (one for one in left if one.lease.job.deadline_s < now_s):
                     logger.warning(
-                        "outcome_lost inspection_id=%s error=%s", lease.job.job_id, error
+                        "outcome_lost inspection_id=%s error=%s", late.lease.job.job_id, error
                     )
-                    return
-                await asyncio.sleep(backoff.next_s())
+                if left := [one for one in left if one.lease.job.deadline_s >= now_s]:
+                    await asyncio.sleep(backoff.next_s())
             else:
                 return
 

@@ -47,8 +47,8 @@ class JobSource(Protocol):
         """Hand a job back unworked, to be taken by another worker."""
         ...
 
-    async def resolve(self, lease: Lease, outcome: JobOutcome) -> None:
-        """Save the outcome, then end the lease; the first outcome of a job stands."""
+    async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:
+        """Save these outcomes, then end the leases; the first outcome of a job stands."""
         ...
 
 

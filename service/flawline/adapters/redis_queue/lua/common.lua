@@ -11,6 +11,13 @@ local function fields_of(flat)
   return fields
 end
 
+-- Jobs that wait, and those that are leased.
+local function entries()
+  local count = 0
+  for _, stream in ipairs(STREAMS) do count = count + redis.call('XLEN', stream) end
+  return count
+end
+
 local function ring()
   redis.call('XADD', BELL, 'MAXLEN', '=', 1, '*', 'ring', 1)
 end

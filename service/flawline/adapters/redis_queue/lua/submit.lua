@@ -30,12 +30,6 @@ local function sweep(stream)
   end
 end
 
-local function entries()
-  local count = 0
-  for _, stream in ipairs(STREAMS) do count = count + redis.call('XLEN', stream) end
-  return count
-end
-
 local function full()
   return redis.call('ZCARD', WAITING) >= capacity
     or redis.call('ZCARD', line_key(line)) >= line_capacity

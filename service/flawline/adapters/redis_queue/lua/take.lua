@@ -1,10 +1,17 @@
--- ARGV: consumer, how many, lease_ms, max_deliveries, turn, expired outcome, outcome of a dead letter
+-- ARGV: consumer, how many, lease_ms, max_deliveries, turn, how many it holds,
+--       expired outcome, outcome of a dead letter
 -- Returns {jobs, last ring of the bell, counts, ids of dead letters, 1 when no more wait}.
 local consumer, most, lease_ms = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local max_deliveries, turn = tonumber(ARGV[4]), tonumber(ARGV[5])
-local expired_outcome, dead_outcome = ARGV[6], ARGV[7]
+local max_deliveries, turn, held = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local expired_outcome, dead_outcome = ARGV[7], ARGV[8]
 local now = now_ms()
 local taken, dead = {}, {}
+
+-- All that waits or is worked on is shared out among the workers that are there: one that took what comes at once
+-- would leave the others without work. Who asks has room, and gets one at least.
+local workers = math.max(1, redis.call('ZCARD', WORKERS))
+most = math.min(most, math.max(1, math.ceil(entries() / workers) - held))
+
 local reclaimed, expired, unwanted = 0, 0, 0
 
 local function consider(class, entry_id, flat, deliveries)
