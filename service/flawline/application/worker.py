@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flawline.application.appetite import Appetite
 from flawline.application.batch_run import BatchRun, Ended
 from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.engine_watch import EngineWatch
@@ -55,9 +56,7 @@ class BatchWorker:
     spread: threads to prepare the pictures of one batch side by side, where batches that run in
     parallel do not keep all cores busy; None prepares one after the other.
 
-    shared: whether other workers take from the same queue. As long as the engine has enough to do, this one pauses then
-    between two times that it takes, for half of what one picture needs: a worker that has nothing to do comes first,
-    and what was submitted meanwhile is taken in one go.
+    shared: whether other workers take from the same queue; see Appetite.
 
     extend_every_s: how often the queue is told that the leases in hand are worked on; None where
     leases do not run out. A worker whose engine is stuck does not say so: another may take them.
@@ -85,10 +84,11 @@ class BatchWorker:
         self._clock = clock
         self._telemetry = telemetry
         self._spread = spread
-        self._shared = shared
-        self._parallel = policy.parallel
         self._extend_every_s = extend_every_s
         self._taken = TakenPictures(policy)
+        self._appetite = (
+            Appetite(self._engine, self._taken, clock, policy.parallel) if shared else None
+        )
         self._batches = [stages.images(policy.max_batch) for _ in range(batches or policy.parallel)]
         self._prepare_times = CallTimes()  # by the bytes of a picture
         self._engine_works = asyncio.Event()
@@ -160,18 +160,8 @@ class BatchWorker:
     async def _take_ahead(self) -> None:
         while await self._take_some(await self._taken.until_room()):
             await self._engine_works.wait()
-            if self._shared:
-                await self._let_others_take()
-
-    async def _let_others_take(self) -> None:
-        soon_s = self._clock.monotonic_s() + self._engine.expected_s(1) / 2
-        while self._busy and self._clock.monotonic_s() < soon_s:
-            await self._engine.until_one_ends(soon_s)
-
-    @property
-    def _busy(self) -> bool:
-        """Whether each thread of the engine has a picture, or will have."""
-        return len(self._taken) + self._engine.running >= self._parallel
+            if self._appetite is not None:
+                await self._appetite.until_hungry()
 
     async def _take_some(self, room: int) -> bool:
         """False once the queue is closed."""
