@@ -13,6 +13,7 @@ from flawspec.boxes import xywh_to_xyxy
 from flawspec.decoding import DecodeLimits, decode_grey
 from flawspec.errors import PictureError
 from flawspec.labels import LabelSet
+from flawspec.limits import HIGHEST_MAX_PIXELS
 from mobilemamba.annotations import (
     AnnotatedBox,
     AnnotatedPicture,
@@ -30,6 +31,9 @@ from mobilemamba.formats.yolo import read_yolo, text_files_of_pictures
 TOLERANCE_PX = (
     1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
 )
+
+# The most that a service can be set to take, in place of what it takes by default.
+LIMITS = DecodeLimits(max_bytes=1_000_000_000, max_pixels=HIGHEST_MAX_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ def _read_picture(
 ) -> NDArray[np.uint8] | None:
     path = folder / picture.file_name
     try:
-        grey = decode_grey(path.read_bytes(), DecodeLimits())
+        grey = decode_grey(path.read_bytes(), LIMITS)
     except OSError as error:
         faults.append(f"picture {path} cannot be read: {error.strerror}")
         return None

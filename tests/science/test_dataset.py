@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
@@ -224,3 +225,17 @@ def test_one_picture_under_two_spellings_is_a_fault(coco_folder) -> None:
     )
     with pytest.raises(DatasetError, match=r"image file_name './0\.png' and '0\.png' are one pict"):
         load_dataset(path, folder / "images")
+
+
+def test_a_picture_may_have_more_bytes_than_the_service_takes_by_default(tmp_path: Path) -> None:
+    grey = np.arange(4500 * 4500, dtype=np.uint8).reshape(4500, 4500)
+    Image.fromarray(grey).save(tmp_path / "large.bmp")
+    assert (tmp_path / "large.bmp").stat().st_size > 20_000_000
+    (sample,) = load_clean(tmp_path)
+    assert np.array_equal(sample.grey, grey)
+
+
+def test_a_picture_of_too_many_pixels_is_a_fault(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 9_000)).save(tmp_path / "huge.png")
+    with pytest.raises(DatasetError, match="10000 x 9000 pixels, 90000000 in all, more than the"):
+        load_clean(tmp_path)
