@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from flawspec.boxes import xyxy_to_xywh
+from flawspec.detections import MAX_DETECTIONS, best_candidates, settle
 from flawspec.letterbox import Letterbox
-from flawspec.nms import nms, select_candidates
 from mobilemamba.dataset import Dataset, Sample
 
 LOWEST_SCORE = 0.001  # AP integrates over all scores
-MAX_DETECTIONS = 100  # a picture, as COCO counts
 NMS_IOU_THRESHOLD = (
     0.5  # of new artifacts, in training as in service; each artifact carries its own
 )
@@ -119,11 +118,9 @@ def _thin_out(
     iou_threshold: float,
 ) -> Detections:
     lowest = np.full(scores.shape[1], LOWEST_SCORE, dtype=np.float32)
-    anchors, class_ids, chosen_scores = select_candidates(scores, lowest)
-    kept = nms(boxes[anchors], chosen_scores, class_ids, iou_threshold, MAX_DETECTIONS)
-    return Detections(
-        letterbox.to_frame(boxes[anchors][kept]), chosen_scores[kept], class_ids[kept]
-    )
+    anchors, class_ids, found = best_candidates(scores, lowest)
+    kept, in_frame = settle(boxes[anchors], found, class_ids, iou_threshold, letterbox)
+    return Detections(in_frame, found[kept], class_ids[kept])
 
 
 def measure(dataset: Dataset, detections: list[Detections]) -> Metrics:

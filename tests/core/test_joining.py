@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from flawline.core.joining import joined
-from flawline.core.postprocess import MAX_DETECTIONS
 from flawline.core.values import Box, Detection
+from flawspec.detections import MAX_DETECTIONS
 
 
 def scratch(score: float, *sides: float) -> Detection:

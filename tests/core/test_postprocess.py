@@ -5,12 +5,12 @@ import pytest
 from numpy.typing import ArrayLike
 
 from flawline.core.postprocess import (
-    MAX_DETECTIONS,
     UnusableOutput,
     find_detections,
     require_rows,
 )
 from flawline.core.values import Box, Detection, RawOutput
+from flawspec.detections import MAX_DETECTIONS
 from flawspec.labels import LabelSet
 from flawspec.letterbox import Letterbox
 

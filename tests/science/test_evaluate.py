@@ -6,7 +6,9 @@ import math
 import numpy as np
 import pytest
 
+from flawline.core.postprocess import find_detections
 from flawspec.labels import LabelSet
+from flawspec.letterbox import Letterbox
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, InputGeometry, detect, measure
 from mobilemamba.operating_point import (
@@ -102,6 +104,24 @@ def test_detections_come_back_in_the_picture_s_own_pixels() -> None:
     for result, box in zip(results, boxes, strict=True):
         assert len(result.scores) == 1, "the second box overlaps the first and goes"
         assert np.abs(result.boxes_xyxy[0] - box).max() <= 1.6
+
+
+def test_measured_is_what_is_served() -> None:
+    """Random answers on a frame with padding above and below: the same boxes, those in the padding alone left out."""
+    rng = np.random.default_rng(3)
+    corners = rng.uniform(0, 120, (1, 400, 2))
+    boxes = np.concatenate((corners, corners + rng.uniform(1, 40, (1, 400, 2))), -1)
+    boxes, scores = boxes.astype(np.float32), rng.random((1, 400, 2), dtype=np.float32)
+    grey = np.zeros((50, 200), np.uint8)
+    sample = Sample("wide", 1, grey, np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    (measured,) = detect((sample,), lambda _: (boxes, scores), InputGeometry(128, 128, 114, 0.5))
+    assert (measured.boxes_xyxy[:, 3] > measured.boxes_xyxy[:, 1]).all()
+    labels, letterbox = LabelSet(("pit", "scratch")), Letterbox.fit(200, 50, 128, 128)
+    lowest = np.full(2, 0.001, np.float32)
+    served = find_detections(boxes[0], scores[0], lowest, 0.5, letterbox, labels)
+    assert [d.label for d in served] == [labels.name_of(int(c)) for c in measured.class_ids]
+    told = [[d.box.x_min, d.box.y_min, d.box.x_max, d.box.y_max] for d in served]
+    np.testing.assert_allclose(told, measured.boxes_xyxy, atol=0.006)
 
 
 def test_operating_points() -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flawline.core.postprocess import MAX_DETECTIONS
 from flawline.core.values import Box, Detection
+from flawspec.detections import MAX_DETECTIONS
 
 # Of the smaller of two boxes of one class from two tiles: what both share when they are one flaw.
 _SAME_FLAW = 0.5

@@ -6,13 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawline.core.values import PIXEL_DECIMALS, Box, Detection, RawOutput
+from flawspec.detections import best_candidates, settle
 from flawspec.labels import LabelSet
 from flawspec.letterbox import Letterbox
-from flawspec.nms import nms, select_candidates
 
-# A threshold near 0 lets every anchor of every class through; to suppress all would cost seconds.
-MAX_CANDIDATES = 1000
-MAX_DETECTIONS = 100
 # Below ten-thousandths of a score lies the noise of float32.
 _SCORE_DECIMALS = 4
 
@@ -58,22 +55,17 @@ def find_detections(
     """
     if not np.isfinite(scores).all():
         raise UnusableOutput("scores are not finite")
-    anchor_ids, class_ids, found = select_candidates(scores, min_scores)
-    if len(found) > MAX_CANDIDATES:
-        best = np.argsort(-found, kind="stable")[:MAX_CANDIDATES]
-        anchor_ids, class_ids, found = anchor_ids[best], class_ids[best], found[best]
+    anchor_ids, class_ids, found = best_candidates(scores, min_scores)
     candidates = boxes_xyxy[anchor_ids]
     if not (np.isfinite(candidates).all() and (candidates[:, 2:] >= candidates[:, :2]).all()):
         raise UnusableOutput("boxes are not finite, or turned inside out")
-    kept = nms(candidates, found, class_ids, iou_threshold, MAX_DETECTIONS)
-    in_frame = letterbox.to_frame(candidates[kept])
-    detections = (
+    kept, in_frame = settle(candidates, found, class_ids, iou_threshold, letterbox)
+    return tuple(
         Detection(
             labels.name_of(int(class_ids[k])), round(float(found[k]), _SCORE_DECIMALS), _box(box)
         )
         for k, box in zip(kept, in_frame, strict=True)
     )
-    return tuple(d for d in detections if d.box.shorter_side_px > 0)
 
 
 def _box(box_xyxy: NDArray[np.float32]) -> Box:
