@@ -168,6 +168,7 @@ def _figures(release: Release) -> list[str]:
         "",
         "Measured on the released file in ONNX Runtime.",
         *chosen,
+        *_seen(release),
         "",
         f"mAP50 **{m.map50:.3f}**, mAP50-95 {m.map50_95:.3f}; mAP50 by box area: {by_size}.",
         alarms,
@@ -176,6 +177,15 @@ def _figures(release: Release) -> list[str]:
         "|---|---|---|---|---|",
         *rows,
         "",
+    ]
+
+
+def _seen(release: Release) -> list[str]:
+    if not release.seen:
+        return []
+    return [
+        f"{release.seen} of these {len(release.val.samples)} pictures were trained on as well: what is said of them "
+        "promises nothing for new ones."
     ]
 
 

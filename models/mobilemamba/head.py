@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from mobilemamba.layers import ConvNorm, depthwise
 
 STRIDES = (8, 16, 32)
+BINS = 16  # values of a side distance, 0 .. 15 strides
+REACH_PX = 2 * (BINS - 1) * STRIDES[-1]  # the longest box that can be said
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Head(nn.Module):
         bins: values of a side distance, 0 .. bins - 1 strides.
     """
 
-    def __init__(self, channels: int, classes: int, bins: int = 16) -> None:
+    def __init__(self, channels: int, classes: int, bins: int = BINS) -> None:
         super().__init__()
         self.bins = bins
         self.class_towers = nn.ModuleList(_tower(channels, classes) for _ in STRIDES)

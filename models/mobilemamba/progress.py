@@ -29,7 +29,7 @@ class TrainingDisplay:
 
     def observer(self) -> Observer:
         """To hand to `Trainer.run`."""
-        return Observer(self._on_step, self._on_epoch)
+        return Observer(self._on_step, self._on_epoch, self._on_caution)
 
     def __enter__(self) -> TrainingDisplay:
         self._progress.start()
@@ -54,3 +54,6 @@ class TrainingDisplay:
         self._console.print(
             f"epoch {report.epoch}/{report.epochs}: {losses}; {report.pictures_per_second:.0f} pictures/s{measured}"
         )
+
+    def _on_caution(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.artifact_files import write_artifact
+from mobilemamba.cautions import trained_on_too
 from mobilemamba.checkpoint import Progress, load_average
 from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.config import RunConfig
@@ -60,6 +61,7 @@ class Release:
         metrics: on the validation set.
         points: each class at its threshold, on the validation set.
         val: the validation set itself.
+        seen: how many of its pictures are trained on as well.
         false_alarms, clean: clean pictures with any detection at these thresholds, and how many there were.
         progress: of the checkpoint.
         parity: the largest PyTorch to ONNX Runtime difference.
@@ -72,6 +74,7 @@ class Release:
     metrics: Metrics
     points: tuple[OperatingPoint, ...]
     val: Dataset
+    seen: int
     false_alarms: int
     clean: int
     progress: Progress
@@ -121,9 +124,10 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     parity = _parity(network, content, val, _geometry(config))
     path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
     alarms, clean = false_alarm_pictures(found.shown.samples, found.in_all, thresholds)
+    seen = len(trained_on_too([s for d in training for s in d.samples], val.samples))
     sha256 = write_artifact(path, content)
     return Release(
-        path, sha256, manifest, metrics, points, val, alarms, clean, progress, parity, origin
+        path, sha256, manifest, metrics, points, val, seen, alarms, clean, progress, parity, origin
     )
 
 

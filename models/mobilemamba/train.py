@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mobilemamba.average import WeightAverage
 from mobilemamba.batches import Batch, EpochPlan
+from mobilemamba.cautions import cautions
 from mobilemamba.checkpoint import (
     Progress,
     RunState,
@@ -61,10 +62,14 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Observer:
-    """Who watches a run: called after each step (epoch, step, steps, loss) and after each epoch."""
+    """Who watches a run: called after each step (epoch, step, steps, loss), and after each epoch.
+
+    And at the start, with each sentence of `cautions`.
+    """
 
     on_step: Callable[[int, int, int, float], None]
     on_epoch: Callable[[EpochReport], None]
+    on_caution: Callable[[str], None] = lambda _: None
 
 
 class Trainer:
@@ -129,6 +134,8 @@ class Trainer:
             TrainingError: the loss is not finite.
             CheckpointError, OSError: a checkpoint, or `metrics.jsonl`, cannot be written.
         """
+        for sentence in cautions(self.samples, self.val.samples, self.config.input):
+            observer.on_caution(sentence)
         self.folder.mkdir(parents=True, exist_ok=True)
         keep_epochs(self.folder / METRICS, self.progress.epoch)
         if self.progress.epoch == 0:  # who stops the first epoch shall be able to go on as well

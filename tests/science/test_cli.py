@@ -59,7 +59,10 @@ def test_from_pictures_to_a_measured_artifact(
     config = config_file()
     out, artifacts = tmp_path / "run", tmp_path / "artifacts"
     assert run(monkeypatch, "train", config, "--out", out) == 0
-    assert "epoch 2/2: total" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "epoch 2/2: total" in printed
+    seen = "caution: 8 of 8 validation pictures are trained on as well (0.png, 1.png, 2.png, 3.png, 4.png, ...), so"
+    assert seen in printed
     assert run(monkeypatch, "train", config, "--out", out) == 2
     assert "already holds a run; give --resume" in capsys.readouterr().err
     assert run(monkeypatch, "train", config, "--out", out, "--resume") == 0
@@ -96,6 +99,7 @@ def test_from_pictures_to_a_measured_artifact(
     for part in (
         "# mobilemamba-nano-squares 0.1.0",
         "of 8 clean pictures",
+        "8 of these 8 pictures were trained on as well",
         "made up",
         "mobilemamba train",
     ):

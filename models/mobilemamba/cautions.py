@@ -1,0 +1,69 @@
+"""What a run should be told of its data before hours are spent on it, though it may go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flawspec.letterbox import Letterbox
+from mobilemamba.annotations import printable
+from mobilemamba.config import InputConfig
+from mobilemamba.dataset import Sample
+from mobilemamba.head import REACH_PX
+from mobilemamba.trained_on import pictures_sha256
+
+MOST_NAMED = 5
+
+
+def cautions(
+    training: Sequence[Sample], val: Sequence[Sample], settings: InputConfig
+) -> tuple[str, ...]:
+    """Sentences, none where there is nothing to say.
+
+    Args:
+        training: all pictures of all training sets.
+        val: those of the validation set.
+        settings: of the network's input.
+    """
+    found = (_trained_on_too(training, val), _beyond_reach((*training, *val), settings))
+    return tuple(sentence for sentence in found if sentence)
+
+
+def trained_on_too(training: Sequence[Sample], val: Sequence[Sample]) -> list[Sample]:
+    """Those of `val` that are trained on as well, by their pixels: whatever file, name or folder they are read from."""
+    learned = frozenset(pictures_sha256(training))
+    return [s for s, own in zip(val, pictures_sha256(val), strict=True) if own in learned]
+
+
+def _trained_on_too(training: Sequence[Sample], val: Sequence[Sample]) -> str:
+    seen = trained_on_too(training, val)
+    if not seen:
+        return ""
+    return (
+        f"caution: {len(seen)} of {len(val)} validation pictures are trained on as well ({_named(seen)}), so figures "
+        "on them promise nothing for new pictures; take them out of one of the sets, or share out anew with "
+        "`mobilemamba split`"
+    )
+
+
+def _beyond_reach(samples: Sequence[Sample], settings: InputConfig) -> str:
+    boxes = sum(len(s.boxes_xyxy) for s in samples)
+    reaching = [(s, n) for s in samples if (n := _too_long(s, settings))]
+    if not reaching:
+        return ""
+    return (
+        f"caution: {sum(n for _, n in reaching)} of {boxes} boxes are longer than {REACH_PX} px in the input of "
+        f"{settings.width_px}x{settings.height_px} ({_named([s for s, _ in reaching])}); the network frames no more "
+        "than that, so of such flaws only a part is found, or nothing. Lower input.width_px and input.height_px"
+    )
+
+
+def _too_long(sample: Sample, settings: InputConfig) -> int:
+    rows, columns = sample.grey.shape
+    letterbox = Letterbox.fit(columns, rows, settings.width_px, settings.height_px)
+    boxes = letterbox.to_input(sample.boxes_xyxy)
+    return int((boxes[:, 2:] - boxes[:, :2] > REACH_PX).any(axis=1).sum())
+
+
+def _named(samples: Sequence[Sample]) -> str:
+    names = [printable(s.name) for s in samples[:MOST_NAMED]]
+    return ", ".join(names) + (", ..." if len(samples) > MOST_NAMED else "")
