@@ -93,18 +93,22 @@ def augment(
     return example
 
 
-def _draw_linear(rng: Generator, config: AugmentConfig, zoom: float) -> NDArray[np.float64]:
-    """A 2x2 matrix from picture to input pixels: zoom, stretch, flips, transpose."""
+def _draw_linear(
+    rng: Generator, config: AugmentConfig, sample: Sample, size_hw: tuple[int, int], share: float
+) -> NDArray[np.float64]:
+    """A 2x2 matrix from picture to input pixels: zoom by `share` of what fits, stretch, flips, transpose."""
     low, high = np.log(config.scale)
-    zoom *= float(np.exp(rng.uniform(low, high)))
+    zoom = float(np.exp(rng.uniform(low, high)))
     stretch = 1 + rng.uniform(-config.stretch, config.stretch)
     flip_x, flip_y = rng.random() < config.flip_horizontal, rng.random() < config.flip_vertical
+    transposed = rng.random() < config.transpose
+    zoom = share * _fit(sample.grey.shape[:: -1 if transposed else 1], size_hw) * zoom
     matrix = np.diag([-zoom * stretch if flip_x else zoom * stretch, -zoom if flip_y else zoom])
-    return matrix[:, ::-1].copy() if rng.random() < config.transpose else matrix
+    return matrix[:, ::-1].copy() if transposed else matrix
 
 
-def _fit(sample: Sample, size_hw: tuple[int, int]) -> float:
-    rows, columns = sample.grey.shape
+def _fit(shape: tuple[int, ...], size_hw: tuple[int, int]) -> float:
+    rows, columns = shape
     return min(size_hw[0] / rows, size_hw[1] / columns)
 
 
@@ -112,7 +116,7 @@ def _single(
     sample: Sample, rng: Generator, config: AugmentConfig, size_hw: tuple[int, int], pad_value: int
 ) -> Example:
     height, width = size_hw
-    linear = _draw_linear(rng, config, _fit(sample, size_hw))
+    linear = _draw_linear(rng, config, sample, size_hw, 1.0)
     shift = rng.uniform(-config.translate, config.translate, size=2) * (width, height)
     rows, columns = sample.grey.shape
     centre = linear @ np.array([columns / 2, rows / 2])
@@ -141,7 +145,7 @@ def _mosaic(
         piece = sample if place == 0 else draw_other()
         x0, x1 = (meet_x, width) if right else (0, meet_x)
         y0, y1 = (meet_y, height) if below else (0, meet_y)
-        linear = _draw_linear(rng, config, 0.75 * _fit(piece, size_hw))
+        linear = _draw_linear(rng, config, piece, size_hw, 0.75)
         rows, columns = piece.grey.shape
         corners = np.array([[0, 0], [columns, 0], [0, rows], [columns, rows]]) @ linear.T
         low, high = corners.min(axis=0), corners.max(axis=0)

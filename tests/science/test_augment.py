@@ -180,3 +180,27 @@ def test_a_scratch_of_a_large_picture_is_shown_with_its_box(mosaic: float) -> No
     example = augment(sample, lambda: sample, rng, config, (256, 256), 20, allow_mosaic=True)
     assert len(example.class_ids) >= 1
     assert (example.boxes_xyxy[:, 2:] - example.boxes_xyxy[:, :2]).min() < 2
+
+
+def test_a_transposed_picture_is_fitted_whole_into_an_input_that_is_not_square() -> None:
+    grey, box = np.full((60, 240), 250, np.uint8), np.array([[0, 0, 240, 60]], np.float32)
+    sample = Sample("strip", 1, grey, box, np.zeros(1, np.int64))
+    config = AugmentConfig(
+        mosaic=0, scale=(1, 1), stretch=0, translate=0, transpose=1.0, least_visible=0, **QUIET
+    )
+    rng = np.random.default_rng(0)
+    example = augment(sample, lambda: sample, rng, config, (128, 512), 20, allow_mosaic=False)
+    np.testing.assert_allclose(example.boxes_xyxy, [[240, 0, 272, 128]], atol=1e-3)
+    assert (example.grey[:, 241:271] > 240).all()
+    assert (example.grey[:, :239] < 30).all()
+
+
+def test_what_is_drawn_without_transposing_stays_as_in_earlier_releases() -> None:
+    rng = np.random.default_rng(11)
+    sample = square(250, (30, 40, 70, 60))
+    example = augment(
+        sample, lambda: sample, rng, AugmentConfig(mosaic=1), (128, 192), 20, allow_mosaic=True
+    )
+    assert rng.integers(1 << 30) == 861643503
+    first = [56.4495, 33.4537, 78.4783, 45.3025]
+    np.testing.assert_allclose(example.boxes_xyxy[0], first, atol=1e-3)
