@@ -64,6 +64,12 @@ class Dataset:
     sha256: str
 
 
+def spread_over(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
+    """So many of the samples, from all over: sets are often in order of their classes. All where there are fewer."""
+    taken = min(count, len(samples))
+    return tuple(samples[i * len(samples) // taken] for i in range(taken))
+
+
 def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None = None) -> Dataset:
     """Read annotations and all of their pictures.
 

@@ -13,7 +13,7 @@ from flawspec.labels import LabelSet
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.checkpoint import CheckpointError, load_matching, read_progress
 from mobilemamba.config import InputConfig, ModelConfig
-from mobilemamba.dataset import Sample
+from mobilemamba.dataset import Sample, spread_over
 from mobilemamba.detector import Detector
 from mobilemamba.evaluate import NMS_IOU_THRESHOLD, InputGeometry, lay_in
 from mobilemamba.from_artifact import load_artifact, recalibrate
@@ -137,8 +137,7 @@ def _started(path: Path, whole: bool, unknown: str = "") -> Started:
 
 def _pictures(samples: tuple[Sample, ...], settings: InputConfig) -> torch.Tensor:
     """Evenly chosen samples as the network sees them, uint8 [N, 1, H, W]."""
-    step = max(1, len(samples) // CALIBRATION_PICTURES)
     geometry = InputGeometry(
         settings.width_px, settings.height_px, settings.pad_value, NMS_IOU_THRESHOLD
     )
-    return torch.from_numpy(lay_in(samples[::step][:CALIBRATION_PICTURES], geometry)[0])
+    return torch.from_numpy(lay_in(spread_over(samples, CALIBRATION_PICTURES), geometry)[0])

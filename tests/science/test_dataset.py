@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from PIL import Image
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
-from mobilemamba.dataset import load_clean, load_dataset
+from mobilemamba.dataset import Sample, load_clean, load_dataset, spread_over
 
 
 def edit(folder: Path, change) -> Path:
@@ -239,3 +240,16 @@ def test_a_picture_of_too_many_pixels_is_a_fault(tmp_path: Path) -> None:
     Image.new("1", (10_000, 9_000)).save(tmp_path / "huge.png")
     with pytest.raises(DatasetError, match="10000 x 9000 pixels, 90000000 in all, more than the"):
         load_clean(tmp_path)
+
+
+@pytest.mark.parametrize(("there", "count"), [(99, 50), (180, 96), (96, 96), (5, 50), (1500, 96)])
+def test_a_choice_of_pictures_is_spread_over_the_whole_set(there: int, count: int) -> None:
+    """Of a set in order of its classes no class may be left out."""
+    none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    samples = tuple(Sample(f"{i}", i, np.zeros((16, 16), np.uint8), *none) for i in range(there))
+    chosen = [s.image_id for s in spread_over(samples, count)]
+    assert len(chosen) == len(set(chosen)) == min(there, count)
+    gap = -(-there // len(chosen))
+    assert chosen[0] == 0
+    assert chosen[-1] >= there - gap
+    assert max(b - a for a, b in itertools.pairwise(chosen)) <= gap

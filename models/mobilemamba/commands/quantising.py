@@ -14,7 +14,7 @@ from rich.table import Table
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.artifact_files import write_graph
 from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
-from mobilemamba.dataset import load_dataset
+from mobilemamba.dataset import load_dataset, spread_over
 from mobilemamba.measured import released_figures
 from mobilemamba.quantise import LEAST_FASTER, MOST_LOST, Trial, try_recipes
 
@@ -49,8 +49,7 @@ def quantise(
     manifest = read_manifest(artifact)
     training = load_dataset(calibration, images, labels=manifest.labels)
     val = load_dataset(coco, images, labels=manifest.labels)
-    step = max(1, len(training.samples) // pictures)
-    chosen = dataclasses.replace(training, samples=training.samples[::step][:pictures])
+    chosen = dataclasses.replace(training, samples=spread_over(training.samples, pictures))
     trials = try_recipes(artifact, manifest, chosen, val, click.echo)
     _print(trials, coco)
     paying = [trial for trial in trials if trial.pays]
