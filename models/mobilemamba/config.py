@@ -138,7 +138,7 @@ def load_config(path: Path) -> RunConfig:
     """
     try:
         text = path.read_bytes()
-        content = tomllib.loads(text.decode())
+        content = tomllib.loads(text.decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -127,3 +127,9 @@ def test_variables_in_paths(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_configurations_that_we_ship_are_sound() -> None:
     for path in (Path(__file__).parents[2] / "models" / "configs").glob("*.toml"):
         load_config(path)
+
+
+def test_a_description_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = write(tmp_path, LEAST)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_config(path).model.license_note == "none"

@@ -341,3 +341,16 @@ def test_a_folder_of_two_kinds_of_annotations_is_a_fault(coco_folder) -> None:
     assert fault.startswith(
         "holds annotations of two kinds, 0.xml (Pascal VOC) and 1.TXT (YOLO): put those of one kind"
     )
+
+
+def test_text_files_may_begin_with_a_byte_order_mark_as_windows_editors_write_it(
+    coco_folder,
+) -> None:
+    folder = coco_folder(count=4)
+    yolo = as_yolo(folder)
+    plain = load_dataset(yolo, folder / "images")
+    for path in (folder / "classes.txt", yolo / "0.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    marked = load_dataset(yolo, folder / "images")
+    assert marked.labels == plain.labels
+    assert by_name(marked) == by_name(plain)

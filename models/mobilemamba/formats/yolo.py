@@ -45,7 +45,7 @@ def read_yolo(folder: Path, images: Path) -> AnnotationSet:
         text = path.read_bytes() if path is not None else b""
         digest.update(name_bytes(picture.name) + b"\0" + text)
         file_name = path.name if path is not None else ""
-        boxes = _boxes(file_name, text.decode(errors="replace"), names, faults)
+        boxes = _boxes(file_name, text.decode("utf-8-sig", errors="replace"), names, faults)
         entries.append(AnnotatedPicture(picture.name, index + 1, None, boxes))
     stems = {p.stem for p in pictures}
     faults += [
@@ -122,7 +122,7 @@ def _pictures(images: Path) -> list[Path]:
 def _class_names(folder: Path) -> tuple[str, ...]:
     for place in (*files_of(folder, SUFFIX), *files_of(folder.parent, SUFFIX)):
         if place.name.lower() == CLASSES:
-            lines = place.read_text("utf-8", errors="replace").splitlines()
+            lines = place.read_text("utf-8-sig", errors="replace").splitlines()
             return tuple(line.strip() for line in lines if line.strip())
     raise DatasetError(
         folder, [f"there is no {CLASSES}, in it or above it, that names the classes"]
