@@ -191,17 +191,22 @@ def _seen(release: Release) -> list[str]:
 
 def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> list[str]:
     run = f"runs/{release.manifest.model_name}"
-    folder, val = request.folder.as_posix(), request.config.val
+    config, val = shlex.quote(config_file.as_posix()), request.config.val
     clean = " --clean CLEAN" if request.clean else ""
     if request.thresholds is not None:
         clean += " --thresholds THRESHOLDS"
-    artifact = f"{folder}/{release.artifact.name}"
+    artifact = shlex.quote(f"{request.folder.as_posix()}/{release.artifact.name}")
+    folder = shlex.quote(request.folder.as_posix())
     measure = [
         f'mobilemamba evaluate {artifact} --coco "{val.annotations}" --images "{val.images}" --json'
     ]
-    weights, mixed, mix = f"{run}/{request.checkpoint.name}", release.progress.blend, []
+    weights, mixed, mix = (
+        shlex.quote(f"{run}/{request.checkpoint.name}"),
+        release.progress.blend,
+        [],
+    )
     if mixed is not None:
-        own = f"{config_file.as_posix()} {run}/{mixed.own} {mixed.other}"
+        own = f"{config} {shlex.quote(f'{run}/{mixed.own}')} {shlex.quote(mixed.other)}"
         mix = [f"mobilemamba blend {own} --share {mixed.share:g} --out {weights}"]
     return [
         "## Make it again",
@@ -209,9 +214,9 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
         f"`{config_file.as_posix()}` says which folders its variables stand for.",
         "",
         "```sh",
-        f"mobilemamba train {config_file.as_posix()} --out {run}",
+        f"mobilemamba train {config} --out {run}",
         *mix,
-        f"mobilemamba export {config_file.as_posix()} {weights} --out {folder}{clean}",
+        f"mobilemamba export {config} {weights} --out {folder}{clean}",
         *(measure if val.annotations else []),  # `evaluate` needs annotations
         "```",
     ]

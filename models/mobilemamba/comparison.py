@@ -53,7 +53,7 @@ def peer_table(own_name: str, own: Metrics, paths: tuple[Path, ...]) -> Table:
             name = f"{document['peer']}, seed {settings['seed']}, {settings['epochs']} epochs"
             found.append((name, *_figures(document["metrics"]), str(document["trainer"])))
             notes.add(str(document["checkpoint"]))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 path, [f"is not what the peers' benchmark writes: {error!r}"]
             ) from error

@@ -52,7 +52,8 @@ class TrainingDisplay:
         if report.metrics is not None:
             measured = f"; mAP50 {report.metrics.map50:.4f}, mAP50-95 {report.metrics.map50_95:.4f}"
         self._console.print(
-            f"epoch {report.epoch}/{report.epochs}: {losses}; {report.pictures_per_second:.0f} pictures/s{measured}"
+            f"epoch {report.epoch}/{report.epochs}: {losses}; {report.pictures_per_second:.0f} pictures/s{measured}",
+            soft_wrap=True,  # one line in a log file too
         )
 
     def _on_caution(self, sentence: str) -> None:

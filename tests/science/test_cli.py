@@ -19,6 +19,7 @@ from flawspec.artifact import read_manifest, sha256_file
 from flawspec.labels import LabelSet
 from mobilemamba.artifact_files import rewrite
 from mobilemamba.card import _remake
+from mobilemamba.checkpoint import Blend
 from mobilemamba.cli import commands
 from mobilemamba.config import load_config
 from mobilemamba.dataset import Sample
@@ -284,3 +285,26 @@ def test_the_card_names_no_option_that_was_not_given(config_file, tmp_path: Path
     )
     lines = _remake(made, request, Path("toy.toml"))
     assert not any("--clean" in line or "evaluate" in line or '""' in line for line in lines)
+
+
+def test_the_commands_in_the_card_can_be_pasted_whatever_the_folders_are_called(
+    config_file, tmp_path: Path
+) -> None:
+    config, file = load_config(config_file()), Path("my runs/toy.toml")
+    folder, now = Path("plant 2/artifacts"), datetime.now(timezone.utc)
+    request = ReleaseRequest(config, tmp_path / "best 1.safetensors", folder, (), now)
+    mixed = Blend(0.5, "last 1.safetensors", "an older.onnx", "0" * 64)
+    made = SimpleNamespace(
+        manifest=SimpleNamespace(model_name="toy"),
+        artifact=folder / "toy-0.1.0.onnx",
+        progress=SimpleNamespace(blend=mixed),
+    )
+    lines = [shlex.split(line) for line in _remake(made, request, file)[5:-1]]
+    weights = "runs/toy/best 1.safetensors"
+    own = ["my runs/toy.toml", "runs/toy/last 1.safetensors", "an older.onnx"]
+    assert lines[:3] == [
+        ["mobilemamba", "train", "my runs/toy.toml", "--out", "runs/toy"],
+        ["mobilemamba", "blend", *own, "--share", "0.5", "--out", weights],
+        ["mobilemamba", "export", "my runs/toy.toml", weights, "--out", "plant 2/artifacts"],
+    ]
+    assert lines[3][:3] == ["mobilemamba", "evaluate", "plant 2/artifacts/toy-0.1.0.onnx"]

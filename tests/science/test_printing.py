@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from mobilemamba_command import run
+from rich.console import Console
 
 from mobilemamba.commands.measuring import _print_report
 from mobilemamba.commands.quantising import _print
@@ -14,6 +15,8 @@ from mobilemamba.crossval import Spread
 from mobilemamba.evaluate import Metrics
 from mobilemamba.measured import ArtifactReport
 from mobilemamba.operating_point import OperatingPoint
+from mobilemamba.progress import TrainingDisplay
+from mobilemamba.train import EpochReport
 
 METRICS = Metrics(0.5, 0.5, 0.5, 0.5, 0.5, {"pit [b]": 0.5})
 
@@ -45,3 +48,13 @@ def test_evaluate_prints_its_classes(capsys) -> None:
     point = OperatingPoint(0.5, 0.5, 0.5)
     _print_report(ArtifactReport(METRICS, []), [("pit [b]", 3, point)])
     assert "pit [b]" in capsys.readouterr().out
+
+
+def test_an_epoch_is_one_line_in_a_log_file(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    losses = {"total": 13.474, "box": 0.625, "classes": 9.184, "sides": 2.796}
+    said = EpochReport(1, 2, losses, 0.001, 10.0, METRICS)
+    TrainingDisplay(Console(), 2).observer().on_epoch(said)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("epoch 1/2: total 13.474")
+    assert line.endswith("mAP50 0.5000, mAP50-95 0.5000")

@@ -127,9 +127,10 @@ def test_a_page_to_be_published_holds_tables_and_no_picture_of_the_data_set(tmp_
     assert "<td>other, seed 7, 3 epochs</td><td>0.610</td>" in text
     assert "made up val, 128x64 px, 2 epochs, seeds 1, 2" in text
 
-    (tmp_path / "peer.json").write_text("{}")
-    with pytest.raises(DatasetError, match="is not what the peers' benchmark writes"):
-        write_report(tmp_path / "page", Manifest, dataset, report, "val", contents)
+    for wrong in ({}, peer | {"metrics": dict.fromkeys(metrics, "0.61")}):
+        (tmp_path / "peer.json").write_text(json.dumps(wrong))
+        with pytest.raises(DatasetError, match="is not what the peers' benchmark writes"):
+            write_report(tmp_path / "page", Manifest, dataset, report, "val", contents)
     (tmp_path / "ablation.json").write_text("[]")
     with pytest.raises(DatasetError, match="is not a JSON object"):
         write_report(

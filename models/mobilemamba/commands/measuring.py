@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
+from mobilemamba.annotations import printable
 from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.dataset import load_clean, load_dataset
@@ -103,7 +104,8 @@ def report(
     dataset = load_dataset(coco, images, labels=manifest.labels)
     found = evaluate_artifact(artifact, manifest, dataset)
     contents = Contents(not figures_only, ablation, peers, curves)
-    click.echo(write_report(out, manifest, dataset, found, coco.resolve().name, contents))
+    title = printable(coco.resolve().name)
+    click.echo(write_report(out, manifest, dataset, found, title, contents))
 
 
 @click.command()
