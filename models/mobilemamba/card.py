@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from mobilemamba.evaluate import shown
 from mobilemamba.export import ExportError
 from mobilemamba.reexport import Reexport
 from mobilemamba.release import Release, ReleaseRequest
@@ -140,12 +141,12 @@ def _figures(release: Release) -> list[str]:
     m = release.metrics
     names = release.manifest.labels.names
     rows = [
-        f"| {name} | {m.ap50[name]:.3f} | {p.threshold:.3f} | {p.precision:.3f} | {p.recall:.3f} |"
+        f"| {name} | {shown(m.ap50[name])} | {p.threshold:.3f} | {p.precision:.3f} | {shown(p.recall)} |"
         for name, p in zip(names, release.points, strict=True)
     ]
     by_size = (
-        f"small (< 32² px) {m.map50_small:.3f}, medium (< 96²) {m.map50_medium:.3f}, "
-        f"large {m.map50_large:.3f}"
+        f"small (< 32² px) {shown(m.map50_small)}, medium (< 96²) {shown(m.map50_medium)}, "
+        f"large {shown(m.map50_large)}"
     )
     chosen = (
         (

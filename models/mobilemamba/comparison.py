@@ -9,7 +9,7 @@ from typing import Any
 
 from mobilemamba.ablation import COLUMNS, protocol_line, rows
 from mobilemamba.annotations import DatasetError
-from mobilemamba.evaluate import Metrics
+from mobilemamba.evaluate import Metrics, shown
 
 PEER_COLUMNS = ("detector", "mAP50", "mAP50-95", "mAP50 small", "medium", "large", "trained by")
 
@@ -94,7 +94,7 @@ def _distinct_names(paths: tuple[Path, ...]) -> list[str]:
 
 def _figures(metrics: dict[str, Any]) -> tuple[str, ...]:
     keys = ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
-    return tuple("–" if metrics[key] is None else f"{metrics[key]:.3f}" for key in keys)
+    return tuple(shown(metrics[key]) for key in keys)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 
@@ -72,6 +73,11 @@ class Metrics:
             field.name: getattr(self, field.name) for field in fields(self) if field.name != "ap50"
         }
         return means | {f"ap50/{name}": value for name, value in self.ap50.items()}
+
+
+def shown(figure: float | None) -> str:
+    """Three decimals, or a dash where there is no such figure."""
+    return "–" if figure is None or math.isnan(figure) else f"{figure:.3f}"
 
 
 def network_predictor(network: nn.Module, device: torch.device) -> Predict:

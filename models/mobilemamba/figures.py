@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mobilemamba.evaluate import Metrics
+from mobilemamba.evaluate import Metrics, shown
 from mobilemamba.operating_point import ClassMatches, OperatingPoint
 
 DASHES = ("-", "--", "-.", ":")  # colour is not the only sign
@@ -50,7 +50,7 @@ def precision_figure(metrics: Metrics) -> Figure:
         )
         heights = [0.0 if math.isnan(v) else v for v in values.values()]
         bars = axes.barh(list(values), heights, color=f"C{place}")
-        axes.bar_label(bars, [_shown(v) for v in values.values()], padding=3, fontsize=8)
+        axes.bar_label(bars, [shown(v) for v in values.values()], padding=3, fontsize=8)
         axes.invert_yaxis()
     return figure
 
@@ -67,10 +67,6 @@ def curves_figure(curves: dict[str, list[tuple[int, float]]]) -> Figure:
     axes.legend()
     axes.set_title("Learning curves")
     return figure
-
-
-def _shown(value: float) -> str:
-    return "none" if math.isnan(value) else f"{value:.3f}"
 
 
 def confusion_figure(names: tuple[str, ...], table: NDArray[np.int64]) -> Figure:

@@ -18,6 +18,7 @@ from flawspec.manifest import ArtifactManifest
 from mobilemamba.comparison import Table, ablation_table, curves, peer_table
 from mobilemamba.confusion import Mistake, Mistakes, find_mistakes
 from mobilemamba.dataset import Dataset
+from mobilemamba.evaluate import shown
 from mobilemamba.figures import (
     confusion_figure,
     curves_figure,
@@ -129,7 +130,7 @@ def _classes(manifest: ArtifactManifest, dataset: Dataset, report: ArtifactRepor
     for name, matches, threshold in found:
         p = at_threshold(matches, threshold)
         values = (report.metrics.ap50[name], p.threshold, p.precision, p.recall)
-        rows.append((name, str(matches.boxes), *(f"{v:.3f}" for v in values)))
+        rows.append((name, str(matches.boxes), *map(shown, values)))
     columns = ("class", "boxes", "AP50", "threshold", "precision", "recall")
     return Table("Classes", "At the released thresholds, IoU 0.5.", columns, tuple(rows))
 
@@ -196,10 +197,12 @@ def _picture(heading: str, file_name: str, note: str = "") -> str:
 
 def _page(name: str, title: str, report: ArtifactReport, sections: list[str]) -> str:
     m = report.metrics
-    shown = html.escape(name)
-    by_size = f"small {m.map50_small:.3f}, medium {m.map50_medium:.3f}, large {m.map50_large:.3f}"
+    heading = html.escape(name)
+    by_size = f"small {shown(m.map50_small)}, medium {shown(m.map50_medium)}, large {shown(m.map50_large)}"
     return (
-        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{shown}</title><style>{STYLE}</style>\n'
-        f"<h1>{shown}</h1>\n<p>On {html.escape(title)}: mAP50 <b>{m.map50:.3f}</b>, mAP50-95 {m.map50_95:.3f};\n"
-        f"mAP50 by box area: {by_size}.</p>\n" + "\n".join(sections) + "\n</html>\n"
+        f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>{heading}</title><style>{STYLE}</style>\n'
+        f"<h1>{heading}</h1>\n<p>On {html.escape(title)}: mAP50 <b>{shown(m.map50)}</b>, "
+        f"mAP50-95 {shown(m.map50_95)};\nmAP50 by box area: {by_size}.</p>\n"
+        + "\n".join(sections)
+        + "\n</html>\n"
     )

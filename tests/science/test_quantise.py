@@ -140,6 +140,17 @@ def test_the_command_writes_the_fastest_that_pays_or_nothing(
     assert made.metrics_split == "annotations.json"
 
 
+def test_a_set_without_boxes_is_refused_before_anything_is_computed(
+    pictures_of: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    content = json.loads((pictures_of / "annotations.json").read_text())
+    clean = tmp_path / "clean.json"
+    clean.write_text(json.dumps(content | {"annotations": []}))
+    command = ["quantise", NEU, "--calibration", pictures_of / "annotations.json", "--coco", clean]
+    assert run(monkeypatch, *command, "--images", pictures_of / "images", "--out", tmp_path) == 2
+    assert "has no boxes, so that nothing can be measured on it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "command",
     [

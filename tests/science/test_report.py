@@ -87,8 +87,11 @@ def test_a_set_without_boxes_has_a_page_too(tmp_path: Path) -> None:
     dataset = Dataset(Manifest.labels, (sample("1"), sample("2")), "0" * 64)
     detections = [found((PIT, 0.9, LEFT)), found()]
     report = ArtifactReport(measure(dataset, detections), detections)
-    page = write_report(tmp_path / "page", Manifest, dataset, report, "clean")
-    assert "Worst false alarms (1 in all)" in page.read_text()
+    text = write_report(tmp_path / "page", Manifest, dataset, report, "clean").read_text()
+    assert "Worst false alarms (1 in all)" in text
+    assert "mAP50 <b>–</b>, mAP50-95 –" in text
+    assert "<td>pit</td><td>0</td><td>–</td><td>0.500</td><td>0.000</td><td>–</td>" in text
+    assert "nan" not in text
 
 
 def test_a_sheet_without_mistakes_is_an_empty_page() -> None:

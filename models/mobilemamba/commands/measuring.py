@@ -18,6 +18,7 @@ from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTI
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
+from mobilemamba.evaluate import shown
 from mobilemamba.measured import ArtifactReport, evaluate_artifact, evaluate_samples
 from mobilemamba.operating_point import ClassMatches, at_threshold, false_alarm_pictures, match
 from mobilemamba.strict_json import to_json
@@ -152,12 +153,10 @@ def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -
     table = Table("class", "boxes", "AP50", "threshold", "precision", "recall")
     for name, boxes, point in rows:
         values = dataclasses.astuple(point)  # type: ignore[call-overload]
-        table.add_row(
-            escape(name), str(boxes), f"{m.ap50[name]:.3f}", *(f"{v:.3f}" for v in values)
-        )
+        table.add_row(escape(name), str(boxes), shown(m.ap50[name]), *map(shown, values))
     console = Console()
     console.print(table)
     console.print(
-        f"mAP50 {m.map50:.4f}   mAP50-95 {m.map50_95:.4f}   mAP50 small {m.map50_small:.3f}, "
-        f"medium {m.map50_medium:.3f}, large {m.map50_large:.3f}"
+        f"mAP50 {m.map50:.4f}   mAP50-95 {m.map50_95:.4f}   mAP50 small {shown(m.map50_small)}, "
+        f"medium {shown(m.map50_medium)}, large {shown(m.map50_large)}"
     )

@@ -12,11 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
+from mobilemamba.annotations import DatasetError
 from mobilemamba.artifact_files import write_graph
 from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
 from mobilemamba.dataset import load_dataset, spread_over
 from mobilemamba.measured import released_figures
 from mobilemamba.quantise import LEAST_FASTER, MOST_LOST, Trial, try_recipes
+from mobilemamba.sets import has_boxes
 
 
 @click.command()
@@ -49,6 +51,8 @@ def quantise(
     manifest = read_manifest(artifact)
     training = load_dataset(calibration, images, labels=manifest.labels)
     val = load_dataset(coco, images, labels=manifest.labels)
+    if not has_boxes(val):
+        raise DatasetError(coco, ["has no boxes, so that nothing can be measured on it"])
     chosen = dataclasses.replace(training, samples=spread_over(training.samples, pictures))
     trials = try_recipes(artifact, manifest, chosen, val, click.echo)
     _print(trials, coco)
