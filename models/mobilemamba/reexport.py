@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,16 +86,17 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
 
 
 def _network_in(source: Path, manifest: ArtifactManifest) -> Detector:
-    """A manifest does not say which size it is, so each is tried."""
-    last: CheckpointError | None = None
-    for size in SIZES:
-        network = build_detector(size, len(manifest.labels.names))
+    """A manifest does not say which size it is, nor what was left out of it, so each is tried."""
+    first: CheckpointError | None = None
+    for scan, wavelet, size in itertools.product((True, False), (True, False), SIZES):
+        network = build_detector(size, len(manifest.labels.names), scan, wavelet)
         try:
             load_artifact(source, manifest, network)
         except CheckpointError as error:
-            last = error
+            first = first or error
         else:
             return network
     raise CheckpointError(
-        f"{source} holds none of the networks that this release builds ({', '.join(SIZES)}): {last}"
+        f"{source} holds none of the networks that this release builds ({', '.join(SIZES)}, with and without "
+        f"model.scan and model.wavelet). As {next(iter(SIZES))}: {first}"
     )

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from mobilemamba_command import run
 
 from flawspec.artifact import listed_sha256, read_manifest, sha256_file
 from mobilemamba.detector import build_detector
-from mobilemamba.export import artifact_predictor, textured_pictures
+from mobilemamba.export import artifact_predictor, textured_pictures, to_onnx, with_manifest
 from mobilemamba.from_artifact import load_artifact
+from mobilemamba.reexport import _network_in
+from mobilemamba.wrapper import ArtifactNetwork
 
 ROOT = Path(__file__).parents[2]
 # exported before there was a folded form
@@ -101,3 +104,15 @@ def test_a_foreign_card_stops_it_before_anything_is_written(
     other.unlink()
     for _ in range(2):  # the same bytes again are no other artifact
         assert run(monkeypatch, "reexport", copy, "--version", "0.1.9", "--out", out) == 0
+
+
+def test_a_network_without_its_scan_is_found_in_its_artifact(tmp_path: Path) -> None:
+    plain = read_manifest(RELEASED)
+    manifest = dataclasses.replace(plain, input_width_px=64, input_height_px=64)
+    torch.manual_seed(2)
+    network = build_detector("nano", len(manifest.labels.names), scan=False)
+    served = ArtifactNetwork(network.eval(), 0.5, 0.25).eval()
+    made = tmp_path / "made.onnx"
+    made.write_bytes(with_manifest(to_onnx(served, 64, 64), manifest))
+    found = _network_in(made, manifest)
+    assert found.state_dict().keys() == network.state_dict().keys()
