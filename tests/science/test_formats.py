@@ -354,3 +354,17 @@ def test_text_files_may_begin_with_a_byte_order_mark_as_windows_editors_write_it
     marked = load_dataset(yolo, folder / "images")
     assert marked.labels == plain.labels
     assert by_name(marked) == by_name(plain)
+
+
+def test_voc_files_may_be_laid_out_in_lines_and_a_wrong_size_is_named(coco_folder) -> None:
+    folder = coco_folder(count=2)
+    voc = as_voc(folder)
+    plain = load_dataset(voc, folder / "images")
+    first = voc / "0.xml"
+    text = first.read_text().replace("<name>dark</name>", "<name>\n  dark\n</name>")
+    first.write_text(text)
+    assert by_name(load_dataset(voc, folder / "images")) == by_name(plain)
+    for size in ("96.0", ""):
+        first.write_text(text.replace("<width>96</width>", f"<width>{size}</width>"))
+        with pytest.raises(DatasetError, match=r"0.xml: size must hold the whole numbers width"):
+            load_dataset(voc, folder / "images")

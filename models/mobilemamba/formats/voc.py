@@ -58,14 +58,10 @@ def read_voc(folder: Path) -> AnnotationSet:
 
 
 def _picture(root: Element, path: Path, image_id: int, faults: list[str]) -> AnnotatedPicture:
-    size = root.find("size")
-    size_px = None
-    if size is not None:
-        size_px = (int(size.findtext("width", "")), int(size.findtext("height", "")))
     boxes = []
     for place, entry in enumerate(root.iter("object")):
         where = f"{path.name}, object {place + 1}"
-        name, frame = entry.findtext("name"), entry.find("bndbox")
+        name, frame = entry.findtext("name", "").strip(), entry.find("bndbox")
         if not name or frame is None:
             faults.append(f"{where} lacks name or bndbox")
             continue
@@ -76,4 +72,17 @@ def _picture(root: Element, path: Path, image_id: int, faults: list[str]) -> Ann
             continue
         boxes.append(AnnotatedBox(where, name, (x0, y0, x1 - x0, y1 - y0)))
     file_name = root.findtext("filename") or f"{path.stem}.jpg"
-    return AnnotatedPicture(file_name, image_id, size_px, tuple(boxes))
+    return AnnotatedPicture(file_name, image_id, _size_px(root, path, faults), tuple(boxes))
+
+
+def _size_px(root: Element, path: Path, faults: list[str]) -> tuple[int, int] | None:
+    size = root.find("size")
+    if size is None:
+        return None
+    try:
+        return int(size.findtext("width", "")), int(size.findtext("height", ""))
+    except ValueError:
+        faults.append(
+            f"{path.name}: size must hold the whole numbers width and height, or be left out"
+        )
+        return None
