@@ -148,17 +148,6 @@ def _figures(release: Release) -> list[str]:
         f"small (< 32² px) {shown(m.map50_small)}, medium (< 96²) {shown(m.map50_medium)}, "
         f"large {shown(m.map50_large)}"
     )
-    chosen = (
-        (
-            "Checkpoint and thresholds (best F1 for each class, clean pictures counted in) were chosen on",
-            "these pictures, so expect a little less on new ones.",
-        )
-        if not release.thresholds_origin
-        else (
-            "The checkpoint was chosen on these pictures, so expect a little less on new ones. Thresholds were",
-            release.thresholds_origin,
-        )
-    )
     alarms = (
         f"At these thresholds {release.false_alarms} of {release.clean} clean pictures are reported."
         if release.clean
@@ -168,7 +157,7 @@ def _figures(release: Release) -> list[str]:
         f"## Figures on {release.manifest.metrics_split}",
         "",
         "Measured on the released file in ONNX Runtime.",
-        *chosen,
+        *_chosen(release),
         *_seen(release),
         "",
         f"mAP50 **{m.map50:.3f}**, mAP50-95 {m.map50_95:.3f}; mAP50 by box area: {by_size}.",
@@ -179,6 +168,18 @@ def _figures(release: Release) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _chosen(release: Release) -> tuple[str, ...]:
+    if not release.thresholds_origin:
+        return (
+            "Checkpoint and thresholds (best F1 for each class, clean pictures counted in) were chosen on",
+            "these pictures, so expect a little less on new ones.",
+        )
+    return (
+        "The checkpoint was chosen on these pictures, so expect a little less on new ones. Thresholds were",
+        release.thresholds_origin,
+    )
 
 
 def _seen(release: Release) -> list[str]:
