@@ -472,6 +472,18 @@ def test_a_url_that_names_no_service_is_refused(url: str) -> None:
         RestClient(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://me:secret@localhost:8080", "https://secret@host", "http://:secret@[::1]"]
+)
+@pytest.mark.parametrize("kind", [AsyncRestClient, RestClient])
+def test_a_url_with_a_password_is_refused_as_it_would_take_the_place_of_the_token(
+    kind: type, url: str
+) -> None:
+    with pytest.raises(ValueError, match="Leave what stands before the @ out") as caught:
+        kind(url, token=TOKEN)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("target", ["http://localhost:8081", "grpc://localhost:8081", ""])
 def test_a_url_is_no_target_of_grpc(target: str) -> None:
     with pytest.raises(ValueError, match="host:port"):

@@ -24,12 +24,18 @@ def usable_token(token: str | None) -> str | None:
 
 
 def usable_url(url: str) -> str:
-    """The URL as given. Raises ValueError where it names no service."""
+    """The URL as given. Raises ValueError where it names no service, or a user, whose password it does not show."""
+    named = False
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        named = "@" in parts.netloc
     except ValueError:  # no port that there is, or brackets that do not match
         usable = False
+    if named:  # sent as Basic, it would take the place of the token
+        raise ValueError(
+            "Leave what stands before the @ out of the url: who asks is known by the token, which token= gives."
+        )
     if not usable:
         raise ValueError(
             "The url must begin with http:// or https:// and name a host, such as http://localhost:8080."
