@@ -18,6 +18,7 @@ import pytest
 from certificates import make_certificate, needs_openssl
 from click.testing import Result
 from command_line import run
+from lost_proxies import set_lost_proxies
 from pictures import numbered, truncated
 from PIL import Image
 from redis_process import free_port
@@ -102,6 +103,19 @@ def test_every_protocol_in_both_loops(
         assert said["frames"]["sent"] == 10
         assert said["callers"] == 1
     assert said["generator"]["cpu_share"] > 0
+
+
+def test_commands_ask_no_proxy_of_the_environment_for_the_way(
+    server: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_lost_proxies(monkeypatch)
+    rpc = f"grpc://{server.grpc_target}"
+    for where in ([server.url], [rpc], [rpc, "--stream"]):
+        said = figures(*where, "--clients", "1", *SHORT)
+        assert said["frames"]["answered"] == said["frames"]["sent"] > 0
+    monkeypatch.setenv("FLAWLINE_PORT", str(server.rest_port))
+    assert run("health").exit_code == 0
+    assert run("models", "--url", server.url, "list").exit_code == 0
 
 
 def test_cameras_share_the_cadence(server: ServerProcess) -> None:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import grpc
 import pytest
+from lost_proxies import set_lost_proxies
 from pictures import expected_score, numbered, truncated
 from redis_process import free_port
 from rig import Rig
@@ -85,6 +86,18 @@ async def test_what_has_been_answered_is_acknowledged() -> None:
             check(number, await camera.inspect(frame(number)))
         await camera.aclose()
         await until(lambda: not rig.answers._kept)
+
+
+async def test_a_camera_asks_no_proxy_of_the_environment_for_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_lost_proxies(monkeypatch)
+    async with (
+        Rig() as rig,
+        served(rig) as server,
+        AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=5.0) as camera,
+    ):
+        check(1, await camera.inspect(frame(1)))
 
 
 async def test_a_camera_may_have_a_long_deadline_but_not_none() -> None:

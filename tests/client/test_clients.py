@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from lost_proxies import set_lost_proxies
 from redis_process import free_port
 from scripted_inspector import NOT_OK, OK, TOO_LATE
 from scripted_service import TOKEN, Ask, ScriptedService
@@ -564,3 +565,10 @@ async def test_a_picture_that_is_far_too_large_is_refused_at_once(ask: Ask) -> N
     with pytest.raises(RefusedError) as caught:
         await ask(Frame(bytes(50_000)), deadline_s=60.0)
     assert caught.value.code == "too_many_bytes"
+
+
+async def test_proxies_of_the_environment_are_not_asked_for_the_way(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_lost_proxies(monkeypatch)
+    assert (await ask(FRAME, deadline_s=5.0)).verdict is Verdict.NOT_OK

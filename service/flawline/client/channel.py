@@ -19,6 +19,8 @@ _OPTIONS = (
     # A service that is gone without a word shows within so many milliseconds.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
+    # As over REST, the environment's proxies are not asked for the way.
+    ("grpc.enable_http_proxy", 0),
 )
 
 

@@ -48,9 +48,12 @@ class AsyncRestClient:
         self._http = httpx.AsyncClient(
             base_url=usable_url(url),
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            verify=usable_certificates(ca_file) if ca_file else True,
             timeout=None,  # noqa: S113 - each try is bounded as a whole
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            # Given and not made by httpx, which would go by way of the environment's proxies, to loopback too.
+            transport=httpx.AsyncHTTPTransport(
+                verify=usable_certificates(ca_file) if ca_file else True,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            ),
         )
         self._calls = OpenCalls()
 
