@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -572,3 +573,25 @@ async def test_proxies_of_the_environment_are_not_asked_for_the_way(
 ) -> None:
     set_lost_proxies(monkeypatch)
     assert (await ask(FRAME, deadline_s=5.0)).verdict is Verdict.NOT_OK
+
+
+@pytest.mark.parametrize("kind", [AsyncRestClient, AsyncGrpcClient, AsyncCamera])
+def test_a_client_for_asyncio_says_that_it_is_of_another_event_loop(kind: type) -> None:
+    where = f"127.0.0.1:{free_port()}"
+    url = f"http://{where}" if kind is AsyncRestClient else where
+    client = kind(url, deadline_s=0.3)
+    assert asyncio.run(client.inspect(FRAME)).verdict is Verdict.UNDEFINED
+    for use in (lambda: client.inspect(FRAME), client.aclose):
+        with pytest.raises(RuntimeError, match=r"within one asyncio\.run, or make a new one"):
+            asyncio.run(use())
+
+
+@pytest.mark.parametrize("kind", [AsyncRestClient, AsyncGrpcClient, AsyncCamera])
+def test_a_client_that_is_closed_may_be_closed_on_any_event_loop(kind: type) -> None:
+    async def close(client: Any) -> None:
+        async with client:
+            pass
+
+    client = kind("http://127.0.0.1:1" if kind is AsyncRestClient else "127.0.0.1:1")
+    asyncio.run(close(client))
+    asyncio.run(close(client))

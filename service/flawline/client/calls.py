@@ -16,18 +16,40 @@ class ClosedError(RuntimeError):
         super().__init__("This client is closed; make a new one.")
 
 
+class OneLoop:
+    """The event loop that a client was used on first: its connections are of that one, and no other can use them."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def check(self) -> None:
+        """Raises RuntimeError on another."""
+        running = asyncio.get_running_loop()
+        self._loop = self._loop or running
+        if running is not self._loop:
+            raise RuntimeError(
+                "This client was used on another event loop, which its connections are of: use it within one "
+                "asyncio.run, or make a new one in each. For ordinary code there is the form without Async."
+            )
+
+
 class OpenCalls:
     """Each call runs in a task of its own: only so is its end told from the cancelling of the task that asked."""
 
     def __init__(self) -> None:
         self._closed = False
+        self._loop = OneLoop()
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, call: Coroutine[Any, Any, T]) -> T:
-        """Its result. Raises ClosedError once closed, be it meanwhile."""
-        if self._closed:
+        """Its result. Raises ClosedError once closed, be it meanwhile; RuntimeError on another loop than before."""
+        try:
+            if self._closed:
+                raise ClosedError
+            self._loop.check()
+        except RuntimeError:
             call.close()  # or Python warns that nobody awaited it
-            raise ClosedError
+            raise
         task = asyncio.create_task(call)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -52,7 +74,9 @@ class OpenCalls:
             yield item
 
     async def close(self) -> None:
-        """End those that are open, and begin no more."""
+        """End those that are open, and begin no more. Raises RuntimeError on another loop than they are of."""
+        if not self._closed:
+            self._loop.check()
         self._closed = True
         tasks = [task for task in self._tasks if not task.done()]
         for task in tasks:

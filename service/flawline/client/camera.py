@@ -11,7 +11,7 @@ from types import TracebackType
 from flawline.client.access import usable_deadline, usable_most_unanswered, usable_stream_id
 from flawline.client.answers import Inspection
 from flawline.client.background import Background
-from flawline.client.calls import ClosedError
+from flawline.client.calls import ClosedError, OneLoop
 from flawline.client.channel import Way
 from flawline.client.frame import Frame, with_bytes
 from flawline.client.ledger import Figures, Ledger
@@ -51,6 +51,7 @@ class AsyncCamera:
             usable_stream_id(stream_id or uuid.uuid4().hex),
         )
         self._running: asyncio.Task[None] | None = None
+        self._loop = OneLoop()
         self._closed = False
 
     @property
@@ -63,10 +64,11 @@ class AsyncCamera:
 
         Waits while `most_unanswered` frames are, at most until the frame's own deadline, which counts
         from now. Raises RefusedError when the service refuses the stream itself, or the picture is
-        none; RuntimeError once the camera is closed.
+        none; RuntimeError once the camera is closed, and on another event loop than before.
         """
         if self._closed:
             raise ClosedError
+        self._loop.check()
         frame = with_bytes(frame)
         if self._running is None:
             self._running = asyncio.create_task(self._stream.run(), name="flawline camera")
@@ -78,6 +80,8 @@ class AsyncCamera:
 
     async def aclose(self) -> None:
         """Take no more frames, wait until every one has its answer, then end the stream."""
+        if not self._closed:
+            self._loop.check()
         self._closed = True
         await self._ledger.until_all_answered()
         running, self._running = self._running, None

@@ -28,7 +28,7 @@ _UNSENDABLE = "The request cannot be sent: a text of the frame is none, or has c
 
 
 class AsyncRestClient:
-    """Asks one service; for any number of tasks at a time.
+    """Asks one service; for any number of tasks of one event loop at a time.
 
     url: such as `http://localhost:8080`. token: the bearer token. ca_file: certificates to trust
     instead of the system's. deadline_s: until when `inspect` has an answer, unless it is told.
