@@ -228,6 +228,31 @@ def test_ctrl_c_ends_it_with_the_figures_so_far(server: ServerProcess) -> None:
     assert received > 0
 
 
+def test_ctrl_c_ends_a_stream_soon_whose_server_is_gone(artifact: Path) -> None:
+    server = ServerProcess(artifact, engine_threads="1")
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "flawline", "bench", f"grpc://{server.grpc_target}"),
+            *("--stream", "--json", "--duration", "600", "--warm-up", "0", "--size", "64x64"),
+            *("--deadline-ms", "60000"),
+        ],
+        env=flawline_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        _until_inspected(server)
+        server.kill()
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    finally:
+        server.kill()
+        process.kill()
+    assert process.returncode == 130, stderr
+    check_consistency(json.loads(stdout))
+
+
 def _until_inspected(server: ServerProcess) -> float:
     """Until the server has inspected some more frames than it had."""
 

@@ -83,13 +83,16 @@ class AsyncCamera:
         if not self._closed:
             self._loop.check()
         self._closed = True
-        await self._ledger.until_all_answered()
-        running, self._running = self._running, None
-        if running is not None:
-            self._stream.end()
-            await asyncio.wait({running}, timeout=_FAREWELL_S)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        try:
+            await self._ledger.until_all_answered()
+            if self._running is not None:
+                self._stream.end()
+                await asyncio.wait({self._running}, timeout=_FAREWELL_S)
+        finally:  # also when the waiting is broken off
+            running, self._running = self._running, None
+            if running is not None:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
 
     async def __aenter__(self) -> AsyncCamera:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import grpc
 
@@ -27,6 +28,8 @@ _NO_CONNECTION = {
     "cancelled",
 }
 _FAULTS = {"internal_error", *_NO_CONNECTION}
+# Longer than a camera itself lets the service take to hear that all answers have come.
+_FAREWELL_S = 3.0
 
 
 class UnaryWay:
@@ -90,8 +93,10 @@ class StreamWay:
             return Outcome(OutcomeKind.ERROR, error.code)
 
     async def aclose(self) -> None:
-        """Close all streams."""
-        await asyncio.gather(*(camera.aclose() for camera in self._cameras))
+        """Close all streams. Frames that nobody waits for any more are not waited for here either."""
+        with suppress(asyncio.TimeoutError):
+            closing = asyncio.gather(*(camera.aclose() for camera in self._cameras))
+            await asyncio.wait_for(closing, _FAREWELL_S)
 
 
 def outcome_of(inspection: Inspection) -> Outcome:
