@@ -144,6 +144,21 @@ def test_wrong_usage_is_named(arguments: list[str], says: str) -> None:
     assert says in result.stderr
 
 
+@pytest.mark.parametrize("asks", [["inspect"], ["bench", "http://127.0.0.1:1"], ["tune"]])
+def test_a_pipe_or_a_device_is_not_waited_for(asks: list[str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    for path in (tmp_path / "pipe.png", Path("/dev/zero")):
+        done = subprocess.run(
+            [sys.executable, "-m", "flawline", *asks, path],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 2
+        assert f"{path} is neither a file nor a folder" in done.stderr
+
+
 def test_a_folder_whose_pictures_are_all_in_out_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     result = run("inspect", tmp_path, "--out", tmp_path)

@@ -25,7 +25,8 @@ def collect_pictures(paths: Sequence[Path], without: Path | None = None) -> list
     """Files as named, whatever their suffix, and all pictures in and below folders, by name.
 
     A file that is reached twice is taken once. Everything in the folder `without` is left out:
-    earlier annotated pictures are none to inspect. Raises Fault for a folder that cannot be read.
+    earlier annotated pictures are none to inspect. Raises Fault for a folder that cannot be read,
+    and for what is neither a file nor a folder.
     """
     excluded = without.resolve() if without is not None else None
     found: dict[Path, PictureFile] = {}
@@ -42,9 +43,11 @@ def collect_pictures(paths: Sequence[Path], without: Path | None = None) -> list
 
 
 def _files_of(root: Path, excluded: Path | None) -> Iterator[Path]:
-    if not root.is_dir():
+    if root.is_file():
         yield root
         return
+    if not root.is_dir():  # a pipe or a device: reading it may never come to an end
+        raise Fault(f"{root} is neither a file nor a folder; write the picture to a file first.")
     inside = (
         Path(folder, name) for folder, _, names in os.walk(root, onerror=_refuse) for name in names
     )
