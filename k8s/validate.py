@@ -148,6 +148,10 @@ def whole_faults(name: str, manifests: list[Manifest]) -> Iterator[str]:
                 wanted_labels <= p["spec"]["template"]["metadata"]["labels"].items() for p in pods
             ):
                 yield f"{label(manifest)} selects no pod"
+        if manifest["kind"] == "ScaledObject" and name in WHOLE:
+            own = f"flawline-redis.{manifest['metadata']['namespace']}.svc:6379"
+            addresses = {t["metadata"]["address"] for t in manifest["spec"]["triggers"]}
+            yield from (f"{label(manifest)} asks {one}, not {own}" for one in addresses - {own})
         if manifest["kind"] == "ConfigMap":
             insecure = manifest.get("data", {}).get("FLAWLINE_INSECURE")
             if insecure and name not in INSECURE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,27 @@ def test_streams_and_group_of_the_scaler_are_those_of_the_queue() -> None:
     assert {trigger["consumerGroup"] for trigger in triggers} == {GROUP}
     kinds = [{"lagCount", "pendingEntriesCount"} & set(trigger) for trigger in triggers]
     assert all(len(kind) == 1 for kind in kinds)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl renders the manifests")
+@pytest.mark.parametrize("overlay", ["overlays/prod", "examples/backfill"])
+def test_the_scaler_finds_redis_from_the_namespace_that_it_runs_in(overlay: str) -> None:
+    rendered = subprocess.run(
+        ["kubectl", "kustomize", str(ROOT / "k8s" / overlay)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    manifests = list(yaml.safe_load_all(rendered.stdout))
+    (scaler,) = (manifest for manifest in manifests if manifest["kind"] == "ScaledObject")
+    services = {
+        f"{m['metadata']['name']}.{m['metadata']['namespace']}.svc:6379"
+        for m in manifests
+        if m["kind"] == "Service"
+    }
+    addresses = {trigger["metadata"]["address"] for trigger in scaler["spec"]["triggers"]}
+    assert len(addresses) == 1
+    assert addresses <= services
 
 
 def test_make_help_lists_every_verb() -> None:
