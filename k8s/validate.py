@@ -148,6 +148,8 @@ def whole_faults(name: str, manifests: list[Manifest]) -> Iterator[str]:
                 wanted_labels <= p["spec"]["template"]["metadata"]["labels"].items() for p in pods
             ):
                 yield f"{label(manifest)} selects no pod"
+        if manifest["kind"] == "PodDisruptionBudget" and "minAvailable" in manifest["spec"]:
+            yield f"{label(manifest)} lets no node be emptied where there is one pod"
         if manifest["kind"] == "ScaledObject" and name in WHOLE:
             own = f"flawline-redis.{manifest['metadata']['namespace']}.svc:6379"
             addresses = {t["metadata"]["address"] for t in manifest["spec"]["triggers"]}

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flawline.settings import FlawlineSettings
+
 ROOT = Path(__file__).parents[2]
 PROOFS = ROOT / "docker" / "prove"
 
@@ -74,6 +76,23 @@ def test_the_scaler_finds_redis_from_the_namespace_that_it_runs_in(overlay: str)
     addresses = {trigger["metadata"]["address"] for trigger in scaler["spec"]["triggers"]}
     assert len(addresses) == 1
     assert addresses <= services
+
+
+@pytest.mark.parametrize("page", ["containers", "edge"])
+def test_docker_stops_no_service_before_it_has_drained(page: str) -> None:
+    text = (ROOT / "docs" / f"{page}.md").read_text("utf-8").replace("\\\n", "")
+    (serving,) = re.findall(r"^docker run .*FLAWLINE_TOKEN_FILE.*$", text, re.MULTILINE)
+    (patience_s,) = re.findall(r"--stop-timeout (\d+) ", serving)
+    assert (
+        int(patience_s) >= FlawlineSettings().drain_timeout_s + 8
+    )  # to hang up, and to close the rest
+
+
+def test_no_budget_keeps_a_node_from_being_emptied() -> None:
+    text = (ROOT / "k8s" / "base" / "disruption.yaml").read_text("utf-8")
+    for budget in yaml.safe_load_all(text):
+        assert budget["spec"]["maxUnavailable"] == 1  # of a single pod, too
+        assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
 def test_make_help_lists_every_verb() -> None:
