@@ -88,6 +88,16 @@ def test_docker_stops_no_service_before_it_has_drained(page: str) -> None:
     )  # to hang up, and to close the rest
 
 
+def test_compose_builds_each_image_once() -> None:
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text("utf-8"))
+    services = compose["services"]
+    built = [service["image"] for service in services.values() if "build" in service]
+    assert len(built) == len(set(built)) == 1
+    for name, service in services.items():
+        if service["image"] in built and "build" not in service:
+            assert "api" in service["depends_on"], name
+
+
 def test_no_budget_keeps_a_node_from_being_emptied() -> None:
     text = (ROOT / "k8s" / "base" / "disruption.yaml").read_text("utf-8")
     for budget in yaml.safe_load_all(text):
