@@ -25,7 +25,6 @@ ARTIFACTS = ROOT / "models" / "artifacts"
 # Where an image is named, or names itself: what stands before the version, and after it.
 STAMPS = {
     "docker/Dockerfile": r"(?m)^(ARG VERSION=)\S+()$",
-    "docs/kubernetes.md": r"(?m)^( *newTag: )\S+()$",
     "k8s/base/kustomization.yaml": r"(?m)^( *newTag: )\S+()$",
     "k8s/components/gpu/kustomization.yaml": r"(?m)^( *newTag: )\S+(-cuda)$",
     "k8s/overlays/edge/node/kustomization.yaml": r"(?m)^( *newTag: )\S+(-edge)$",

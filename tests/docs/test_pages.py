@@ -145,6 +145,28 @@ def mounted_keys(documents: list[dict[str, object]], secret: str) -> list[dict[s
 
 
 @needs_kubectl
+@pytest.mark.parametrize("overlay", ["overlays/prod", "overlays/dev", "overlays/edge"])
+def test_images_come_from_where_the_page_says(overlay: str, tmp_path: Path) -> None:
+    """A base has renamed them already: an overlay that says `flawline` changes nothing."""
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    (images,) = re.findall(
+        r"^```yaml\n(images:\n.*?)^```$",
+        (ROOT / KUBERNETES).read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    mine = {"resources": [f"../k8s/{overlay}"]} | yaml.safe_load(images)
+    if overlay == "overlays/prod":
+        mine["components"] = ["../k8s/components/gpu"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "kustomization.yaml").write_text(yaml.safe_dump(mine), "utf-8")
+    taken = re.findall(r"image: (\S+)$", kubectl("kubectl kustomize mine", tmp_path), re.MULTILINE)
+    assert taken
+    assert all(image.startswith("registry.example.com/") for image in taken), taken
+    assert ("-cuda" in "".join(taken)) is (overlay == "overlays/prod")
+    assert all(image.endswith("-edge") for image in taken) is (overlay == "overlays/edge")
+
+
+@needs_kubectl
 def test_the_overlay_that_readme_names_renders() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     (path,) = re.findall(r"`kubectl apply -k (\S+)`", readme)
