@@ -106,9 +106,11 @@ def test_a_cache_without_room_for_an_engine_is_done_without_and_left_empty(
 def test_only_a_cpu_nobody_asked_for_is_a_fall_back(
     wanted: Device, taken: list[str], fell_back: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert Devices(wanted).fell_back(taken) is fell_back
     assert ("engine_on_cpu" in caplog.text) is fell_back
+    said = f"engine_device wanted={wanted} taken={','.join(taken)}"
+    assert (said in caplog.text) is (wanted != "cpu")
 
 
 async def test_an_engine_without_its_gpu_inspects_on_the_cpu_and_says_so(tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ class Devices:
 
         taken: providers of the session. Raises DeviceUnavailable where that is not allowed.
         """
+        if self.wanted != "cpu":
+            logger.info("engine_device wanted=%s taken=%s", self.wanted, ",".join(taken))
         if self.wanted in ("cpu", "auto") or taken[0] != CPU_PROVIDER:
             return False
         offered = onnxruntime.get_available_providers()
