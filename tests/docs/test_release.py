@@ -46,6 +46,8 @@ def test_images_are_published_under_the_names_in_the_release() -> None:
     assert {
         entry["target"]: f"flawline:{flawline.__version__}{entry['suffix']}" for entry in built
     } == RELEASE["images"]
+    both = {entry["target"] for entry in built if entry["platforms"] == "linux/amd64,linux/arm64"}
+    assert both == {"serving", "edge"}  # beside a line stand industrial PCs as well as boards
 
 
 def test_the_artifacts_are_exactly_those_of_the_folder_and_one_is_packaged() -> None:
