@@ -124,3 +124,18 @@ def test_a_token_that_is_none_is_told_of_and_not_shown(tmp_path: Path, text: str
 def test_an_address_that_is_none_is_said_to_be_so() -> None:
     with pytest.raises(Fault, match="nonnumeric port"):
         RunningServer("http://localhost:abc", None, None).ask("GET", "/v1/models")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("localhost:8080", "must begin with http:// or https://"),
+        ("http://[::1", "must begin with http:// or https://"),
+        ("http://localhost:99999", "must begin with http:// or https://"),
+        ("http://me:geheim@localhost:8080", "Leave what stands before the @ out"),
+    ],
+)
+def test_a_url_that_names_no_server_is_refused_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(Fault, match=says) as raised:
+        RunningServer.of(FlawlineSettings(), url)
+    assert "geheim" not in str(raised.value)

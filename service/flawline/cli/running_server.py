@@ -13,6 +13,7 @@ from typing import Any
 
 from flawline.cli.fault import Fault
 from flawline.cli.token_file import token_in
+from flawline.client.access import usable_url
 from flawline.settings import FlawlineSettings
 
 # The server bounds a load and what may wait before an unload; longer, and nobody is there.
@@ -33,8 +34,10 @@ class RunningServer:
         """At `url`, or else where `flawline serve` with these settings listens. Raises Fault."""
         token = None if settings.token_file is None else token_in(settings.token_file)
         if url is not None:
-            if not url.startswith(("http://", "https://")):
-                raise Fault(f"--url must begin with http:// or https://; it is {url!r}.")
+            try:
+                usable_url(url)
+            except ValueError as error:
+                raise Fault(f"--url: {error}") from error
             return cls(url.rstrip("/"), token, settings.tls_cert_file)
         host = _EVERYWHERE.get(settings.host, settings.host)
         bare_host = f"[{host}]" if ":" in host else host

@@ -34,7 +34,7 @@ def usable_url(url: str) -> str:
         usable = False
     if named:  # sent as Basic, it would take the place of the token
         raise ValueError(
-            "Leave what stands before the @ out of the url: who asks is known by the token, which token= gives."
+            "Leave what stands before the @ out of the url: the service knows who asks by the token alone."
         )
     if not usable:
         raise ValueError(
