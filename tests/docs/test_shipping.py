@@ -98,6 +98,16 @@ def test_compose_builds_each_image_once() -> None:
             assert "api" in service["depends_on"], name
 
 
+def test_the_ingress_waits_longer_than_any_inspection_may_take() -> None:
+    ingress = yaml.safe_load(
+        (ROOT / "k8s" / "components" / "ingress" / "ingress.yaml").read_text("utf-8")
+    )
+    patience_s = ingress["metadata"]["annotations"][
+        "nginx.ingress.kubernetes.io/proxy-read-timeout"
+    ]
+    assert int(patience_s) > FlawlineSettings().max_deadline_ms / 1000 + 5
+
+
 def test_no_budget_keeps_a_node_from_being_emptied() -> None:
     text = (ROOT / "k8s" / "base" / "disruption.yaml").read_text("utf-8")
     for budget in yaml.safe_load_all(text):
