@@ -57,7 +57,9 @@ def test_ordinary_code_gets_them_too(server: ServerProcess) -> None:
 
 
 @needs_openssl
-def test_the_token_and_the_certificate_open_every_door(artifact: Path, tmp_path: Path) -> None:
+def test_the_token_and_the_certificate_open_every_door(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     certificate = make_certificate(tmp_path)
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN)
@@ -84,6 +86,15 @@ def test_the_token_and_the_certificate_open_every_door(artifact: Path, tmp_path:
         check(3, asyncio.run(film()))
         with pytest.raises(NotLetInError):
             stranger.inspect(frame(4))
+    # As where the plant's authority is among those that the system trusts.
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.cert_path))
+    monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)
+    with (
+        RestClient(server.url, token=TOKEN, deadline_s=PATIENT_S) as rest,
+        GrpcClient(server.grpc_target, token=TOKEN, tls=True, deadline_s=PATIENT_S) as grpc,
+    ):
+        check(5, rest.inspect(frame(5)))
+        check(6, grpc.inspect(frame(6)))
     server.terminate()
     assert server.exit_code() == 0, server.log
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -52,14 +53,25 @@ def usable_target(target: str) -> str:
     return target
 
 
-def usable_certificates(ca_file: str | Path) -> ssl.SSLContext:
-    """What trusts the certificates of that file alone. Raises ValueError where it has none, or cannot be read."""
+def usable_certificates(ca_file: str | Path | None) -> ssl.SSLContext:
+    """What trusts the certificates of that file alone; without one, the system's.
+
+    Raises ValueError where it has none, or cannot be read.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"The ca_file {ca_file} cannot be used: {error}. Give a file with certificates in PEM form."
         ) from error
+
+
+def system_certificates() -> bytes | None:
+    """Those that the system trusts, PEM; None where they are in no one file, or gRPC was told where its own are."""
+    if os.environ.get("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"):
+        return None
+    found = ssl.create_default_context().get_ca_certs(binary_form=True)
+    return "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode() or None
 
 
 def usable_stream_id(stream_id: str) -> str:

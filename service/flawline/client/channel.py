@@ -7,7 +7,12 @@ from pathlib import Path
 
 import grpc
 
-from flawline.client.access import usable_certificates, usable_target, usable_token
+from flawline.client.access import (
+    system_certificates,
+    usable_certificates,
+    usable_target,
+    usable_token,
+)
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -44,6 +49,8 @@ class Way:
         if self.ca_file:
             usable_certificates(self.ca_file)  # gRPC would take any file, and never get through
             object.__setattr__(self, "_roots", Path(self.ca_file).read_bytes())
+        elif self.tls:  # gRPC itself would trust a list that it brings
+            object.__setattr__(self, "_roots", system_certificates())
 
     def channel(self) -> grpc.aio.Channel:
         """A new connection, of the running event loop."""

@@ -51,7 +51,7 @@ class AsyncRestClient:
             timeout=None,  # noqa: S113 - each try is bounded as a whole
             # Given and not made by httpx, which would go by way of the environment's proxies, to loopback too.
             transport=httpx.AsyncHTTPTransport(
-                verify=usable_certificates(ca_file) if ca_file else True,
+                verify=usable_certificates(ca_file or None),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             ),
         )
