@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 VERSIONS = ("1.30", "1.32", "1.34")
 COMPONENTS = ("redis", "keda", "gpu", "monitoring", "network-policy", "ingress", "grpc-gateway")
 INSECURE = ("overlays/dev", "examples/backfill")
+TO_TRY = "overlays/dev"
 WHOLE = ("overlays/dev", "overlays/prod", "overlays/edge", "examples/backfill")
 
 Manifest = dict[str, Any]
@@ -128,7 +129,7 @@ def pod_faults(manifest: Manifest) -> Iterator[str]:
 
 
 def whole_faults(name: str, manifests: list[Manifest]) -> Iterator[str]:
-    """Names that are referred to and do not exist; services that select nothing; doors left open."""
+    """Names that are referred to and do not exist; services that select nothing; and `own_faults`."""
     exist = {(m["kind"], m["metadata"]["name"]) for m in manifests}
     pods = [m for m in manifests if m["kind"] in ("Deployment", "StatefulSet")]
     for manifest in pods:
@@ -148,6 +149,15 @@ def whole_faults(name: str, manifests: list[Manifest]) -> Iterator[str]:
                 wanted_labels <= p["spec"]["template"]["metadata"]["labels"].items() for p in pods
             ):
                 yield f"{label(manifest)} selects no pod"
+    yield from own_faults(name, manifests)
+
+
+def own_faults(name: str, manifests: list[Manifest]) -> Iterator[str]:
+    """What a schema does not know of budgets, scalers and settings; doors left open."""
+    kinds = {manifest["kind"] for manifest in manifests}
+    if name in INSECURE and name != TO_TRY and "NetworkPolicy" not in kinds:
+        yield "it asks for no token, and no policy says who reaches it"
+    for manifest in manifests:
         if manifest["kind"] == "PodDisruptionBudget" and "minAvailable" in manifest["spec"]:
             yield f"{label(manifest)} lets no node be emptied where there is one pod"
         if manifest["kind"] == "ScaledObject" and name in WHOLE:

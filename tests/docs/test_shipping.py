@@ -108,6 +108,14 @@ def test_the_ingress_waits_longer_than_any_inspection_may_take() -> None:
     assert int(patience_s) > FlawlineSettings().max_deadline_ms / 1000 + 5
 
 
+def test_an_example_without_a_token_says_who_reaches_it() -> None:
+    """The dev overlay alone is open: its page says that it is to try it."""
+    for path in (ROOT / "k8s").rglob("kustomization.yaml"):
+        text = path.read_text("utf-8")
+        if "FLAWLINE_INSECURE=true" in text and path.parent.name != "dev":
+            assert "components/network-policy" in text, path
+
+
 def test_no_budget_keeps_a_node_from_being_emptied() -> None:
     text = (ROOT / "k8s" / "base" / "disruption.yaml").read_text("utf-8")
     for budget in yaml.safe_load_all(text):
