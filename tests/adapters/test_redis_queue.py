@@ -618,6 +618,32 @@ async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter)
         server.kill()
 
 
+async def test_outcomes_come_from_a_server_that_lost_its_data_and_whose_clock_went_back(
+    start_redis: RedisStarter,
+) -> None:
+    """A board without a clock of its own starts in the past: its new entries have smaller ids than the old ones."""
+    server = start_redis()
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    client = Redis.from_url(server.url)
+    try:
+        await queue.start()
+        await queue.submit(job("before"))
+        tomorrow = f"{(await client.time())[0] + 86_400}000-0"
+        fields = {"id": "before", "outcome": outcome_to_wire(JUDGED)}
+        await client.xadd(queue._replies.key, fields, id=tomorrow)
+        assert await queue.result("before") == JUDGED
+        server.kill()
+        server.start()
+        await queue.submit(job("after"))
+        (lease,) = await queue.lease(1)
+        await queue.resolve(lease, JUDGED)
+        assert await asyncio.wait_for(queue.result("after"), 5) == JUDGED
+    finally:
+        await client.aclose()
+        await queue.close()
+        server.kill()
+
+
 async def test_an_outcome_that_nobody_waits_for_any_more_is_not_tried_for_ever(
     start_redis: RedisStarter,
 ) -> None:

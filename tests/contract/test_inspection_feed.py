@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from redis.asyncio import Redis
 from redis_process import RedisProcess, RedisStarter
 from scripted_inspector import NOT_OK
 
 from flawline.adapters.memory_feed import MemoryFeed
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
+from flawline.adapters.redis_queue.wire import inspection_to_json
 from flawline.adapters.system_clock import SystemClock
 from flawline.application.ports import InspectionFeed
 from flawline.application.watchers import WatchedInspection
@@ -168,5 +170,33 @@ async def test_without_redis_this_process_is_heard_and_afterwards_all_again(
             there.publish(inspection(2))
             await asyncio.wait({heard}, timeout=0.1)
         assert heard.result().inspection == inspection(2)
+    for queue in queues:
+        await queue.close()
+
+
+async def test_all_is_heard_again_of_a_redis_without_its_data_whose_clock_went_back(
+    start_redis: RedisStarter,
+) -> None:
+    server = start_redis()
+    namespace = f"test-{uuid.uuid4().hex[:8]}"
+    queues = [redis_queue(server, namespace) for _ in range(2)]
+    here, there = (queue.feed(1000) for queue in queues)
+    client = Redis.from_url(server.url)
+    async with here.watch(frozenset()) as watched:
+        tomorrow = f"{(await client.time())[0] + 86_400}000-0"
+        fields = {"inspection": inspection_to_json(inspection(1)), "api": "another"}
+        await client.xadd(f"{namespace}:inspections", fields, id=tomorrow)
+        assert (await next_of(watched)).inspection == inspection(1)
+        server.kill()
+        server.start()
+        heard = asyncio.create_task(next_of(watched))
+        for _ in range(100):
+            there.publish(inspection(2))
+            await asyncio.wait({heard}, timeout=0.1)
+            if heard.done():
+                break
+        assert heard.done()
+        assert heard.result().inspection == inspection(2)
+    await client.aclose()
     for queue in queues:
         await queue.close()

@@ -112,17 +112,27 @@ class RedisFeed:
         newest: Any = await self._server.asked.xrevrange(self._key, count=1)
         return bytes(newest[0][0]) if newest else b"0-0"
 
+    async def _resumed(self, last: bytes | None) -> bytes:
+        """Where to go on: from the beginning, where the server lost its entries and has an earlier clock."""
+        newest = await self._last_id()
+        if last is None:
+            return newest
+        return last if _order_of(newest) >= _order_of(last) else b"0-0"
+
     async def _read(self, last: bytes | None) -> None:
-        backoff = Backoff()
+        backoff, broken_off = Backoff(), False
         while True:
             try:
-                last = last or await self._last_id()
+                if last is None or broken_off:
+                    last = await self._resumed(last)
                 news: Any = await self._server.read(
                     self._key, last, round(BLOCK_S * 1000), _AT_ONCE
                 )
             except RedisError:
+                broken_off = True
                 await asyncio.sleep(backoff.next_s())
                 continue
+            broken_off = False
             backoff.reset()
             for _, entries in news or ():
                 for entry_id, fields in entries:
@@ -137,3 +147,7 @@ class RedisFeed:
             logger.warning("feed_entry_not_understood error=%r", error)
             return
         self._watchers.tell(inspection)
+
+
+def _order_of(entry_id: bytes) -> list[int]:
+    return [int(number) for number in entry_id.split(b"-")]

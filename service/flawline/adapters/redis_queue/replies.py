@@ -74,6 +74,8 @@ class Replies:
                 if len(self._read_ids) >= _DELETED_AT_ONCE or not self._some_awaited:
                     await self._delete_read()
             except RedisError:  # noqa: PERF203 - an outage ends no loop
+                # Whoever comes back without its data, and with an earlier clock, numbers entries lower than before.
+                self._last = "0-0"
                 await asyncio.sleep(backoff.next_s())
             else:
                 backoff.reset()
