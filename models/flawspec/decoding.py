@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 from flawspec.errors import CorruptPicture
 from flawspec.limits import DecodeLimits
 from flawspec.opening import OpenPicture, open_picture
+from flawspec.png_rows import has_all_rows
 
 __all__ = ["DecodeLimits", "PictureHeader", "decode_grey", "probe"]
 
@@ -55,7 +56,7 @@ def decode_grey(data: bytes, limits: DecodeLimits) -> NDArray[np.uint8]:
     divided by 257 and rounded, 16 bit colour keeps its high bytes. Raises PictureError.
     """
     picture = open_picture(data, limits)
-    image = _strict_jpeg(data) if _is_plain_jpeg(picture) else _loaded(picture)
+    image = _strict_jpeg(data) if _is_plain_jpeg(picture) else _loaded(picture, data)
     if picture.orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[picture.orientation])
     if picture.has_16_bit_grey:
@@ -87,18 +88,34 @@ def _damaged_pixels(name: str) -> CorruptPicture:
     )
 
 
-def _loaded(picture: OpenPicture) -> Image.Image:
+def _loaded(picture: OpenPicture, data: bytes) -> Image.Image:
     image: ImageFile.ImageFile = picture.image
     # libjpeg then hands out the luma as stored: no colour is computed only to be thrown away. Other
     # formats ignore it.
     image.draft("L", None)
     # Alpha is dropped; this part of it would make Pillow warn when a palette is resolved.
     image.info.pop("transparency", None)
+    lacks_strips = _pixels_told_of(image) < image.width * image.height
     try:
         image.load()
     except Exception as error:  # Pillow's decoders raise nearly anything on garbage
         raise _damaged_pixels(picture.format) from error
+    may_lack_rows = picture.format == "PNG" and _may_lack_rows(image)
+    if lacks_strips or (may_lack_rows and not has_all_rows(data)):
+        raise _damaged_pixels(picture.format)
     return image
+
+
+def _pixels_told_of(image: ImageFile.ImageFile) -> int:
+    """In how many the header says where they lie: a TIFF may name too few strips."""
+    areas = (tile[1] or (0, 0, *image.size) for tile in image.tile)
+    return sum((right - left) * (bottom - top) for left, top, right, bottom in areas)
+
+
+def _may_lack_rows(image: ImageFile.ImageFile) -> bool:
+    """Whether the last rows are as Pillow leaves what it does not find; an interlaced picture may lack any."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return "interlace" in image.info or last.getbbox(alpha_only=False) is None
 
 
 def _eight_bit(levels_16: NDArray[np.uint16], inverted: bool) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from flawspec import errors
@@ -17,6 +18,12 @@ from flawspec.decoding import DecodeLimits, decode_grey, probe
 
 LIMITS = DecodeLimits()
 GREY = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+
+
+ADAM7 = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
 
 
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
@@ -33,6 +40,32 @@ def png(width: int, height: int, *chunks: bytes, bits: int = 8, colour: int = 0)
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     body = chunks or (chunk(b"IDAT", b""),)
     return b"\x89PNG\r\n\x1a\n" + b"".join([chunk(b"IHDR", header), *body, chunk(b"IEND", b"")])
+
+
+def idat(rows: bytes, pieces: int = 1) -> list[bytes]:
+    """Compressed to its proper end, in so many chunks."""
+    data = zlib.compress(rows)
+    size = -(-len(data) // pieces)
+    return [chunk(b"IDAT", data[at : at + size]) for at in range(0, len(data), size)]
+
+
+def png_of_rows(count: int, pieces: int = 1, pixels: NDArray[np.uint8] = GREY) -> bytes:
+    """64 x 64 pixels by its header."""
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels[:count])
+    return png(64, 64, *idat(rows, pieces))
+
+
+def interlaced_png(passes: int = 7, side: int = 64) -> bytes:
+    """That many of the seven passes of Adam7: where they start, and their steps, across and down."""
+    rows = b"".join(
+        b"\0" + row.tobytes()
+        for left, top, across, down in ADAM7[:passes]
+        for row in GREY[top:side:down, left:side:across]
+        if row.size
+    )
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 1)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
+    return b"".join([start, *idat(rows), chunk(b"IEND", b"")])
 
 
 def tiff(*entries: tuple[int, int, int, int], pixels: bytes = bytes(64 * 64)) -> bytes:
@@ -188,12 +221,16 @@ def test_codes_are_distinct_and_stable() -> None:
         pytest.param(
             png(64, 64, chunk(b"IDAT", zlib.compress(bytes(64 * 64)))), id="png too short"
         ),
+        pytest.param(png_of_rows(40), id="png with whole rows too few"),
+        pytest.param(png_of_rows(40, pieces=7), id="png of several chunks with rows too few"),
+        pytest.param(interlaced_png(passes=6), id="interlaced png without its last pass"),
         pytest.param(png(64, 64, chunk(b"IDAT", b"not deflated")), id="png not deflated"),
         pytest.param(png(64, 64), id="png without pixels"),
         pytest.param(jpeg()[: len(jpeg()) // 2], id="half a jpeg"),
         pytest.param(jpeg(progressive=True)[:-400], id="a progressive jpeg cut short"),
         pytest.param(encoded(Image.fromarray(GREY), "BMP")[:-100], id="a bmp cut short"),
         pytest.param(tiff(pixels=bytes(64 * 63)), id="a tiff cut short"),
+        pytest.param(tiff((278, 4, 1, 40)), id="a tiff without its second strip"),
         pytest.param(tiff((259, 3, 1, 5)), id="a tiff that is not lzw"),
     ],
 )
@@ -201,6 +238,19 @@ def test_pixels_that_are_cut_short_or_damaged(data: bytes) -> None:
     probe(data, LIMITS)  # the header alone is sound
     with pytest.raises(errors.CorruptPicture, match="its pixels are not"):
         decode_grey(data, LIMITS)
+
+
+@pytest.mark.parametrize("kind", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("size", [(64, 64), (67, 65)])
+def test_a_png_whose_last_row_is_black_is_whole(kind: str, size: tuple[int, int]) -> None:
+    image = Image.new(kind, size)
+    assert not decode_grey(encoded(image, "PNG"), LIMITS)[-1].any()
+
+
+@pytest.mark.parametrize("side", [16, 17, 63, 64])
+def test_an_interlaced_png_is_whole_with_all_passes(side: int) -> None:
+    grey = decode_grey(interlaced_png(side=side), LIMITS)
+    np.testing.assert_array_equal(grey, GREY[:side, :side])
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF"])
