@@ -563,6 +563,39 @@ async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
         server.kill()
 
 
+@pytest.mark.parametrize(
+    ("database", "forbidden", "why"),
+    [
+        pytest.param("99", "-flushall", "index is out of range", id="no such database"),
+        pytest.param("0", "-xpending", "can't run this command", id="a command is not allowed"),
+        pytest.param("0", "-@scripting", "evalsha", id="no script is allowed"),
+    ],
+)
+async def test_why_a_server_that_answers_is_no_queue_is_told_once(
+    start_redis: RedisStarter,
+    caplog: pytest.LogCaptureFixture,
+    database: str,
+    forbidden: str,
+    why: str,
+) -> None:
+    server = start_redis()
+    client = Redis.from_url(server.url)
+    await client.execute_command("ACL", "SETUSER", "default", forbidden)
+    url = f"{server.url.removesuffix('/0')}/{database}"
+    queue = RedisQueue(RedisQueueOptions(url, capacity=8, line_capacity=8), CLOCK)
+    try:
+        await queue.start(announce=MODEL)
+        await queue._look()
+        assert not queue.reachable
+        assert why in queue.error
+        (told,) = [line for line in caplog.messages if "redis_unreachable" in line]
+        assert why in told
+    finally:
+        await queue.close()
+        await client.aclose()
+        server.kill()
+
+
 async def test_readers_outlive_a_connection_that_is_closed_under_them(
     start_redis: RedisStarter,
 ) -> None:

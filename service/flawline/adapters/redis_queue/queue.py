@@ -277,11 +277,16 @@ class RedisQueue:
                 logger.exception("look_failed")
 
     async def _look(self) -> None:
-        with suppress(RedisError):
+        try:
+            depth, age_ms, leased, dead, announced = await self._server.run("measure")
             if self._announcement is not None:
                 await self._server.run("announce", self._announcement, 1)
-            depth, age_ms, leased, dead, announced = await self._server.run("measure")
-            self.state = QueueState(depth, age_ms / 1000, leased, dead)
-            self.announced = announced_from_wire(announced)
+        except RedisError as error:
+            # One that answers, and refuses what is needed of it (its database, a command), is told of too.
+            self._server.link.failed(error)
+            return
+        self.state = QueueState(depth, age_ms / 1000, leased, dead)
+        self.announced = announced_from_wire(announced)
+        with suppress(RedisError):
             await self._server.look_for_room()
             await self._eviction.look()
