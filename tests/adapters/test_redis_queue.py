@@ -10,6 +10,7 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,15 @@ from flawline.application.job import (
     Judged,
     PictureRefused,
 )
+from flawline.application.ticket import Finished, Pending
+from flawline.application.tickets import Tickets
 from flawline.core.errors import NotReady, QueueFull
 from flawline.core.priority import Priority
 from flawline.core.quality import FrameQuality
 from flawline.core.values import (
     Box,
     Detection,
+    Inspection,
     ModelRef,
     Reason,
     RecipeRef,
@@ -594,6 +598,42 @@ async def test_why_a_server_that_answers_is_no_queue_is_told_once(
         await queue.close()
         await client.aclose()
         server.kill()
+
+
+class ClockAhead(SystemClock):
+    """Of a machine whose time is a minute ahead."""
+
+    def utc_now(self) -> datetime:
+        return super().utc_now() + timedelta(minutes=1)
+
+
+async def test_an_api_whose_clock_is_ahead_gives_up_no_inspection_of_another(
+    redis: RedisProcess, namespace: str
+) -> None:
+    options = RedisQueueOptions(redis.url, capacity=8, line_capacity=8, namespace=namespace)
+    clocks = (CLOCK, ClockAhead())
+    here, ahead = (RedisQueue(options, clock) for clock in clocks)
+    for queue in (here, ahead):
+        await queue.start()
+    begun = asyncio.Event()
+
+    async def ask(accepted: Callable[[float], None]) -> Inspection:
+        accepted(CLOCK.monotonic_s() + 10)
+        await begun.wait()
+        return INSPECTION
+
+    tickets = [Tickets([q.tickets(60)], c) for q, c in zip((here, ahead), clocks, strict=True)]
+    try:
+        for name, (asked, other) in zip("ab", (tickets, tickets[::-1]), strict=True):
+            await asked.begin(name, "", ask)
+            assert isinstance(await other.find(name, ""), Pending)
+            begun.set()
+            await asked.settle(5)
+            assert await other.find(name, "") == Finished(INSPECTION)
+            begun.clear()
+    finally:
+        for queue in (here, ahead):
+            await queue.close()
 
 
 async def test_readers_outlive_a_connection_that_is_closed_under_them(

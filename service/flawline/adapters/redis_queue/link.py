@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta, timezone
 
 from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own, which is not the builtin
 
 logger = logging.getLogger(__name__)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class KnownAway(ConnectionError):  # noqa: N818 - a state, told as its siblings are
@@ -17,12 +20,16 @@ class KnownAway(ConnectionError):  # noqa: N818 - a state, told as its siblings 
 
 
 class Link:
-    """Whether the server answered last time, and could keep what came; a change is logged once."""
+    """Whether the server answered last time, and could keep what came; a change is logged once.
+
+    ahead: how far its clock is ahead of ours, as it was last seen.
+    """
 
     def __init__(self) -> None:
         self._up: bool | None = None
         self.full = False
         self.error = ""  # of the last command that failed, while it is down
+        self.ahead = timedelta(0)
 
     @property
     def up(self) -> bool:
@@ -52,6 +59,10 @@ class Link:
         if self.full:
             logger.warning("redis_has_room")
         self.full = False
+
+    def time_is(self, since_epoch: timedelta, utc_now: datetime) -> None:
+        """It told what time it has now; we have that one."""
+        self.ahead = _EPOCH + since_epoch - utc_now
 
     def worked(self) -> None:
         """An answer came."""

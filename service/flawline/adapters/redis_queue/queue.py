@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flawline.adapters.redis_queue.answers import RedisAnswers
 from flawline.adapters.redis_queue.connection import (
@@ -278,13 +279,14 @@ class RedisQueue:
 
     async def _look(self) -> None:
         try:
-            depth, age_ms, leased, dead, announced = await self._server.run("measure")
+            depth, age_ms, leased, dead, announced, now_ms = await self._server.run("measure")
             if self._announcement is not None:
                 await self._server.run("announce", self._announcement, 1)
         except RedisError as error:
             # One that answers, and refuses what is needed of it (its database, a command), is told of too.
             self._server.link.failed(error)
             return
+        self._server.link.time_is(timedelta(milliseconds=now_ms), self._clock.utc_now())
         self.state = QueueState(depth, age_ms / 1000, leased, dead)
         self.announced = announced_from_wire(announced)
         with suppress(RedisError):

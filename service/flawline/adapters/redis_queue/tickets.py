@@ -17,7 +17,10 @@ _OUTAGE_RETRY_S = 2.0
 
 
 class RedisTickets:
-    """Keeps each ticket for `life_s` seconds. While the server is away nothing is kept."""
+    """Keeps each ticket for `life_s` seconds. While the server is away nothing is kept.
+
+    Moments lie there as the server's clock has them, since those of two apis may differ.
+    """
 
     def __init__(self, server: Server, keys: Keys, life_s: float) -> None:
         self._server = server
@@ -26,7 +29,8 @@ class RedisTickets:
 
     async def expect(self, key: str, pending: Pending) -> None:
         """Note that one runs, unless its answer is there already."""
-        await self._set(key, pending, only_new=True)
+        there = Pending(pending.until + self._server.link.ahead)
+        await self._set(key, there, only_new=True)
 
     async def keep(self, key: str, state: TicketState) -> None:
         """Keep the answer, in the place of what is noted."""
@@ -38,7 +42,10 @@ class RedisTickets:
             text = await self._server.asked.get(self._keys.ticket(key))
         except RedisError as error:
             raise NotReady("queue_unavailable", _OUTAGE_RETRY_S) from error
-        return _state_from_wire(text) if text else None
+        state = _state_from_wire(text) if text else None
+        return (
+            Pending(state.until - self._server.link.ahead) if isinstance(state, Pending) else state
+        )
 
     async def _set(self, key: str, state: TicketState, *, only_new: bool) -> None:
         name, text = self._keys.ticket(key), _state_to_wire(state)

@@ -1,4 +1,4 @@
--- Returns {jobs that wait, age of the oldest in ms, leased, dead letters, what workers announced}.
+-- Returns {jobs that wait, age of the oldest in ms, leased, dead letters, what workers announced, the time}.
 local oldest = redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES')
 local leased = 0
 for _, stream in ipairs(STREAMS) do
@@ -6,4 +6,4 @@ for _, stream in ipairs(STREAMS) do
 end
 local age_ms = oldest[2] and (now_ms() - tonumber(oldest[2])) or 0
 return {redis.call('ZCARD', WAITING), age_ms, leased, redis.call('XLEN', DEAD),
-  redis.call('ZRANGEBYSCORE', WORKERS, now_ms(), '+inf')}
+  redis.call('ZRANGEBYSCORE', WORKERS, now_ms(), '+inf'), now_ms()}
