@@ -920,6 +920,44 @@ async def test_an_outcome_of_another_version_costs_no_other(
     assert await api.result("b") == Failed("1a2b")
 
 
+@pytest.mark.parametrize("text", ["dreams", "[1]", '{"kind": "dreamt"}', '{"fingerprint": "f"}'])
+async def test_answers_and_tickets_of_another_version_are_understood_or_left_out(
+    make: Maker, client: Redis, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = make()
+    await api.start()
+    answers, tickets, mine = api.answers(60), api.tickets(60), KeptAnswer("f", INSPECTION)
+    for key in (api._keys.answer("k"), api._keys.ticket("k")):
+        await client.set(key, text)
+    assert await answers.find("k") is None
+    assert await answers.keep("k", mine) == mine
+    assert await tickets.find("k") is None
+    await tickets.keep("k", Finished(INSPECTION))
+    assert await tickets.find("k") == Finished(INSPECTION)
+    assert caplog.text.count("answer_not_understood") == 2
+    assert caplog.text.count("ticket_not_understood") == 1
+
+
+@pytest.mark.parametrize("meta", ["dreams", "[1]", '{"recipe": "default"}'])
+async def test_a_job_of_another_version_costs_no_other(
+    make: Maker, client: Redis, namespace: str, meta: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    api, worker = make(), make()
+    await api.submit(job("strange"))
+    stream = f"{namespace}:jobs:inline"
+    ((entry_id, fields),) = await client.xrange(stream)
+    await client.xadd(stream, fields | {b"meta": meta})
+    await client.xdel(stream, entry_id)
+    await api.submit(job("a"))
+    (lease,) = await worker.lease(2)
+    await worker.resolve(lease, JUDGED)
+    assert await api.result("a") == JUDGED
+    failed = await api.result("strange")
+    assert isinstance(failed, Failed)
+    (told,) = [line for line in caplog.messages if "job_not_understood" in line]
+    assert f"inspection_id=strange error_id={failed.error_id}" in told
+
+
 async def test_what_breaks_the_look_at_redis_does_not_end_it(
     make: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 from flawline.adapters.redis_queue.connection import RedisError, Server, lost
 from flawline.adapters.redis_queue.keys import Keys
-from flawline.adapters.redis_queue.wire import inspection_from, inspection_to_json
+from flawline.adapters.redis_queue.wire import STRANGE, inspection_from, inspection_to_json
 from flawline.application.answer import KeptAnswer
+
+logger = logging.getLogger(__name__)
 
 
 class RedisAnswers:
@@ -47,7 +50,7 @@ class RedisAnswers:
         except RedisError as error:
             lost("answer_not_looked_up", error)
             return None
-        return _answer_from_wire(text) if text else None
+        return _answer_from_wire(text)
 
     async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
         """Keep the answer unless there is one; returns the one that is kept."""
@@ -59,7 +62,7 @@ class RedisAnswers:
         except RedisError as error:
             lost("answer_not_kept", error)
             return answer
-        return _answer_from_wire(before) if before else answer
+        return _answer_from_wire(before) or answer
 
     async def forget(self, keys: Sequence[str]) -> None:
         """Keep these no longer. While the server is away they go with time."""
@@ -88,6 +91,13 @@ def _answer_to_wire(answer: KeptAnswer) -> str:
     return f'{{"fingerprint": {fingerprint}, "inspection": {inspection}}}'
 
 
-def _answer_from_wire(text: Any) -> KeptAnswer:
-    answer = json.loads(text)
-    return KeptAnswer(answer["fingerprint"], inspection_from(answer["inspection"]))
+def _answer_from_wire(text: Any) -> KeptAnswer | None:
+    """None where there is none, or one of another version that is not understood: it is given anew then."""
+    if not text:
+        return None
+    try:
+        answer = json.loads(text)
+        return KeptAnswer(answer["fingerprint"], inspection_from(answer["inspection"]))
+    except STRANGE as error:
+        logger.warning("answer_not_understood error=%r", error)
+        return None

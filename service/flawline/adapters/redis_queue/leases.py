@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
 from flawline.adapters.redis_queue.keys import CLASSES, Keys
-from flawline.adapters.redis_queue.wire import meta_from, outcome_to_wire
+from flawline.adapters.redis_queue.wire import STRANGE, meta_from, outcome_to_wire
 from flawline.application.failures import new_error_id
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
@@ -20,6 +20,8 @@ from flawline.application.ports import Clock
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_UNKNOWN: dict[str, Any] = {"recipe": "", "min_score": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +185,12 @@ class Leases:
         return [lease for lease in leases if lease is not None]
 
     async def _lease_of(self, fields: Sequence[Any]) -> Lease | None:
-        """None when the picture is gone, which happens a good while after the deadline."""
+        """None when the picture is gone, a good while after the deadline, or the job is not understood."""
         number, entry_id, job_id, line, remaining_ms, age_ms, meta, picture, deliveries = fields
         now_s = self._clock.monotonic_s()
         if not picture:
             picture = await self._server.commands.get(self._keys.picture(job_id.decode()))
+        known = _meta_of(job_id, meta)
         job = Job(
             job_id=job_id.decode(),
             picture=picture or b"",
@@ -195,12 +198,13 @@ class Leases:
             priority=CLASSES[number - 1],
             submitted_s=now_s - age_ms / 1000,
             deadline_s=now_s + remaining_ms / 1000,
-            **meta_from(meta),
+            **(_UNKNOWN if isinstance(known, Failed) else known),
         )
         lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}", deliveries)
-        if picture is None:
+        if isinstance(known, Failed) or picture is None:
+            ended = known if isinstance(known, Failed) else Expired()
             self.held -= 1
-            await self.resolve([Resolved.of(lease, Expired())])
+            await self.resolve([Resolved(lease, outcome_to_wire(ended))])
             return None
         return lease
 
@@ -229,6 +233,18 @@ class Leases:
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
         return task
+
+
+def _meta_of(job_id: bytes, text: bytes) -> dict[str, Any] | Failed:
+    """What `meta_of` wrote. One of another version that is not understood fails alone, and no worker of it."""
+    try:
+        return meta_from(text)
+    except STRANGE as error:
+        error_id = new_error_id()
+        logger.error(  # noqa: TRY400 - where it was read tells nothing
+            "job_not_understood inspection_id=%s error_id=%s: %r", job_id.decode(), error_id, error
+        )
+        return Failed(error_id)
 
 
 def _place_of(lease: Lease) -> tuple[str, str]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import datetime
 from typing import Any
 
 from flawline.adapters.redis_queue.connection import RedisError, Server, lost
 from flawline.adapters.redis_queue.keys import Keys
-from flawline.adapters.redis_queue.wire import inspection_from, tagged
+from flawline.adapters.redis_queue.wire import STRANGE, inspection_from, tagged
 from flawline.application.ticket import Finished, Pending, Refused, TicketState, Unanswered
 from flawline.core.errors import NotReady
 from flawline.core.values import Inspection, PartInspection, Verdict
+
+logger = logging.getLogger(__name__)
 
 _OUTAGE_RETRY_S = 2.0
 
@@ -42,7 +45,7 @@ class RedisTickets:
             text = await self._server.asked.get(self._keys.ticket(key))
         except RedisError as error:
             raise NotReady("queue_unavailable", _OUTAGE_RETRY_S) from error
-        state = _state_from_wire(text) if text else None
+        state = _state_from_wire(text)
         return (
             Pending(state.until - self._server.link.ahead) if isinstance(state, Pending) else state
         )
@@ -63,8 +66,18 @@ def _state_to_wire(state: TicketState) -> str:
     return tagged(kind, state)
 
 
-def _state_from_wire(text: Any) -> TicketState:
-    fields = json.loads(text)
+def _state_from_wire(text: Any) -> TicketState | None:
+    """None where there is none, or one of another version that is not understood."""
+    if not text:
+        return None
+    try:
+        return _state_from(json.loads(text))
+    except STRANGE as error:
+        logger.warning("ticket_not_understood error=%r", error)
+        return None
+
+
+def _state_from(fields: dict[str, Any]) -> TicketState:
     kind = fields.pop("kind")
     if kind == "pending":
         return Pending(datetime.fromisoformat(fields["until"]))
