@@ -360,6 +360,64 @@ async def test_bodies_share_their_memory(
         assert (await client.post(URL, content=b"x")).status_code == 200
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_bodies_of_no_declared_length_take_the_room_that_they_need(
+    inspector: ScriptedInspector, registry: CollectorRegistry, as_json: bool
+) -> None:
+    """As programs send them that stream: each counted as the largest that it could be."""
+    together, all_in = 20, asyncio.Event()
+
+    async def wait(_: object) -> Inspection:
+        if len(inspector.requests) == together:
+            all_in.set()
+        await all_in.wait()
+        return OK
+
+    inspector.outcome = wait
+    headers = {"content-type": "application/json" if as_json else "image/png"}
+    content = b'{"picture": "eHh4"}' if as_json else b"xxx"
+
+    async def streamed(body: bytes) -> AsyncIterator[bytes]:
+        yield body
+
+    app = app_of(inspector, registry, max_bytes=MAX_BYTES, max_open_bytes=4 * MAX_BYTES)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        asked = [
+            client.post(URL, content=streamed(content), headers=headers) for _ in range(together)
+        ]
+        answers = await asyncio.wait_for(asyncio.gather(*asked), 10)
+        assert [answer.status_code for answer in answers] == [200] * together
+
+
+async def test_bodies_of_no_declared_length_are_refused_where_there_is_no_room(
+    inspector: ScriptedInspector, registry: CollectorRegistry
+) -> None:
+    one_in, answering = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: object) -> Inspection:
+        one_in.set()
+        await answering.wait()
+        return OK
+
+    async def streamed(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield bytes(1)
+
+    inspector.outcome = wait
+    app = app_of(inspector, registry, max_bytes=MAX_BYTES, max_open_bytes=MAX_BYTES)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        first = asyncio.create_task(client.post(URL, content=streamed(MAX_BYTES - 3)))
+        await one_in.wait()
+        refused = await client.post(URL, content=streamed(4))
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+        assert inspector.refusals == ["queue_full"]
+        taken = asyncio.create_task(client.post(URL, content=streamed(3)))
+        answering.set()
+        assert [(await answer).status_code for answer in (first, taken)] == [200, 200]
+
+
 async def test_unexpected_errors_give_the_id_alone(
     client: httpx.AsyncClient, inspector: ScriptedInspector, caplog: pytest.LogCaptureFixture
 ) -> None:

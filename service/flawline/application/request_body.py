@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -21,27 +21,37 @@ class BodyTooSlow(Exception):  # noqa: N818 - as above
 
 
 def expected_bytes(content_length: str, most_bytes: int) -> int:
-    """What it will take; one of no declared length may take all that is allowed. Raises BodyTooLarge."""
+    """What it will take by its head: 0 where no length is declared, since most are small. Raises BodyTooLarge."""
     if not content_length.isdecimal():
-        return most_bytes
+        return 0
     if int(content_length) > most_bytes:
         raise BodyTooLarge
     return int(content_length)
 
 
-async def counted(chunks: AsyncIterator[bytes], most_bytes: int) -> AsyncIterator[bytes]:
-    """The same, as long as they are no more together: a length need not be declared. Raises BodyTooLarge."""
+async def counted(
+    chunks: AsyncIterator[bytes], most_bytes: int, reached: Callable[[int], object]
+) -> AsyncIterator[bytes]:
+    """The same, as long as they are no more together: a length need not be declared.
+
+    reached: told how many bytes there are by now. Raises BodyTooLarge, and what `reached` raises.
+    """
     length = 0
     async for chunk in chunks:
         length += len(chunk)
         if length > most_bytes:
             raise BodyTooLarge
+        reached(length)
         yield chunk
 
 
-async def whole(chunks: AsyncIterator[bytes], most_bytes: int) -> bytes:
-    """All of them. Raises BodyTooLarge."""
-    return b"".join([chunk async for chunk in counted(chunks, most_bytes)])
+async def whole(
+    chunks: AsyncIterator[bytes],
+    most_bytes: int,
+    reached: Callable[[int], object] = lambda _: None,
+) -> bytes:
+    """All of them. Raises as `counted`."""
+    return b"".join([chunk async for chunk in counted(chunks, most_bytes, reached)])
 
 
 async def arrived(body: Coroutine[Any, Any, T], inspector: Inspector, timeout_s: float) -> T:

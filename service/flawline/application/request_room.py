@@ -11,6 +11,23 @@ from flawline.core.errors import QueueFull
 _RETRY_AFTER_S = 1.0
 
 
+class Reserved:
+    """The room that one request has; where it takes more than it said it would, it asks for more."""
+
+    def __init__(self, room: RequestRoom) -> None:
+        self._room = room
+        self.bytes = 0
+
+    def reach(self, count: int) -> None:
+        """Have room for so many bytes altogether. Raises QueueFull when there is none."""
+        more = min(count, self._room.most_bytes) - self.bytes
+        if more > self._room.free_bytes:
+            raise QueueFull(_RETRY_AFTER_S)
+        if more > 0:
+            self._room.free_bytes -= more
+            self.bytes += more
+
+
 class RequestRoom:
     """At most `most_bytes` of requests that arrive or wait for their answer at a time.
 
@@ -18,16 +35,14 @@ class RequestRoom:
     """
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = self._free_bytes = most_bytes
+        self.most_bytes = self.free_bytes = most_bytes
 
     @contextmanager
-    def reserved(self, count: int) -> Iterator[None]:
-        """Room for so many bytes while the block runs. Raises QueueFull when there is none."""
-        wanted = min(count, self._most_bytes)
-        if wanted > self._free_bytes:
-            raise QueueFull(_RETRY_AFTER_S)
-        self._free_bytes -= wanted
+    def reserved(self, count: int) -> Iterator[Reserved]:
+        """Room for so many bytes, or more, while the block runs. Raises QueueFull when there is none."""
+        reserved = Reserved(self)
         try:
-            yield
+            reserved.reach(count)
+            yield reserved
         finally:
-            self._free_bytes += wanted
+            self.free_bytes += reserved.bytes

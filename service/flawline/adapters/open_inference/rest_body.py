@@ -48,8 +48,8 @@ class BodyReader:
                 _refuse_encoded(request.headers)
                 with _in_our_words(max_bytes, self._timeout_s):
                     wanted = expected_bytes(request.headers.get("content-length", ""), max_bytes)
-                    held.enter_context(self._room.reserved(wanted))
-                    reading = whole(request.stream(), max_bytes)
+                    room = held.enter_context(self._room.reserved(wanted))
+                    reading = whole(request.stream(), max_bytes, room.reach)
                     body = await arrived(reading, self._inspector, self._timeout_s)
             except (RefusedBodyError, QueueFull) as error:
                 self._inspector.refused(error.code)

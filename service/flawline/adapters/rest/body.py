@@ -22,7 +22,7 @@ from flawline.application.request_body import (
     expected_bytes,
     whole,
 )
-from flawline.application.request_room import RequestRoom
+from flawline.application.request_room import RequestRoom, Reserved
 from flawline.core.errors import QueueFull
 
 T = TypeVar("T")
@@ -85,8 +85,8 @@ class BodyReader:
         self._room = room or RequestRoom(max(limits.max_open_bytes, limits.max_bytes))
 
     @contextmanager
-    def reserved(self, request: Request) -> Iterator[None]:
-        """Room for the body, held until the request is answered.
+    def reserved(self, request: Request) -> Iterator[Reserved]:
+        """Room for the body, as far as its length is declared, held until the request is answered.
 
         Raises RefusedError (413, 415), NotReady, and QueueFull when there is no room.
         """
@@ -94,21 +94,20 @@ class BodyReader:
         self._inspector.check_ready()
         kind = self._kind_of(request)
         with ExitStack() as held:
-            try:
+            with self._full_is_counted():
                 declared = _declared_length(request.headers, kind)
-                held.enter_context(self._room.reserved(declared * kind.copies))
-            except QueueFull as error:
-                self._inspector.refused(error.code)
-                raise
-            yield
+                room = held.enter_context(self._room.reserved(declared * kind.copies))
+            yield room
 
-    async def read(self, request: Request) -> Submission:
+    async def read(self, request: Request, room: Reserved) -> Submission:
         """What the body submits.
 
         Raises RefusedError: 408, 413, 422, and 400 when it is malformed or the caller went away;
-        NotReady when the service is told to stop before the body has arrived.
+        QueueFull when there is no room for more of it than was declared, and NotReady when the
+        service is told to stop before the body has arrived.
         """
-        return await self._arrived(_read(request, self._kind_of(request)))
+        with self._full_is_counted():
+            return await self._arrived(_read(request, self._kind_of(request), room))
 
     async def read_small(self, request: Request, max_bytes: int) -> bytes:
         """A body that holds no picture. Raises as `read`."""
@@ -125,6 +124,14 @@ class BodyReader:
         except ClientDisconnect:
             detail = "The connection was closed within the body."
             raise RefusedError(400, "client_gone", detail) from None
+
+    @contextmanager
+    def _full_is_counted(self) -> Iterator[None]:
+        try:
+            yield
+        except QueueFull as error:
+            self._inspector.refused(error.code)
+            raise
 
     def _kind_of(self, request: Request) -> _Kind:
         return self._kinds.get(_media_type_of(request.headers), self._picture)
@@ -158,10 +165,13 @@ def _declared_length(headers: Mapping[str, str], kind: _Kind) -> int:
         raise _too_large(kind) from error
 
 
-async def _read(request: Request, kind: _Kind) -> Submission:
+async def _read(request: Request, kind: _Kind, room: Reserved) -> Submission:
+    def reached(count: int) -> None:
+        room.reach(count * kind.copies)
+
     sink = kind.sink(request.headers.get("content-type", ""))
     try:
-        async for chunk in counted(request.stream(), kind.max_bytes):
+        async for chunk in counted(request.stream(), kind.max_bytes, reached):
             sink.feed(chunk)
     except BodyTooLarge as error:
         raise _too_large(kind) from error

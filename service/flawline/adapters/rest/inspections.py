@@ -93,8 +93,8 @@ class InspectionRoutes:
         refuse_odd_query(request)
         refuse_two_keys(request)
         with ExitStack() as held:
-            held.enter_context(self._bodies.reserved(request))
-            submission = await self._bodies.read(request)
+            room = held.enter_context(self._bodies.reserved(request))
+            submission = await self._bodies.read(request, room)
             requests = _requests_of(request, query, submission, idempotency_key)
             work = _Work(self._inspector, requests, submission.is_part)
             wishes = Preferences.of(request.headers.getlist("prefer"))
