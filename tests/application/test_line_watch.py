@@ -6,6 +6,7 @@ from fakes import settle
 from pictures import clean, encoded, numbered
 from rig import Rig
 
+from flawline.core.errors import QueueFull
 from flawline.core.line_figures import Alarm, LineState
 from flawline.core.quality import FrameLimits
 from flawline.core.values import Verdict
@@ -67,6 +68,53 @@ async def test_a_replayed_picture_hangs_no_camera_where_no_line_is_watched(
         for _ in range(6):
             assert (await rig.inspect(numbered(1), **options)).verdict is Verdict.NOT_OK
     assert rig.telemetry.alarms == []
+
+
+@pytest.mark.parametrize("part_id", [None, "7"])
+async def test_a_frame_that_was_refused_and_comes_again_hangs_no_camera(
+    rig: Rig, part_id: str | None
+) -> None:
+    """As every client does that is told to come again, and a stream by itself."""
+    async with rig:
+        rig.queue.refuse_next(5)
+        for _ in range(5):
+            with pytest.raises(QueueFull):
+                await rig.inspect(numbered(1), line="press-1", part_id=part_id)
+        again = await rig.inspect(numbered(1), line="press-1", part_id=part_id)
+        assert again.verdict is Verdict.NOT_OK
+        # It counts once: a camera that hangs from now on is found as soon as any.
+        verdicts = [(await rig.inspect(numbered(1), line="press-1")).verdict for _ in range(2)]
+    assert verdicts == [Verdict.NOT_OK, Verdict.NOT_DECIDABLE]
+
+
+async def test_a_frame_that_got_no_verdict_and_comes_again_hangs_no_camera(rig: Rig) -> None:
+    async with rig:
+        rig.engine.hold()
+        for _ in range(4):
+            asking = rig.ask(numbered(1), line="press-1", deadline_ms=300)
+            await settle()
+            rig.clock.advance(0.3)
+            assert (await asking).verdict is Verdict.UNDEFINED
+        rig.engine.release()
+        await settle()
+        again = await rig.inspect(numbered(1), line="press-1")
+    assert again.verdict is Verdict.NOT_OK
+    assert rig.telemetry.alarms == []
+
+
+async def test_what_came_meanwhile_counts_although_a_frame_before_it_was_refused(rig: Rig) -> None:
+    async with rig:
+        rig.engine.hold()
+        late = rig.ask(numbered(1), line="press-1", deadline_ms=300)
+        await settle()
+        others = [rig.ask(numbered(2), line="press-1", deadline_ms=900) for _ in range(2)]
+        await settle()
+        rig.clock.advance(0.3)
+        assert (await late).verdict is Verdict.UNDEFINED
+        assert (await rig.inspect(numbered(2), line="press-1")).verdict is Verdict.NOT_DECIDABLE
+        rig.engine.release()
+        for other in others:
+            await other
 
 
 async def test_a_frame_not_like_those_of_its_line_is_not_decidable_although_flaws_were_found(

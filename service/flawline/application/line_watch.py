@@ -59,6 +59,12 @@ class LineWatch:
         recipe = order.recipe.with_min_score(order.min_score)
         return Judged(Verdict.NOT_DECIDABLE, (frozen,), (), recipe.ref, order.model, StageTimes())
 
+    def not_judged(self, order: Order) -> None:
+        """It was refused, or ended without a verdict: who sends the frame again has no camera that hangs."""
+        watched = self._watched(order)
+        if watched is not None:
+            watched.line.not_judged(order.frame.sha256, order.part_id)
+
     def judged(self, order: Order, judged: Judged) -> Judged:
         """Note what was judged; NotDecidable if its frame is not to be trusted beside its line's.
 

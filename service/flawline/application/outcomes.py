@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
 from flawline.application.frame_header import frame_info
-from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged
+from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged, PictureRefused
 from flawline.application.line_watch import LineWatch
 from flawline.application.order import Order
 from flawline.application.ports import Clock, JobIntake
@@ -44,6 +44,16 @@ class Outcomes:
 
     async def of(self, order: Order, queue: JobIntake) -> JobOutcome:
         """Raises InspectionError when the picture is refused, or the queue does not take it."""
+        looked_at = False
+        try:
+            outcome = await self._outcome(order, queue)
+            looked_at = isinstance(outcome, Judged | PictureRefused)
+        finally:
+            if not looked_at and self._watch is not None and order.frame.sha256:
+                self._watch.not_judged(order)
+        return outcome
+
+    async def _outcome(self, order: Order, queue: JobIntake) -> JobOutcome:
         try:
             outcome = await within(self._clock, order.deadline_s, self._ask(order, queue))
         except DeadlinePassed:

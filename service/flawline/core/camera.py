@@ -91,6 +91,10 @@ class Camera:
             self._fault = None
         return self._fault if hangs else None
 
+    def not_judged(self, sha256: str, part_id: str | None) -> None:
+        """The frame that was counted as this one got no verdict: it may come again, and is no repeat then."""
+        self._repeats.take_back(sha256, part_id)
+
     def look(
         self, quality: FrameQuality, size_px: tuple[int, int], *, trusted: bool
     ) -> Reason | None:
@@ -145,18 +149,28 @@ class Camera:
         return self._focus.look(quality.sharpness, usual) if usual else None
 
 
+class _Repeat(NamedTuple):
+    """A frame, and how often it came in a row."""
+
+    sha256: str
+    part_id: str | None
+    times: int
+
+
 class _Repeats:
     """How often the same frame came in a row."""
 
     def __init__(self) -> None:
-        self._sha256 = ""
-        self._part_id: str | None = None
-        self._times = 0
+        self._last = self._before = _Repeat("", None, 0)
 
     def count(self, sha256: str, part_id: str | None) -> int:
-        if sha256 != self._sha256:
-            self._times = 1
-        elif part_id is None or part_id != self._part_id:
-            self._times += 1
-        self._sha256, self._part_id = sha256, part_id
-        return self._times
+        last, times = self._last, 1
+        if sha256 == last.sha256:
+            times = last.times + (part_id is None or part_id != last.part_id)
+        self._before, self._last = last, _Repeat(sha256, part_id, times)
+        return times
+
+    def take_back(self, sha256: str, part_id: str | None) -> None:
+        """The last one did not count, if it was this."""
+        if self._last[:2] == (sha256, part_id):
+            self._last = self._before

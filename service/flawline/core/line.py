@@ -46,6 +46,10 @@ class Line:
         """Whether the camera sends the same frame again, for another part."""
         return self._camera.repeated(sha256, part_id)
 
+    def not_judged(self, sha256: str, part_id: str | None) -> None:
+        """That frame got no verdict: it may come again."""
+        self._camera.not_judged(sha256, part_id)
+
     def look(
         self, quality: FrameQuality, size_px: tuple[int, int], *, trusted: bool
     ) -> Reason | None:
