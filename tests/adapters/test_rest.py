@@ -159,6 +159,28 @@ async def test_no_verdict_is_undefined_in_both_forms(
 
 
 @pytest.mark.parametrize(
+    ("error", "closes"),
+    [
+        (NotReady("draining", 2.0), True),
+        (NotReady("engine_stuck", 2.0), False),
+        (QueueFull(1.2), False),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "text/plain"])
+async def test_a_server_that_stops_lets_go_of_connections_that_are_kept(
+    client: httpx.AsyncClient,
+    inspector: ScriptedInspector,
+    error: InspectionError,
+    closes: bool,
+    accept: str,
+) -> None:
+    """So the next request goes to another server, and is not lost when this one ends."""
+    inspector.outcome = error
+    response = await client.post(URL, content=b"jpeg", headers={"accept": accept})
+    assert (response.headers.get("connection") == "close") is closes
+
+
+@pytest.mark.parametrize(
     ("error", "status", "code"),
     [
         (BadPicture("corrupt_picture", "Cut short."), 422, "corrupt_picture"),

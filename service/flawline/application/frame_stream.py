@@ -186,7 +186,7 @@ class FrameStream:
             try:
                 return await self._inspector.inspect(request)
             except (QueueFull, NotReady) as error:
-                if isinstance(error, NotReady) and error.reason == "draining":
+                if isinstance(error, NotReady) and error.for_good:
                     raise Stopped from error
                 if self._clock.monotonic_s() + pause_s >= ends_s:
                     raise

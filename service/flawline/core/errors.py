@@ -119,3 +119,8 @@ class NotReady(InspectionError):
         super().__init__(f"Not ready ({reason}); try again in {retry_after_s:.1f} s.")
         self.reason = reason
         self.retry_after_s = retry_after_s
+
+    @property
+    def for_good(self) -> bool:
+        """Whether this process takes no work any more: another one may."""
+        return self.reason == "draining"

@@ -330,6 +330,7 @@ async def test_what_an_inspection_says_gets_its_status(
     if outcome is not TOO_LATE:
         assert str(outcome) in error
     assert ("retry-after" in response.headers) == (status in (429, 503))
+    assert (response.headers.get("connection") == "close") == isinstance(outcome, NotReady)
 
 
 async def test_unexpected_errors_show_an_id_and_no_more(

@@ -30,16 +30,24 @@ class Kind(Enum):
 class OpenInferenceError(Exception):
     """A call that has no answer; the text is safe to show.
 
-    code: a stable word for metrics and machines. retry_after_s: when to come back, None for never.
+    code: a stable word for metrics and machines. retry_after_s: when to come back, None for never. for_good: whether
+    this process takes no work any more, and another one may.
     """
 
     def __init__(
-        self, kind: Kind, message: str, *, code: str, retry_after_s: float | None = None
+        self,
+        kind: Kind,
+        message: str,
+        *,
+        code: str,
+        retry_after_s: float | None = None,
+        for_good: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
         self.code = code
         self.retry_after_s = retry_after_s
+        self.for_good = for_good
 
 
 def invalid(message: str) -> OpenInferenceError:
@@ -69,7 +77,11 @@ def translated(error: InspectionError) -> OpenInferenceError:
     if isinstance(error, (QueueFull, NotReady, ChangeInProgress)):
         retry_after_s = error.retry_after_s
     return OpenInferenceError(
-        _kind_of(error), str(error), code=error.code, retry_after_s=retry_after_s
+        _kind_of(error),
+        str(error),
+        code=error.code,
+        retry_after_s=retry_after_s,
+        for_good=isinstance(error, NotReady) and error.for_good,
     )
 
 

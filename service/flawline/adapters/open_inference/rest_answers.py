@@ -74,6 +74,8 @@ def error_response(error: OpenInferenceError) -> Response:
     if status in (429, 503):
         wait_s = _RETRY_AFTER_S if error.retry_after_s is None else error.retry_after_s
         headers["Retry-After"] = str(max(1, math.ceil(wait_s)))
+    if error.for_good:
+        headers["Connection"] = "close"
     return _error(status, body, headers)
 
 

@@ -110,7 +110,10 @@ def inspection_error_response(request: Request, error: InspectionError) -> Respo
         problem = make_problem(
             503, error.code, detail, verdict=Verdict.UNDEFINED, reason=error.reason
         )
-        return problem_response(request, problem, _retry_after(error.retry_after_s))
+        headers = _retry_after(error.retry_after_s)
+        if error.for_good:  # the next request had better go to another server
+            headers["Connection"] = "close"
+        return problem_response(request, problem, headers)
     if isinstance(error, UnusableArtifact):
         problem = make_problem(422, error.code, detail, reason=error.reason)
         return problem_response(request, problem)
