@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pytest
 from fakes import ManualClock, settle
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from pictures import DARK, numbered, quarters, truncated
+from redis_process import free_port
 from rig import Rig
 
-from flawline.adapters.opentelemetry_traces import OpenTelemetryTraces
+from flawline.adapters.opentelemetry_traces import OpenTelemetryTraces, ToldOnce
 from flawline.core.errors import BadPicture, UnknownRecipe
 
+AWAY, THERE = SpanExportResult.FAILURE, SpanExportResult.SUCCESS
 EPOCH_S = 1_767_225_600  # of the manual clock: 2026-01-01
 CALLER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -108,3 +111,24 @@ async def test_who_decides_whether_it_is_recorded(
         await rig.inspect(numbered(1), traceparent=traceparent)
     assert len(recorded.spans("inspection")) == count
     assert len(recorded.spans("postprocess")) == count
+
+
+async def test_a_collector_that_is_away_is_told_of_once_and_when_it_is_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorded = Recorded()
+    async with recorded.rig as rig:
+        await rig.inspect(quarters(DARK))
+    spans = recorded.exporter.get_finished_spans()
+    library = OTLPSpanExporter(f"http://127.0.0.1:{free_port()}", timeout=0.2)
+    exporter = ToldOnce(library)
+    assert [exporter.export(spans) for _ in range(3)] == [AWAY] * 3
+    (told,) = caplog.messages
+    assert told.startswith("traces_not_sent: Failed to export traces to 127.0.0.1:")
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "export", lambda _: THERE)
+        assert [exporter.export(spans) for _ in range(2)] == [THERE] * 2
+    assert caplog.messages[1:] == ["traces_sent_again"]
+    assert exporter.export(spans) is AWAY
+    assert [message.partition(":")[0] for message in caplog.messages[2:]] == ["traces_not_sent"]
+    exporter.shutdown()

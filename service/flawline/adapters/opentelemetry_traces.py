@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -21,6 +22,9 @@ from flawline.application.ports import Clock
 from flawline.application.traces import StageSpan
 from flawline.core.values import Inspection, Verdict
 
+logger = logging.getLogger(__name__)
+
+_LIBRARY = "opentelemetry.exporter.otlp.proto.grpc.exporter"
 _SEND_EVERY_S = 1.0
 _SEND_WITHIN_S = 2.0
 _PROPAGATOR = TraceContextTextMapPropagator()
@@ -31,8 +35,44 @@ def otlp_sender(endpoint: str) -> SpanProcessor:
 
     endpoint: http:// or https://, with the port of a collector's OTLP over gRPC (4317 by custom).
     """
-    exporter = OTLPSpanExporter(endpoint, timeout=_SEND_WITHIN_S)
+    exporter = ToldOnce(OTLPSpanExporter(endpoint, timeout=_SEND_WITHIN_S))
     return BatchSpanProcessor(exporter, schedule_delay_millis=_SEND_EVERY_S * 1000)
+
+
+class ToldOnce(SpanExporter):
+    """Sends by another one, of OTLP over gRPC, which would say every second that the collector is away."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._away = False
+        self._why = ""
+        logging.getLogger(_LIBRARY).addFilter(self._heard)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Whether they were taken; in the log, where that changed."""
+        result = self._exporter.export(spans)
+        away = result is not SpanExportResult.SUCCESS
+        if away and not self._away:
+            logger.warning("traces_not_sent: %s", self._why)
+        elif self._away and not away:
+            logger.warning("traces_sent_again")
+        self._away = away
+        return result
+
+    def shutdown(self) -> None:
+        """Send no more."""
+        logging.getLogger(_LIBRARY).removeFilter(self._heard)
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits here."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def _heard(self, record: logging.LogRecord) -> bool:
+        """What the library says goes into our own words, and no further."""
+        if record.levelno >= logging.ERROR:
+            self._why = record.getMessage()
+        return False
 
 
 class OpenTelemetryTraces:
