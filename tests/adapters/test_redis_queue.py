@@ -958,6 +958,25 @@ async def test_a_job_of_another_version_costs_no_other(
     assert f"inspection_id=strange error_id={failed.error_id}" in told
 
 
+async def test_a_dead_letter_of_another_version_hides_no_other(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    queue = make()
+    await queue.submit(job("a"))
+    (lease,) = await queue.lease(1)
+    await queue.resolve(lease, Failed("1a2b3c"))
+    ((_, fields),) = await client.xrange(f"{namespace}:dead")
+    await client.xadd(f"{namespace}:dead", fields | {b"id": b"strange", b"meta": b"dreams"})
+    letters = await queue.dead_letters.all()
+    assert [(letter.job_id, letter.recipe) for letter in letters] == [
+        ("a", "default"),
+        ("strange", "?"),
+    ]
+    found = await queue.dead_letters.find(letters[1].letter_id)
+    assert found is not None
+    assert found.picture == b"a"
+
+
 async def test_what_breaks_the_look_at_redis_does_not_end_it(
     make: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

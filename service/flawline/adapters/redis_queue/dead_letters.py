@@ -8,12 +8,13 @@ from typing import Any
 
 from flawline.adapters.redis_queue.connection import RedisError, Server
 from flawline.adapters.redis_queue.keys import Keys
-from flawline.adapters.redis_queue.wire import meta_from
+from flawline.adapters.redis_queue.wire import STRANGE, meta_from
 
 # Of one look at the list: the server serves nobody else meanwhile. Twice as many took it 18 to 55 ms.
 _ENOUGH_BYTES = 8_000_000
 _ENOUGH_LETTERS = 100
 _BEFORE_ALL = "0-0"
+_UNKNOWN: dict[str, Any] = {"recipe": "?", "min_score": None, "part_id": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ class DeadLetters:
 
 
 def _letter(entry_id: Any, fields: Any) -> DeadLetter:
-    meta = meta_from(fields[b"meta"])
+    try:
+        meta = meta_from(fields[b"meta"])
+    except STRANGE:  # written by another version, say; it can be looked at and dropped all the same
+        meta = _UNKNOWN
     return DeadLetter(
         letter_id=entry_id.decode(),
         job_id=fields[b"id"].decode(),
