@@ -691,8 +691,9 @@ async def test_an_outage_is_told_at_once_and_outlived(start_redis: RedisStarter)
         server.kill()
 
 
+@pytest.mark.parametrize("unseen", [False, True])
 async def test_outcomes_come_from_a_server_that_lost_its_data_and_whose_clock_went_back(
-    start_redis: RedisStarter,
+    start_redis: RedisStarter, unseen: bool
 ) -> None:
     """A board without a clock of its own starts in the past: its new entries have smaller ids than the old ones."""
     server = start_redis()
@@ -705,8 +706,11 @@ async def test_outcomes_come_from_a_server_that_lost_its_data_and_whose_clock_we
         fields = {"id": "before", "outcome": outcome_to_wire(JUDGED)}
         await client.xadd(queue._replies.key, fields, id=tomorrow)
         assert await queue.result("before") == JUDGED
-        server.kill()
-        server.start()
+        if unseen:  # as between two reads
+            await client.flushall()
+        else:
+            server.kill()
+            server.start()
         await queue.submit(job("after"))
         (lease,) = await queue.lease(1)
         await queue.resolve(lease, JUDGED)
@@ -956,6 +960,24 @@ async def test_a_job_of_another_version_costs_no_other(
     assert isinstance(failed, Failed)
     (told,) = [line for line in caplog.messages if "job_not_understood" in line]
     assert f"inspection_id=strange error_id={failed.error_id}" in told
+
+
+@pytest.mark.parametrize(
+    "fields", [{"mood": "good"}, {"id": b"\xff", "outcome": "{}"}, {"id": "b"}]
+)
+async def test_a_reply_of_another_shape_ends_no_reading(
+    make: Maker, client: Redis, namespace: str, fields: dict[str, bytes | str]
+) -> None:
+    api, worker = make(), make()
+    await api.submit(job("a"))
+    await api.submit(job("b"))
+    await client.xadd(f"{namespace}:replies:{api.name}", fields)
+    lease, other = await worker.lease(2)
+    await worker.resolve(lease, JUDGED)
+    assert await asyncio.wait_for(api.result("a"), 5) == JUDGED
+    await worker.resolve(other, JUDGED)
+    outcome = await asyncio.wait_for(api.result("b"), 5)
+    assert outcome == JUDGED or (fields.get("id") == "b" and isinstance(outcome, Failed))
 
 
 async def test_a_dead_letter_of_another_version_hides_no_other(

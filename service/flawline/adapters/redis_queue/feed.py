@@ -120,19 +120,19 @@ class RedisFeed:
         return last if _order_of(newest) >= _order_of(last) else b"0-0"
 
     async def _read(self, last: bytes | None) -> None:
-        backoff, broken_off = Backoff(), False
+        backoff, may_be_lost = Backoff(), False
         while True:
             try:
-                if last is None or broken_off:
+                if last is None or may_be_lost:
                     last = await self._resumed(last)
                 news: Any = await self._server.read(
                     self._key, last, round(BLOCK_S * 1000), _AT_ONCE
                 )
             except RedisError:
-                broken_off = True
+                may_be_lost = True
                 await asyncio.sleep(backoff.next_s())
                 continue
-            broken_off = False
+            may_be_lost = not news  # the server may have been away unseen, between two reads
             backoff.reset()
             for _, entries in news or ():
                 for entry_id, fields in entries:

@@ -70,15 +70,24 @@ class Replies:
                     self.key, self._last, round(BLOCK_S * 1000), _AT_ONCE
                 )
                 self._read_ids += self._settle(news)
+                if not news:
+                    self._begin_anew()
                 # While more are on their way, not for each of them.
                 if len(self._read_ids) >= _DELETED_AT_ONCE or not self._some_awaited:
                     await self._delete_read()
             except RedisError:  # noqa: PERF203 - an outage ends no loop
-                # Whoever comes back without its data, and with an earlier clock, numbers entries lower than before.
-                self._last = "0-0"
+                self._begin_anew()
                 await asyncio.sleep(backoff.next_s())
             else:
                 backoff.reset()
+
+    def _begin_anew(self) -> None:
+        """Read all that is there, which costs nothing where it was read before.
+
+        A server that lost its data, and has an earlier clock, numbers entries lower than before. It may have been away
+        unseen, between two reads.
+        """
+        self._last = "0-0"
 
     @property
     def _some_awaited(self) -> bool:
@@ -96,20 +105,21 @@ class Replies:
             for entry_id, fields in entries:
                 entry_ids.append(entry_id)
                 self._last = entry_id
-                future = self._awaited.get(fields[b"id"].decode())
+                job_id = fields.get(b"id", b"").decode(errors="replace")
+                future = self._awaited.get(job_id)
                 if future is not None and not future.done():
-                    future.set_result(_outcome(fields))
+                    future.set_result(_outcome(job_id, fields.get(b"outcome", b"")))
         return entry_ids
 
 
-def _outcome(fields: dict[bytes, bytes]) -> JobOutcome:
+def _outcome(job_id: str, text: bytes) -> JobOutcome:
     try:
-        return outcome_from_wire(fields[b"outcome"])
+        return outcome_from_wire(text)
     # Written by another version, say; the others are still to be read.
     except NotUnderstood as error:
         error_id = new_error_id()
         logger.error(  # noqa: TRY400 - where it was read tells nothing
             "outcome_not_understood inspection_id=%s error_id=%s: %s",
-            *(fields[b"id"].decode(), error_id, error),
+            *(job_id, error_id, error),
         )
         return Failed(error_id)
