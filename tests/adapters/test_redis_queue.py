@@ -713,7 +713,7 @@ async def test_outcomes_come_from_a_server_that_lost_its_data_and_whose_clock_we
             server.start()
         await queue.submit(job("after"))
         (lease,) = await queue.lease(1)
-        await queue.resolve(lease, JUDGED)
+        await queue.resolve([(lease, JUDGED)])
         assert await asyncio.wait_for(queue.result("after"), 5) == JUDGED
     finally:
         await client.aclose()
@@ -954,7 +954,7 @@ async def test_a_job_of_another_version_costs_no_other(
     await client.xdel(stream, entry_id)
     await api.submit(job("a"))
     (lease,) = await worker.lease(2)
-    await worker.resolve(lease, JUDGED)
+    await worker.resolve([(lease, JUDGED)])
     assert await api.result("a") == JUDGED
     failed = await api.result("strange")
     assert isinstance(failed, Failed)
@@ -973,9 +973,9 @@ async def test_a_reply_of_another_shape_ends_no_reading(
     await api.submit(job("b"))
     await client.xadd(f"{namespace}:replies:{api.name}", fields)
     lease, other = await worker.lease(2)
-    await worker.resolve(lease, JUDGED)
+    await worker.resolve([(lease, JUDGED)])
     assert await asyncio.wait_for(api.result("a"), 5) == JUDGED
-    await worker.resolve(other, JUDGED)
+    await worker.resolve([(other, JUDGED)])
     outcome = await asyncio.wait_for(api.result("b"), 5)
     assert outcome == JUDGED or (fields.get("id") == "b" and isinstance(outcome, Failed))
 
@@ -986,7 +986,7 @@ async def test_a_dead_letter_of_another_version_hides_no_other(
     queue = make()
     await queue.submit(job("a"))
     (lease,) = await queue.lease(1)
-    await queue.resolve(lease, Failed("1a2b3c"))
+    await queue.resolve([(lease, Failed("1a2b3c"))])
     ((_, fields),) = await client.xrange(f"{namespace}:dead")
     await client.xadd(f"{namespace}:dead", fields | {b"id": b"strange", b"meta": b"dreams"})
     letters = await queue.dead_letters.all()
