@@ -8,10 +8,15 @@ import threading
 
 import pytest
 
+from flawline.adapters.onnx_engine.binding import CoreBinding
 from flawline.adapters.onnx_engine.threads import EngineThreads
 
 ALLOWED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 pytestmark = pytest.mark.skipif(not ALLOWED, reason="this system does not bind threads to cores")
+
+
+def bound_to(cores: list[int]) -> CoreBinding:
+    return CoreBinding(cores, others_s=lambda: 0.0)
 
 
 async def cores_of(threads: EngineThreads, count: int) -> set[frozenset[int]]:
@@ -30,7 +35,7 @@ async def cores_of(threads: EngineThreads, count: int) -> set[frozenset[int]]:
 
 async def test_each_is_bound_to_a_core_as_far_as_they_go() -> None:
     cores = sorted(ALLOWED)
-    seen = await cores_of(EngineThreads(len(cores) + 1, cores), len(cores) + 1)
+    seen = await cores_of(EngineThreads(len(cores) + 1, bound_to(cores)), len(cores) + 1)
     assert seen == {*(frozenset({core}) for core in cores), frozenset(ALLOWED)}
     assert os.sched_getaffinity(0) == ALLOWED  # of who started them
 
@@ -40,4 +45,6 @@ async def test_without_cores_they_go_where_there_is_room() -> None:
 
 
 async def test_a_core_that_is_gone_is_done_without() -> None:
-    assert await cores_of(EngineThreads(1, [max(ALLOWED) + 4096]), 1) == {frozenset(ALLOWED)}
+    assert await cores_of(EngineThreads(1, bound_to([max(ALLOWED) + 4096])), 1) == {
+        frozenset(ALLOWED)
+    }

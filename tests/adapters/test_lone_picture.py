@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tiny_artifact import boxes_and_scores, tiny_manifest, write_tiny_artifact
 
-from flawline.adapters.onnx_engine import Company, OnnxEngine
+from flawline.adapters.onnx_engine import Company, CoreBinding, OnnxEngine
 
 CALM_CALLS = 4
 
@@ -144,7 +144,9 @@ async def test_who_calls_and_who_helps_are_bound_to_different_cores(tmp_path: Pa
     if len(cores) < 2:
         pytest.skip("this machine has one core")
     before = set(_tasks())
-    engine = engine_of(write_tiny_artifact(tmp_path), cores=cores[:2])
+    engine = engine_of(
+        write_tiny_artifact(tmp_path), binding=CoreBinding(cores[:2], others_s=lambda: 0.0)
+    )
     await engine.start()
     # Two that call and one that calls alone; and one that helps it. Each binds itself, once it runs.
     expected = [cores[0]] * 2 + [cores[1]] * 2
@@ -160,7 +162,9 @@ async def test_who_calls_and_who_helps_are_bound_to_different_cores(tmp_path: Pa
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no threads")
 async def test_a_core_that_is_gone_is_done_without(tmp_path: Path) -> None:
     gone = max(os.sched_getaffinity(0)) + 4096
-    engine = engine_of(write_tiny_artifact(tmp_path), cores=[gone, gone + 1])
+    engine = engine_of(
+        write_tiny_artifact(tmp_path), binding=CoreBinding([gone, gone + 1], lambda: 0.0)
+    )
     await engine.start()
     spied = Spied(engine)
     for n in range(CALM_CALLS + 1):

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 import flawline
 from flawline.adapters.artifact_file import ArtifactFile
-from flawline.adapters.onnx_engine import Company, Devices, OnnxEngine
+from flawline.adapters.onnx_engine import Company, CoreBinding, Devices, OnnxEngine
 from flawline.adapters.prometheus import (
     EngineMetrics,
     QueueMetrics,
@@ -174,7 +174,7 @@ class Base:
             callers=self.engine_callers,
             lone_threads=self.engine_lone_threads,
             company=self.company,
-            cores=self._engine_cores,
+            binding=CoreBinding(self._engine_cores),
             devices=Devices(
                 settings.engine_device,
                 may_fall_back=settings.engine_fallback == "cpu",

@@ -38,13 +38,13 @@ class EngineSettings(BaseSettings):
         description="On a CPU, threads that compute a single picture while there is no other, so that it is answered "
         "sooner; at most `engine_threads`. They spin: on two cores a picture costs half as much CPU time again, and "
         "the network is in memory twice. 1 does without, 0 is up to four where each is bound to a core "
-        "(`engine_pinned`).",
+        "(`engine_pinned`), and one while others compute.",
     )
     engine_pinned: bool = Field(
         True,
         description="Bind a thread that computes to each core, where as many batches run side by side on a CPU as "
-        "there are cores and no quota gives the container less; Linux alone. Switch it off where other work is bound "
-        "to the same cores.",
+        "there are cores and no quota gives the container less; Linux alone. While other processes compute on more "
+        "than half a core of the machine, threads go where there is room (`cores_released`, `cores_bound` in the log).",
     )
     engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
         "cpu",

@@ -9,9 +9,18 @@ import os
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
+from flawline.adapters.onnx_engine.binding import CoreBinding
 from flawline.adapters.onnx_engine.company import Company
 from flawline.adapters.onnx_engine.devices import Device, Devices, DeviceUnavailable
 from flawline.adapters.onnx_engine.engine import OnnxEngine
 from flawline.adapters.onnx_engine.graph_check import GraphMismatch
 
-__all__ = ["Company", "Device", "DeviceUnavailable", "Devices", "GraphMismatch", "OnnxEngine"]
+__all__ = [
+    "Company",
+    "CoreBinding",
+    "Device",
+    "DeviceUnavailable",
+    "Devices",
+    "GraphMismatch",
+    "OnnxEngine",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from flawline.adapters.onnx_engine.binding import CoreBinding
 from flawline.adapters.onnx_engine.company import Company
 from flawline.adapters.onnx_engine.devices import CPU_PROVIDER, Devices, Provider
 from flawline.adapters.onnx_engine.graph_check import (
@@ -37,7 +38,8 @@ class OnnxEngine:
     calls; more than `parallel` on another device than a CPU, so that some make their batch while others are computed.
     lone_threads: what a single picture is computed with on a CPU while no other call is open, in a session of its own
     where that is more than it would have otherwise. company: shared by engines of one event loop, so that none counts
-    as alone beside another. devices: where it computes. cores: a thread each is bound to them, as far as they go.
+    as alone beside another. devices: where it computes. binding: the cores that its threads are bound to; while it has
+    let go of them a lone picture is computed like any other, for threads that spin beside others wait for each other.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class OnnxEngine:
         lone_threads: int = 1,
         company: Company | None = None,
         devices: Devices | None = None,
-        cores: Sequence[int] = (),
+        binding: CoreBinding | None = None,
     ) -> None:
         self._path = path
         self._sha256 = sha256
@@ -63,13 +65,13 @@ class OnnxEngine:
         self._threads = max(1, threads - parallel + 1) if threads else 0
         self._devices = devices or Devices()
         self._fell_back = False
-        self._cores = cores
+        self._binding = binding or CoreBinding()
         self._session: onnxruntime.InferenceSession | None = None
-        self._callers = EngineThreads(callers or parallel, cores)
+        self._callers = EngineThreads(callers or parallel, self._binding)
         more_threads = self._devices.wanted == "cpu" and 0 < self._threads < lone_threads
         self._lone_threads = lone_threads if more_threads else 0
         self._lone_session: onnxruntime.InferenceSession | None = None
-        self._lone_caller = EngineThreads(1 if more_threads else 0, cores)
+        self._lone_caller = EngineThreads(1 if more_threads else 0, self._binding)
         self._company = company or Company()
         computing = parallel if self._devices.wanted != "cpu" else callers or parallel
         self._computing = threading.BoundedSemaphore(computing)
@@ -101,7 +103,8 @@ class OnnxEngine:
         if session is None:
             raise RuntimeError("the engine was not started")
         with self._company:
-            lone = self._lone_session if self._company.alone else None
+            by_itself = self._company.alone and not self._binding.given_up
+            lone = self._lone_session if by_itself else None
 
             def call() -> T:
                 images = made()
@@ -156,7 +159,7 @@ class OnnxEngine:
     def _loaded_lone(
         self, content: bytes, providers: list[Provider]
     ) -> onnxruntime.InferenceSession:
-        session = lone_session(content, self._lone_threads, providers, self._cores)
+        session = lone_session(content, self._lone_threads, providers, self._binding.cores)
         self._warm_up(session, 1)
         return session
 

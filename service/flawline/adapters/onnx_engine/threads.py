@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
 from asyncio import wrap_future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from typing import Any, TypeVar
+
+from flawline.adapters.onnx_engine.binding import CoreBinding
 
 T = TypeVar("T")
 
@@ -18,18 +18,17 @@ T = TypeVar("T")
 class EngineThreads:
     """Each runs one call after the other, in the order of asking.
 
-    They are daemons: a call that never returns must not keep the process alive. cores: the first thread
-    computes on the first of them alone, and so on; threads beyond them go where there is room.
+    They are daemons: a call that never returns must not keep the process alive. binding: the first thread
+    computes on the first of its cores, and so on; threads beyond them go where there is room.
     """
 
-    def __init__(self, count: int, cores: Sequence[int] = ()) -> None:
+    def __init__(self, count: int, binding: CoreBinding | None = None) -> None:
+        self._binding = binding or CoreBinding()
         self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = (
             queue.SimpleQueue()
         )
         self._threads = [
-            threading.Thread(
-                target=self._work, args=(cores[i : i + 1],), name="flawline-engine", daemon=True
-            )
+            threading.Thread(target=self._work, args=(i,), name="flawline-engine", daemon=True)
             for i in range(count)
         ]
 
@@ -53,13 +52,11 @@ class EngineThreads:
             if thread.is_alive():
                 thread.join(max(0.0, ends_s - time.monotonic()))
 
-    def _work(self, cores: Sequence[int]) -> None:
-        if cores and hasattr(os, "sched_setaffinity"):
-            # Two that wake up at once else share a core now and then, while another one idles. Where
-            # the machine took the core away meanwhile, it goes without.
-            with suppress(OSError):
-                os.sched_setaffinity(threading.get_native_id(), cores)
+    def _work(self, number: int) -> None:
+        # Two that wake up at once else share a core now and then, while another one idles.
+        self._binding.join(number)
         while (task := self._calls.get()) is not None:
+            self._binding.look()
             _answer(*task)
             del task  # or its batch, with all pictures, would stay in memory until the next one
 
