@@ -22,10 +22,11 @@ def has_all_rows(data: bytes) -> bool:
     inflate = zlib.decompressobj()
     for piece in _compressed(data):
         rest = piece
-        while rest and not inflate.eof and wanted > 0:
-            wanted -= len(inflate.decompress(rest, _INFLATED_AT_ONCE))
+        # Never all at once, nor more than is wanted: behind its rows a picture of some kB may hold gigabytes.
+        while wanted > 0 and (inflated := inflate.decompress(rest, _INFLATED_AT_ONCE)):
+            wanted -= len(inflated)
             rest = inflate.unconsumed_tail
-    return wanted - len(inflate.flush()) <= 0
+    return wanted <= 0
 
 
 def _bytes_of_rows(data: bytes) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from redis_process import RedisProcess, RedisStarter, free_port
 from rig import MODEL
 from scripted_inspector import NOT_OK as INSPECTION
@@ -113,7 +114,7 @@ async def keys_left(client: Redis, namespace: str) -> set[str]:
     left = set()
     for key in [key.decode() async for key in client.scan_iter(f"{namespace}:*")]:
         empty = await client.type(key) == b"stream" and await client.xlen(key) == 0
-        if not empty and not key.endswith((":bell", ":resolved")):
+        if not empty and not key.endswith((":bell", ":resolved", ":takers")):
             left.add(key.removeprefix(f"{namespace}:"))
     return left
 
@@ -592,7 +593,7 @@ async def test_why_a_server_that_answers_is_no_queue_is_told_once(
         await queue._look()
         assert not queue.reachable
         assert why in queue.error
-        (told,) = [line for line in caplog.messages if "redis_unreachable" in line]
+        (told,) = [line for line in caplog.messages if "redis_refuses" in line]
         assert why in told
     finally:
         await queue.close()
@@ -634,6 +635,58 @@ async def test_an_api_whose_clock_is_ahead_gives_up_no_inspection_of_another(
     finally:
         for queue in (here, ahead):
             await queue.close()
+
+
+async def test_a_script_that_is_refused_is_told_of_once_until_it_is_run(
+    start_redis: RedisStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start_redis()
+    client = Redis.from_url(server.url)
+    await client.execute_command("ACL", "SETUSER", "default", "-xadd")
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    try:
+        await queue.start(announce=MODEL)
+        for n in range(2):
+            with pytest.raises(NotReady):
+                await queue.submit(job(str(n)))
+            await queue._look()
+        assert queue.reachable  # or nobody would ask again
+        assert caplog.text.count("redis_refuses script=submit") == 1
+        await client.execute_command("ACL", "SETUSER", "default", "+xadd")
+        await queue.submit(job("2"))
+        assert caplog.text.count("redis_refuses_no_more script=submit") == 1
+        assert "redis_back" not in caplog.text
+    finally:
+        await queue.close()
+        await client.aclose()
+        server.kill()
+
+
+async def test_a_worker_that_may_not_announce_itself_is_told_of_once(
+    start_redis: RedisStarter, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start_redis()
+    client = Redis.from_url(server.url)
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    try:
+        await queue.start()
+        await client.execute_command("ACL", "SETUSER", "default", "-zremrangebyscore")
+        queue._announcement = "me"
+        for _ in range(3):
+            await queue._look()
+        assert not queue.reachable
+        assert "run this command" in queue.error
+        await client.execute_command("ACL", "SETUSER", "default", "+zremrangebyscore")
+        await queue._look()
+        assert (queue.reachable, queue.error) == (True, "")
+        assert [line.split(" error=")[0] for line in caplog.messages if "redis" in line] == [
+            "redis_refuses script=announce",
+            "redis_refuses_no_more script=announce",
+        ]
+    finally:
+        await queue.close()
+        await client.aclose()
+        server.kill()
 
 
 async def test_readers_outlive_a_connection_that_is_closed_under_them(
@@ -870,12 +923,43 @@ def test_what_is_no_outcome_is_not_understood(text: bytes) -> None:
         outcome_from_wire(text)
 
 
+async def test_a_picture_that_cannot_be_had_costs_no_other_and_no_share(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make(inline_picture_bytes=10)
+    for n in range(3):
+        await worker.submit(job(str(n), picture=bytes(20)))
+    get, asked = worker._server.commands.get, []
+
+    async def failing_once(key: str) -> object:
+        asked.append(key)
+        if len(asked) == 2:
+            raise RedisError("away")
+        return await get(key)
+
+    monkeypatch.setattr(worker._server.commands, "get", failing_once)
+    leases = await worker.lease(8)
+    assert [lease.job.job_id for lease in leases] == ["0", "2"]
+    assert len(worker._leases._held) == 2
+    await worker.resolve([(lease, JUDGED) for lease in leases])
+    assert not worker._leases._held
+
+
+async def test_who_asks_for_no_work_takes_no_share(make: Maker) -> None:
+    busy, stuck = make(), make()
+    await stuck.start(announce=MODEL)
+    for n in range(8):
+        await busy.submit(job(str(n), line=f"press-{n}"))
+    assert len(await busy.lease(8)) == 8
+
+
 async def test_what_comes_at_once_is_shared_out_among_the_workers_that_are_there(
     make: Maker,
 ) -> None:
     one, other, api = make(), make(), make()
-    for worker in (one, other):
-        await worker.start(announce=MODEL)
+    for worker in (one, other):  # asks, and goes on to other things
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(worker.lease(8), 0.2)
     for n in range(8):
         await api.submit(job(str(n), line=f"press-{n}"))
     mine = await one.lease(8)

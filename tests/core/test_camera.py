@@ -159,3 +159,14 @@ def test_a_dark_spell_puts_no_lens_out_of_focus() -> None:
         camera.look(FrameQuality(0.0, 0.0, 0.0, 0.0), SIZE_PX, trusted=False)
         camera.look(FrameQuality(0.01, 0.1, 0.0, 0.0), SIZE_PX, trusted=True)
     assert camera.look(USUAL, SIZE_PX, trusted=True) is None
+
+
+def test_frames_that_were_under_way_together_and_got_no_verdict_are_all_taken_back() -> None:
+    camera = Camera(replace(OPTIONS, frozen_frames=3))
+    for _ in range(4):  # two at a time, refused; by a caller that asks again
+        assert [camera.repeated("a", None) for _ in range(2)] == [None, None]
+        for _ in range(2):
+            camera.not_judged("a", None)
+    assert [camera.repeated("a", part_id) for part_id in (None, "1", "1")] == [None, None, None]
+    camera.not_judged("a", "1")
+    assert camera.repeated("a", "2") is not None

@@ -381,3 +381,16 @@ def test_a_picture_of_several_is_refused(kind: str, parts: str) -> None:
     for look in (probe, decode_grey):
         with pytest.raises(errors.UnsupportedPicture, match=parts):
             look(picture, LIMITS)
+
+
+def test_what_is_hidden_behind_the_rows_of_a_png_is_not_unpacked() -> None:
+    rows = (b"\0" + bytes(64)) * 64
+    picture = png(64, 64, *idat(rows + bytes(64 << 20)))
+    assert len(picture) < 1 << 20
+    tracemalloc.start()
+    try:
+        assert decode_grey(picture, DecodeLimits()).shape == (64, 64)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < 8 << 20

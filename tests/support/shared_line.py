@@ -108,6 +108,6 @@ class SharedLine:
         left = set()
         for key in [key.decode() async for key in client.scan_iter(f"{self.options.namespace}:*")]:
             empty = await client.type(key) == b"stream" and await client.xlen(key) == 0
-            if not empty and not key.endswith((":bell", ":resolved")):
+            if not empty and not key.endswith((":bell", ":resolved", ":takers")):
                 left.add(key.removeprefix(f"{self.options.namespace}:"))
         return left

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ _LOST = {"brightness": "black", "contrast": "flat", "sharpness": "blurred"}
 _BENEATH = {"brightness": 0.35, "contrast": 0.6, "sharpness": 0.5}
 _SAME_SIZE_SHARE = 0.95
 _MOST_SIZES = 8
+# Frames of one line that are under way at a time, and may all be refused.
+_MOST_TAKEN_BACK = 64
 
 
 class _Limit(NamedTuple):
@@ -161,16 +163,16 @@ class _Repeats:
     """How often the same frame came in a row."""
 
     def __init__(self) -> None:
-        self._last = self._before = _Repeat("", None, 0)
+        self._last = deque([_Repeat("", None, 0)], maxlen=_MOST_TAKEN_BACK + 1)
 
     def count(self, sha256: str, part_id: str | None) -> int:
-        last, times = self._last, 1
+        last, times = self._last[-1], 1
         if sha256 == last.sha256:
             times = last.times + (part_id is None or part_id != last.part_id)
-        self._before, self._last = last, _Repeat(sha256, part_id, times)
+        self._last.append(_Repeat(sha256, part_id, times))
         return times
 
     def take_back(self, sha256: str, part_id: str | None) -> None:
         """The last one did not count, if it was this."""
-        if self._last[:2] == (sha256, part_id):
-            self._last = self._before
+        if self._last[-1][:2] == (sha256, part_id) and len(self._last) > 1:
+            self._last.pop()

@@ -43,8 +43,9 @@ class EngineSettings(BaseSettings):
     engine_pinned: bool = Field(
         True,
         description="Bind a thread that computes to each core, where as many batches run side by side on a CPU as "
-        "there are cores and no quota gives the container less; Linux alone. While other processes compute on more "
-        "than half a core of the machine, threads go where there is room (`cores_released`, `cores_bound` in the log).",
+        "there are cores and no quota gives the container less; Linux alone. While other processes compute much on "
+        "these cores (0.6 of one, and half of those beyond four), the threads go where there is room (`cores_released` "
+        "and `cores_bound` in the log).",
     )
     engine_device: Literal["cpu", "cuda", "tensorrt", "auto"] = Field(
         "cpu",

@@ -81,6 +81,7 @@ class OnnxEngine:
 
         Raises MissingArtifact, HashMismatch, NotAnArtifact, GraphMismatch or DeviceUnavailable.
         """
+        self._binding.start()
         self._callers.start()
         self._lone_caller.start()
         # On a thread that is bound to no core: what a session starts would be bound with it.
@@ -131,6 +132,7 @@ class OnnxEngine:
     def close(self, limit_s: float = 1.0) -> None:
         """End the threads and free the network; a stuck thread is left after `limit_s` seconds."""
         self._session = self._lone_session = None
+        self._binding.close()
         self._callers.close(limit_s)
         self._lone_caller.close(limit_s)
 

@@ -56,7 +56,6 @@ class EngineThreads:
         # Two that wake up at once else share a core now and then, while another one idles.
         self._binding.join(number)
         while (task := self._calls.get()) is not None:
-            self._binding.look()
             _answer(*task)
             del task  # or its batch, with all pictures, would stay in memory until the next one
 

@@ -128,14 +128,17 @@ class Server:
                 self.link.failed(error)
                 raise
             if "NOGROUP" not in str(error) and "no such key" not in str(error):
+                if not isinstance(error, OutOfMemoryError):
+                    self.link.refused(name, error)
                 raise
             await self._run("setup", ())
             reply = await self._run(name, arguments)
         except (ConnectionError, RedisTimeoutError, BusyLoadingError) as error:
             self.link.failed(error)
             raise
-        back = not self.link.up
+        back = not self.link.answers
         self.link.worked()
+        self.link.ran(name)
         if back:
             # A read that was open meanwhile may wait on a connection that died, for seconds more. So
             # a read that fails says nothing of the server; commands do.

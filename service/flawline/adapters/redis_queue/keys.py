@@ -16,6 +16,7 @@
     <ns>:replies:<api>    stream    outcomes for one api process; deleted soon after they are read, gone with disuse
     <ns>:resolved         list      moments of the last outcomes, for the drain rate
     <ns>:workers          zset      what the workers serve, by the moment at which that is stale
+    <ns>:takers           zset      who asked for work, by the moment at which he did last; gone some seconds later
     <ns>:dead             stream    dead letters, the last so many
 
 Moments are milliseconds on the clock of the Redis server, so that the clocks of machines need not
@@ -35,6 +36,7 @@ GRACE_S = 30.0
 REPLIES_LIFE_S = 600.0
 RATE_LIFE_S = 60.0
 ANNOUNCEMENT_LIFE_S = 15.0
+TAKER_LIFE_S = 3.0  # who has nothing to do asks every second
 IDLE_CONSUMER_S = 3600.0
 MOST_REPLIES = 10_000
 MOST_DEAD_LETTERS = 1_000
@@ -106,6 +108,7 @@ class Keys:
             f"local ORDERS = {{{orders}}}\n"
             f"local BELL, DEAD = '{self.bell}', '{self.dead}'\n"
             f"local WORKERS, ANNOUNCEMENT_LIFE_MS = '{self.namespace}:workers', {_ms(ANNOUNCEMENT_LIFE_S)}\n"
+            f"local TAKERS, TAKER_LIFE_MS = '{self.namespace}:takers', {_ms(TAKER_LIFE_S)}\n"
             f"local WAITING = '{self.namespace}:waiting'\n"
             f"local RESOLVED = '{self.namespace}:resolved'\n"
             f"local function line_key(line) return '{self.namespace}:line:' .. line end\n"

@@ -48,8 +48,6 @@ class Leases:
     """What one worker process holds, under its own name in the group.
 
     A receipt is `class/entry/number`, the number so that a job which comes twice is told apart.
-
-    held: how many jobs were taken, and neither handed back nor given an outcome.
     """
 
     def __init__(
@@ -67,7 +65,9 @@ class Leases:
         self._keys = keys
         self._clock = clock
         self._count = count
-        self.held = 0
+        self._held: set[str] = (
+            set()
+        )  # receipts of what was taken, and neither handed back nor given an outcome
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._max_deliveries = max_deliveries
@@ -104,9 +104,13 @@ class Leases:
     async def release(self, lease: Lease) -> None:
         """The next one who looks takes it."""
         place = _place_of(lease)
-        self.held -= 1
+        self.let_go([lease])
         if await self._server.run("release", self._consumer, *place, self._lease_ms):
             self._count("released", 1)
+
+    def let_go(self, leases: Sequence[Lease]) -> None:
+        """These are worked on no more."""
+        self._held.difference_update(lease.receipt for lease in leases)
 
     async def resolve(self, jobs: Sequence[Resolved]) -> None:
         """Save, acknowledge and delete all of them in one step."""
@@ -163,13 +167,12 @@ class Leases:
             self._lease_ms,
             self._max_deliveries,
             self._turn,
-            self.held,
+            len(self._held),
             outcome_to_wire(Expired()),
             outcome_to_wire(Failed(error_id)),
         )
         self._emptied_at = rung if emptied else None
         self._turn += len(jobs)
-        self.held += len(jobs)
         for job_id in dead:
             logger.error("dead_letter inspection_id=%s error_id=%s", job_id.decode(), error_id)
         counts = {
@@ -181,8 +184,17 @@ class Leases:
         }
         for event, count in counts.items():
             self._count(event, count)
-        leases = [await self._lease_of(job) for job in jobs]
-        return [lease for lease in leases if lease is not None]
+        leases = [lease for job in jobs if (lease := await self._taken(job)) is not None]
+        self._held.update(lease.receipt for lease in leases)
+        return leases
+
+    async def _taken(self, fields: Sequence[Any]) -> Lease | None:
+        """One whose picture cannot be had comes again once its lease has run out, and costs the others nothing."""
+        try:
+            return await self._lease_of(fields)
+        except RedisError as error:
+            logger.warning("job_not_taken inspection_id=%s error=%s", fields[2].decode(), error)
+            return None
 
     async def _lease_of(self, fields: Sequence[Any]) -> Lease | None:
         """None when the picture is gone, a good while after the deadline, or the job is not understood."""
@@ -203,7 +215,6 @@ class Leases:
         lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}", deliveries)
         if isinstance(known, Failed) or picture is None:
             ended = known if isinstance(known, Failed) else Expired()
-            self.held -= 1
             await self.resolve([Resolved(lease, outcome_to_wire(ended))])
             return None
         return lease

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError  # noqa: A004 - redis-py's own, whi
 
 logger = logging.getLogger(__name__)
 
+_EVERY_SECOND = ("measure", "announce")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -22,19 +23,36 @@ class KnownAway(ConnectionError):  # noqa: N818 - a state, told as its siblings 
 class Link:
     """Whether the server answered last time, and could keep what came; a change is logged once.
 
+    A script that it refuses (a command that the user may not run, say) is told of once, until it is run. Nothing is
+    handed in while that is one of those that are run every second: of others nobody would learn that they are allowed
+    by now.
+
     ahead: how far its clock is ahead of ours, as it was last seen.
     """
 
     def __init__(self) -> None:
         self._up: bool | None = None
         self.full = False
-        self.error = ""  # of the last command that failed, while it is down
+        self._error = ""  # of the last command that failed, while it is down
+        self._refused: dict[str, str] = {}
         self.ahead = timedelta(0)
 
     @property
     def up(self) -> bool:
         """False before the first answer too."""
+        return self.answers and self._refused.keys().isdisjoint(_EVERY_SECOND)
+
+    @property
+    def answers(self) -> bool:
+        """Whether it did last time, be it that it refused."""
         return self._up is True
+
+    @property
+    def error(self) -> str:
+        """Why it is not up; empty while it is."""
+        return self._error or next(
+            (self._refused[name] for name in _EVERY_SECOND if name in self._refused), ""
+        )
 
     def refuse_when_down(self) -> None:
         """Raise KnownAway once it is known to be away: what can be done without it must not wait for it."""
@@ -68,10 +86,21 @@ class Link:
         """An answer came."""
         if self._up is False:
             logger.warning("redis_back")
-        self._up, self.error = True, ""
+        self._up, self._error = True, ""
 
     def failed(self, error: Exception) -> None:
         """No answer came, or one that it cannot write."""
         if self._up is not False:
             logger.warning("redis_unreachable error=%s", error)
-        self._up, self.error = False, str(error)
+        self._up, self._error = False, str(error)
+
+    def refused(self, script: str, error: Exception) -> None:
+        """It answered that it does not run that one."""
+        if script not in self._refused:
+            logger.warning("redis_refuses script=%s error=%s", script, error)
+        self._refused[script] = str(error)
+
+    def ran(self, script: str) -> None:
+        """It did run that one."""
+        if self._refused and self._refused.pop(script, None) is not None:
+            logger.warning("redis_refuses_no_more script=%s", script)

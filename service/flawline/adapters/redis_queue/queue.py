@@ -200,7 +200,7 @@ class RedisQueue:
         """
         backoff = Backoff()
         left = [Resolved.of(lease, outcome) for lease, outcome in ended]
-        self._leases.held -= len(left)
+        self._leases.let_go([one.lease for one in left])
         while left:
             try:
                 await self._leases.resolve(left)
@@ -278,17 +278,15 @@ class RedisQueue:
                 logger.exception("look_failed")
 
     async def _look(self) -> None:
-        try:
-            depth, age_ms, leased, dead, announced, now_ms = await self._server.run("measure")
-            if self._announcement is not None:
-                await self._server.run("announce", self._announcement, 1)
-        except RedisError as error:
-            # One that answers, and refuses what is needed of it (its database, a command), is told of too.
-            self._server.link.failed(error)
-            return
+        with suppress(RedisError):
+            await self._look_closely()
+
+    async def _look_closely(self) -> None:
+        depth, age_ms, leased, dead, announced, now_ms = await self._server.run("measure")
+        if self._announcement is not None:
+            await self._server.run("announce", self._announcement, 1)
         self._server.link.time_is(timedelta(milliseconds=now_ms), self._clock.utc_now())
         self.state = QueueState(depth, age_ms / 1000, leased, dead)
         self.announced = announced_from_wire(announced)
-        with suppress(RedisError):
-            await self._server.look_for_room()
-            await self._eviction.look()
+        await self._server.look_for_room()
+        await self._eviction.look()

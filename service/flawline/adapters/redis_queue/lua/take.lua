@@ -7,9 +7,13 @@ local expired_outcome, dead_outcome = ARGV[7], ARGV[8]
 local now = now_ms()
 local taken, dead = {}, {}
 
--- All that waits or is worked on is shared out among the workers that are there: one that took what comes at once
--- would leave the others without work. Who asks has room, and gets one at least.
-local workers = math.max(1, redis.call('ZCARD', WORKERS))
+-- All that waits or is worked on is shared out among the workers that ask for work: one that took what comes at once
+-- would leave the others without. Who asks has room, and gets one at least. One that died, stops or stands by does not
+-- ask; one that has nothing to do asks every second.
+redis.call('ZREMRANGEBYSCORE', TAKERS, '-inf', now - TAKER_LIFE_MS)
+redis.call('ZADD', TAKERS, now, consumer)
+redis.call('PEXPIRE', TAKERS, TAKER_LIFE_MS)
+local workers = redis.call('ZCARD', TAKERS)
 most = math.min(most, math.max(1, math.ceil(entries() / workers) - held))
 
 local reclaimed, expired, unwanted = 0, 0, 0
