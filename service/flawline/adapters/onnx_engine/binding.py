@@ -21,6 +21,8 @@ _CROWDED = 0.6
 _OURS = 4
 _CALM_SHARE = 2 / 3
 _CALM_FOR_S = 5.0
+# In a row: a program that starts computes for a moment.
+_CROWDED_LOOKS = 2
 # This process was stopped, say: what was so for longer need not be so now.
 _RECENT_S = 3.0
 # What this process computes while it looks may count as of others.
@@ -52,6 +54,7 @@ class CoreBinding:
         self._placing = threading.Lock()
         self._threads: dict[int, int] = {}  # the core of each, by its id in the system
         self._before = (now_s(), self._others_s() if self.cores else None)
+        self._crowded_looks = 0
         self._calm_since_s: float | None = None
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look_on, name="flawline-cores", daemon=True)
@@ -80,10 +83,11 @@ class CoreBinding:
         if others_s is None or others_before_s is None or not 0 < now_s - before_s < _RECENT_S:
             return
         others = (others_s - others_before_s) / (now_s - before_s)
+        self._crowded_looks = self._crowded_looks + 1 if others > self._crowded else 0
         calm = others < _CALM_SHARE * self._crowded
         calm_since_s = before_s if self._calm_since_s is None else self._calm_since_s
         self._calm_since_s = calm_since_s if calm else None
-        if not self.given_up and others > self._crowded:
+        if not self.given_up and self._crowded_looks >= _CROWDED_LOOKS:
             logger.info("cores_released others=%.2f", others)
             self._change(given_up=True)
         elif self.given_up and calm and now_s - calm_since_s >= _CALM_FOR_S:
