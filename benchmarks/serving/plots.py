@@ -23,6 +23,7 @@ def _draw(kind: str, results: list[Result], folder: Path) -> Path:
     from matplotlib import pyplot as plt
 
     names = list(dict.fromkeys(r.contender for r in results))
+    cadences = {r.rate_fps for r in results if r.rate_fps}
     figure, (rate, latency, cost) = plt.subplots(3, 1, figsize=(9, 15), layout="constrained")
     for number, name in enumerate(names):
         own = [r for r in results if r.contender == name]
@@ -30,20 +31,24 @@ def _draw(kind: str, results: list[Result], folder: Path) -> Path:
         closed = sorted((r for r in own if r.clients), key=lambda r: r.clients)
         camera = sorted((r for r in own if r.rate_fps), key=lambda r: r.rate_fps)
         _curve(rate, closed, "frames_per_s", [r.clients for r in closed], style)
-        _curve(latency, camera, "p99_ms", [r.rate_fps for r in camera], style)
+        if len(cadences) > 1:
+            _curve(latency, camera, "p99_ms", [r.rate_fps for r in camera], style)
         _curve(cost, closed, "cpu_ms_a_frame", [r.clients for r in closed], style)
     rate.set(title=f"{kind}: frames/s in the closed loop", ylabel="share of the bare loop's")
-    latency.set(
-        title="p99 at a camera's cadence", ylabel="times the bare loop's p50 for one picture"
-    )
-    latency.set_yscale("log")
+    unit = "times the bare loop's p50 for one picture"
+    if len(cadences) == 1:
+        latency.set(title=f"p99 at {cadences.pop():g} frames/s", xlabel=unit)
+        _rows(latency, [r for r in results if r.rate_fps], "p99_ms", names)
+    else:
+        latency.set(title="p99 at a camera's cadence", xlabel="frames/s", ylabel=unit)
+        latency.set_yscale("log")
     cost.set(title="CPU time a frame", ylabel="times the bare loop's")
-    for axes, words in ((rate, "clients"), (latency, "frames/s"), (cost, "clients")):
-        axes.set_xlabel(words)
+    for axes in (rate, cost):
+        axes.set_xlabel("clients")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:.0f}")
+    for axes in (rate, latency, cost):
         axes.grid(alpha=0.3)
-        if words == "clients":
-            axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter("{x:.0f}")
     rate.axhline(1, color="grey", linewidth=0.8)
     figure.legend(*rate.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     path = folder / f"{kind}.svg"
@@ -72,3 +77,17 @@ def _curve(
     axes.fill_between(  # type: ignore[attr-defined]
         xs, [s.low for _, s in there], [s.high for _, s in there], color=style["color"], alpha=0.12
     )
+
+
+def _rows(axes: object, results: list[Result], ratio: str, names: list[str]) -> None:
+    """A row for each who was measured, the median with its spread: a curve would have one place."""
+    there = [r for r in results if ratio in r.ratios]
+    there.sort(key=lambda r: r.ratios[ratio].median, reverse=True)
+    for row, result in enumerate(there):
+        spread = result.ratios[ratio]
+        below, above = spread.median - spread.low, spread.high - spread.median
+        colour = f"C{names.index(result.contender) % 10}"
+        axes.errorbar(  # type: ignore[attr-defined]
+            spread.median, row, xerr=[[below], [above]], fmt="o", capsize=3, color=colour
+        )
+    axes.set_yticks(range(len(there)), [r.contender for r in there])  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from serving import page
 from serving.aggregate import Spread, aggregated
 from serving.bars import load_bars
 from serving.plan import Plan, chosen
+from serving.plots import draw_plots
 from serving.servers import Server
 from serving.store import OtherRun, Row, Store
 from serving.tables import load_tables
@@ -153,3 +154,18 @@ def test_the_page_takes_no_figures_of_a_disturbed_machine(
 def test_the_committed_page_has_the_marks() -> None:
     text = page.PAGE.read_text("utf-8")
     assert text.count(page.BEGIN) == text.count(page.END) == 1
+
+
+@pytest.mark.parametrize(
+    ("rates", "title"), [((50.0,), "p99 at 50 frames/s"), ((25.0, 50.0), "cadence")]
+)
+def test_a_single_cadence_is_drawn_as_rows_and_several_as_curves(
+    tmp_path: Path, rates: tuple[float, ...], title: str
+) -> None:
+    names = ("flawline/rest", "other-2x1/http")
+    camera = [row(name, 0, 50.0, clients=0, rate_fps=rate) for name in names for rate in rates]
+    (path,) = draw_plots(aggregated([*ROWS, *camera]), tmp_path)
+    words = path.read_text("utf-8")
+    assert title in words
+    # Once in the legend, and once for its row.
+    assert words.count("<!-- other-2x1/http -->") == (2 if len(rates) == 1 else 1)
