@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -637,14 +638,25 @@ async def test_an_api_whose_clock_is_ahead_gives_up_no_inspection_of_another(
             await queue.close()
 
 
+@asynccontextmanager
+async def served_by(start_redis: RedisStarter) -> AsyncIterator[tuple[Redis, RedisQueue]]:
+    """A server of one's own, to forbid things on, and a queue on it that is not started."""
+    server = start_redis()
+    client = Redis.from_url(server.url)
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    try:
+        yield client, queue
+    finally:
+        await queue.close()
+        await client.aclose()
+        server.kill()
+
+
 async def test_a_script_that_is_refused_is_told_of_once_until_it_is_run(
     start_redis: RedisStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = start_redis()
-    client = Redis.from_url(server.url)
-    await client.execute_command("ACL", "SETUSER", "default", "-xadd")
-    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
-    try:
+    async with served_by(start_redis) as (client, queue):
+        await client.execute_command("ACL", "SETUSER", "default", "-xadd")
         await queue.start(announce=MODEL)
         for n in range(2):
             with pytest.raises(NotReady):
@@ -656,19 +668,12 @@ async def test_a_script_that_is_refused_is_told_of_once_until_it_is_run(
         await queue.submit(job("2"))
         assert caplog.text.count("redis_refuses_no_more script=submit") == 1
         assert "redis_back" not in caplog.text
-    finally:
-        await queue.close()
-        await client.aclose()
-        server.kill()
 
 
 async def test_a_worker_that_may_not_announce_itself_is_told_of_once(
     start_redis: RedisStarter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server = start_redis()
-    client = Redis.from_url(server.url)
-    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
-    try:
+    async with served_by(start_redis) as (client, queue):
         await queue.start()
         await client.execute_command("ACL", "SETUSER", "default", "-zremrangebyscore")
         queue._announcement = "me"
@@ -683,10 +688,6 @@ async def test_a_worker_that_may_not_announce_itself_is_told_of_once(
             "redis_refuses script=announce",
             "redis_refuses_no_more script=announce",
         ]
-    finally:
-        await queue.close()
-        await client.aclose()
-        server.kill()
 
 
 async def test_readers_outlive_a_connection_that_is_closed_under_them(
