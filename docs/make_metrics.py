@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Metric
 
+from flawline.adapters.prometheus import show_certificate
 from flawline.bootstrap import build_service
 from flawline.bootstrap.parts import Base
 from flawline.settings import load_settings
@@ -87,6 +88,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "flawline_model_changes_total": "Was the model changed, and did a change fail?",
         "flawline_engine_info": "What does the engine compute with?",
         "flawline_build_info": "Which version runs where?",
+        "flawline_certificate_expires_timestamp_seconds": "When will callers refuse to connect?",
     },
     "The process": {
         "process_cpu_seconds_total": "How many cores does it use?",
@@ -161,13 +163,18 @@ def _row(name: str, metric: Explained, question: str) -> str:
 def _registry_of_api(queue: str, **more: str) -> CollectorRegistry:
     url = {"redis": NOWHERE}.get(queue, queue)
     settings = load_settings(lines=("mill-1",), queue=url, **more)
-    return build_service(settings).telemetry_registry
+    return _behind_tls(build_service(settings).telemetry_registry)
 
 
 def _registry_of_worker() -> CollectorRegistry:
     base = Base.of(load_settings(queue=NOWHERE))
     base.workers(base.shared_queue(), [base.engine()])
-    return base.registry
+    return _behind_tls(base.registry)
+
+
+def _behind_tls(registry: CollectorRegistry) -> CollectorRegistry:
+    show_certificate(registry, 0.0)
+    return registry
 
 
 def _names(registry: CollectorRegistry) -> set[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,53 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked(tmp_path: Path) -> None
     )
     with pytest.raises(CredentialError, match="unencrypted"):
         TlsFiles.read(made.cert_path, locked)
+
+
+@needs_openssl
+def test_a_certificate_says_when_it_ends(tmp_path: Path) -> None:
+    made = make_certificate(tmp_path)
+    told = subprocess.run(
+        ["openssl", "x509", "-in", str(made.cert_path), "-noout", "-enddate"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    expires_s = ssl.cert_time_to_seconds(told.strip().removeprefix("notAfter="))
+    assert TlsFiles.read(made.cert_path, made.key_path).expires_unix_s == expires_s
+    chain = made.cert_path.read_bytes() + make_certificate(tmp_path, "ca").cert_path.read_bytes()
+    with_text = b"subject=CN = localhost\n" + chain
+    assert replace(TlsFiles.read(made.cert_path, made.key_path), cert_pem=with_text).expires_unix_s
+    for end, unix_s in (("491231235959Z", 2524607999), ("20500101000000Z", 2524608000)):
+        assert ending(made.cert_path, made.key_path, end).expires_unix_s == unix_s
+
+
+def ending(cert_path: Path, key_path: Path, end: str) -> TlsFiles:
+    """The same certificate with another end; that its signature is wrong then concerns nobody here."""
+    der = ssl.PEM_cert_to_DER_cert(cert_path.read_text())
+    at = der.index(b"\x17\x0d", der.index(b"\x17\x0d") + 1)
+    tag = b"\x17" if len(end) == 13 else b"\x18"
+    changed = der[:at] + tag + bytes([len(end)]) + end.encode() + der[at + 15 :]
+    # what surrounds it: the certificate, its fields, and the validity
+    grown = len(end) - 13
+    if grown:
+        validity = der.rindex(b"\x30\x1e", 0, at)
+        changed = changed[: validity + 1] + bytes([0x1E + grown]) + changed[validity + 2 :]
+        for length_at in (2, 6):
+            size = int.from_bytes(changed[length_at : length_at + 2], "big") + grown
+            changed = changed[:length_at] + size.to_bytes(2, "big") + changed[length_at + 2 :]
+    pem = ssl.DER_cert_to_PEM_cert(changed).encode()
+    return TlsFiles(cert_path, key_path, pem, b"")
+
+
+@pytest.mark.parametrize(
+    "cert_pem",
+    [
+        b"",
+        b"-----BEGIN TRUSTED CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----\nMIL/\n-----END CERTIFICATE-----",
+        b"-----BEGIN CERTIFICATE-----\n\xff\n-----END CERTIFICATE-----",
+    ],
+)
+def test_what_does_not_say_when_it_ends_is_let_be(tmp_path: Path, cert_pem: bytes) -> None:
+    assert TlsFiles(tmp_path, tmp_path, cert_pem, b"").expires_unix_s is None

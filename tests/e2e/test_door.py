@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +86,10 @@ def test_rest_asks_for_the_token(https: httpx.Client) -> None:
     assert https.get("/metrics").status_code == 401
     metrics = https.get("/metrics", headers={"authorization": AUTHORIZATION}).text
     assert 'flawline_rejected_total{reason="unauthenticated"}' in metrics
+    (expires,) = re.findall(
+        r"^flawline_certificate_expires_timestamp_seconds (.+)$", metrics, re.MULTILINE
+    )
+    assert 0 < float(expires) - time.time() <= 2 * 86_400
 
 
 def test_grpc_asks_for_the_token(channel: grpc.Channel) -> None:

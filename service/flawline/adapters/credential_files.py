@@ -6,6 +6,7 @@ import logging
 import ssl
 import stat
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 
 from flawline.core.lock import TOKEN_RULE, is_token
@@ -13,6 +14,12 @@ from flawline.core.lock import TOKEN_RULE, is_token
 logger = logging.getLogger(__name__)
 
 _MOST_BYTES = 1_000_000
+_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+# Tags of DER (RFC 5280, 4.1).
+_VERSION = 0xA0  # may be left out
+_UTC_TIME = 0x17
+# Of two digits: 50 to 99 are of the last century (RFC 5280, 4.1.2.5.1).
+_PIVOT_YEAR = 50
 
 
 class CredentialError(Exception):
@@ -36,6 +43,14 @@ class TlsFiles:
         files = cls(cert_path, key_path, cert_pem, key_pem)
         files.context()
         return files
+
+    @property
+    def expires_unix_s(self) -> float | None:
+        """When the certificate ends, in seconds since 1970; None where the file is written in another way than most."""
+        try:
+            return _expires_unix_s(self.cert_pem)
+        except ValueError:
+            return None
 
     def context(self) -> ssl.SSLContext:
         """What a server of Python's own ssl module needs. Raises CredentialError."""
@@ -79,3 +94,44 @@ def _warn_if_others_read(path: Path) -> None:
 def _no_password() -> str:
     # Without it OpenSSL would ask at the terminal, and wait.
     raise ValueError("the key is encrypted")
+
+
+def _expires_unix_s(cert_pem: bytes) -> float:
+    """Of the first certificate of a PEM file, which is the server's own. Raises ValueError.
+
+    Python's ssl tells this of a peer's certificate alone.
+    """
+    start, end = cert_pem.find(_BEGIN), cert_pem.find(_END)
+    if not 0 <= start < end:
+        raise ValueError("no certificate in PEM form")
+    der = ssl.PEM_cert_to_DER_cert(cert_pem[start : end + len(_END)].decode("ascii"))
+    _, certificate, _ = _field(der)
+    _, fields, _ = _field(certificate)
+    tag, _, after_first = _field(fields)
+    rest = after_first if tag == _VERSION else fields
+    for _ in ("serial number", "signature", "issuer"):
+        _, _, rest = _field(rest)
+    _, validity, _ = _field(rest)
+    _, _, not_after = _field(validity)
+    tag, text, _ = _field(not_after)
+    return _time(tag, text.decode("ascii"))
+
+
+def _field(der: bytes) -> tuple[int, bytes, bytes]:
+    """Tag, content, and what follows."""
+    if len(der) < 2:
+        raise ValueError("the certificate ends too soon")
+    size, start = der[1], 2
+    if size & 0x80:
+        start += size & 0x7F
+        size = int.from_bytes(der[2:start], "big")
+    if len(der) < start + size:
+        raise ValueError("the certificate ends too soon")
+    return der[0], der[start : start + size], der[start + size :]
+
+
+def _time(tag: int, text: str) -> float:
+    """YYMMDDhhmmssZ, or with four digits of the year."""
+    if tag == _UTC_TIME:
+        text = ("19" if int(text[:2]) >= _PIVOT_YEAR else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=timezone.utc).timestamp()

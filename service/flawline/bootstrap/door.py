@@ -7,7 +7,10 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
+
 from flawline.adapters.credential_files import CredentialError, TlsFiles, read_token
+from flawline.adapters.prometheus import show_certificate
 from flawline.bootstrap.starting import StartupError
 from flawline.core.lock import Lock
 from flawline.settings import FlawlineSettings
@@ -54,3 +57,9 @@ class Door:
     def context(self) -> ssl.SSLContext | None:
         """As Python's own servers want them."""
         return None if self._tls is None else self._tls.context()
+
+    def show_certificate(self, registry: CollectorRegistry) -> None:
+        """Until when it holds, where there is one: the alert that follows it comes before callers refuse it."""
+        expires_unix_s = None if self._tls is None else self._tls.expires_unix_s
+        if expires_unix_s is not None:
+            show_certificate(registry, expires_unix_s)

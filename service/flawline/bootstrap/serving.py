@@ -54,6 +54,7 @@ async def running(settings: FlawlineSettings) -> AsyncIterator[Running]:
     """
     door = Door.of(settings)
     service = build_service(settings)
+    door.show_certificate(service.telemetry_registry)
     room = RequestRoom(max(settings.max_open_bytes, settings.max_body_bytes))
     open_inference = OpenInference.of(settings, service, door.lock, room)
     http = _http_server(settings, service, door, room, open_inference)

@@ -45,6 +45,7 @@ async def work(settings: FlawlineSettings) -> int:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # as in `serve`
     door = Door.of(settings)
     base = Base.of(settings, traces_of(settings, "flawline-worker"))
+    door.show_certificate(base.registry)
     queue = base.shared_queue()
     engines = [base.engine() for _ in range(settings.concurrency)]
     workers = base.workers(queue, engines, lease_s=settings.lease_s)

@@ -5,7 +5,12 @@ have `QueueMetrics`; an embedded process has all of them. Durations are seconds,
 are ratios from 0 to 1, and every label has a bounded set of values.
 """
 
-from flawline.adapters.prometheus.about import show_build, show_engine, show_model
+from flawline.adapters.prometheus.about import (
+    show_build,
+    show_certificate,
+    show_engine,
+    show_model,
+)
 from flawline.adapters.prometheus.engine import EngineMetrics
 from flawline.adapters.prometheus.inspections import InspectionMetrics
 from flawline.adapters.prometheus.labels import OTHER, Known
@@ -22,6 +27,7 @@ __all__ = [
     "ModelMetrics",
     "QueueMetrics",
     "show_build",
+    "show_certificate",
     "show_engine",
     "show_model",
 ]

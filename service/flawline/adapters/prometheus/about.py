@@ -35,6 +35,15 @@ def model_gauge(registry: CollectorRegistry) -> Gauge:
     )
 
 
+def show_certificate(registry: CollectorRegistry, expires_unix_s: float) -> None:
+    """Say until when the certificate holds that this process shows its callers."""
+    Gauge(
+        "flawline_certificate_expires_timestamp_seconds",
+        "Where the process speaks TLS: when the certificate that it started with ends, in seconds since 1970.",
+        registry=registry,
+    ).set(expires_unix_s)
+
+
 def show_engine(
     registry: CollectorRegistry, device: str, threads: int, fell_back: Callable[[], bool]
 ) -> None:
