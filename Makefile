@@ -31,8 +31,11 @@ generate = $(BIN)/python -m grpc_tools.protoc -Iproto --python_out=$(1) --pyi_ou
 run: $(VENV)/serving ## serve on loopback and inspect a sample frame; ARGS=--once ends after the answer
 	@$(BIN)/flawline demo $(ARGS)
 
-test: $(VENV)/testing $(VENV)/tritonclient/ready ## run every test; ARGS="-k queue" picks some
-	@$(BIN)/python -m pytest $(ARGS)
+# Side by side, a file on one of them: what a file's tests share, as a server, is set up once. Each has a PyTorch of its own.
+TESTERS ?= auto --maxprocesses=4
+
+test: $(VENV)/testing $(VENV)/tritonclient/ready ## run every test; ARGS="-k queue" picks some, TESTERS=0 runs one after another
+	@$(BIN)/python -m pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 check: $(VENV)/testing ## lint, format, types, import rules, generated code
 	@$(BIN)/ruff check .
