@@ -288,6 +288,8 @@ def empty_parameter() -> pb.ModelInferRequest:
         (raw_pictures(b""), "0 elements"),
         (changed(datatype="FP32"), "datatype BYTES"),
         (changed(shape=[2]), "asks for 2"),
+        (changed(shape=[17]), "16 are allowed"),
+        (raw_pictures(b"\0\0\0\0" * 2 + b"\xff\xff"), "2 or more elements"),
         (changed(shape=[-1]), "not negative"),
         (changed(shape=[2**62, 2**62]), "shape [-1]"),
         (changed(name="images"), "takes one input"),

@@ -368,7 +368,7 @@ BAD = {
     "negative": (changed(shape=[-1]), "array of sizes"),
     "fraction": (changed(shape=[1.0]), "array of sizes"),
     "boolean": (changed(shape=[True]), "array of sizes"),
-    "huge": (changed(shape=[10**18]), "asks for"),
+    "too many by its shape": (changed(shape=[10**18]), "16 are allowed"),
     "beyond 64 bits": (changed(shape=[10**4200]), "array of sizes"),
     "no shape": (without("shape"), "array of sizes"),
     "no data": (without("data"), "either data or"),
@@ -399,6 +399,23 @@ BAD = {
         "not served",
     ),
     "too many": ({"json": pictures(*[b"1"] * 17)}, "16 are allowed"),
+    # What follows the one too many is not looked at: it may be millions of empty ones.
+    "one too many": (
+        binary(
+            {
+                "inputs": [
+                    {
+                        "name": "pictures",
+                        "datatype": "BYTES",
+                        "shape": [1],
+                        "parameters": {"binary_data_size": 10},
+                    }
+                ]
+            },
+            packed(b"", b"") + b"\xff\xff",
+        ),
+        "2 or more elements",
+    ),
     "no JSON": ({"content": b"\xff\xd8jpeg"}, f"announced by {LENGTH}"),
     "NaN": ({"content": b'{"inputs": NaN}'}, "must be JSON"),
     "brackets": ({"content": b"[" * 200_000}, "must be JSON"),

@@ -81,11 +81,9 @@ def _contents_reader(
         stray = [other.name for other, _ in tensor.contents.ListFields() if other.name != field]
         if stray:
             raise invalid(f"The contents of input {spec.name!r} must be in {field}.")
-        elements = list(getattr(tensor.contents, field))
-        if spec.datatype != BYTES:
-            return from_numbers(spec, count, elements)
-        require_count(spec.name, len(elements), count)
-        return elements
+        elements = getattr(tensor.contents, field)
+        require_count(spec.name, len(elements), count)  # before millions of empty ones are copied
+        return list(elements) if spec.datatype == BYTES else from_numbers(spec, count, elements)
 
     return read
 

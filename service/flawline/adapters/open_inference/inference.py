@@ -136,12 +136,15 @@ class InferenceService:
 
     def _checked(self, request: InferRequest) -> _Checked:
         model = self.find(request.model, request.version)
-        tensor = _only_input(model, request.inputs)
-        if not model.is_raw and tensor.shape[0] > self.limits.max_pictures:
+        given, (spec,) = _only_input(model, request.inputs), model.inputs
+        most = self.limits.max_pictures
+        # Before any is read: a request has room for millions of empty ones.
+        if not model.is_raw and len(given.shape) == 1 and given.shape[0] > most:
             raise invalid(
-                f"{tensor.shape[0]} pictures are too many for one request; "
-                f"{self.limits.max_pictures} are allowed (FLAWLINE_MAX_INFERENCE_PICTURES)."
+                f"{given.shape[0]} pictures are too many for one request; "
+                f"{most} are allowed (FLAWLINE_MAX_INFERENCE_PICTURES)."
             )
+        tensor = given.checked(spec)
         wanted = _wanted_outputs(model, request.outputs)
         return _Checked(model, tensor, wanted, options_of(request.parameters))
 
@@ -224,8 +227,8 @@ class InferenceService:
         return min(options.deadline_ms or self.limits.deadline_ms, remaining_ms)
 
 
-def _only_input(model: ServedModel, inputs: Sequence[InputTensor]) -> Tensor:
-    """The one input that every model here has."""
+def _only_input(model: ServedModel, inputs: Sequence[InputTensor]) -> InputTensor:
+    """The one input that every model here has, not read yet."""
     (spec,) = model.inputs
     names = [tensor.name for tensor in inputs]
     if names != [spec.name]:
@@ -233,7 +236,7 @@ def _only_input(model: ServedModel, inputs: Sequence[InputTensor]) -> Tensor:
             f"Model {model.name!r} takes one input, {spec.name!r}; the request has "
             f"{shown(', '.join(names)) if names else 'none'}."
         )
-    return inputs[0].checked(spec)
+    return inputs[0]
 
 
 def _wanted_outputs(model: ServedModel, names: Sequence[str]) -> tuple[TensorSpec, ...]:
