@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from fakes import settle
+from model_rig import ModelRig
 from pictures import clean, encoded, numbered
 from rig import Rig
 
@@ -68,6 +69,26 @@ async def test_a_replayed_picture_hangs_no_camera_where_no_line_is_watched(
         for _ in range(6):
             assert (await rig.inspect(numbered(1), **options)).verdict is Verdict.NOT_OK
     assert rig.telemetry.alarms == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "watched"),
+    [
+        ({}, True),
+        ({"model": "tiny"}, True),  # the Open Inference Protocol wants a name in each request
+        ({"model": "tiny", "model_version": "1"}, False),
+        ({"model": "tiny", "model_version": "2"}, False),
+    ],
+)
+async def test_a_line_is_watched_by_what_is_asked_of_the_stable_model_whichever_that_is(
+    asked: dict[str, str], watched: bool
+) -> None:
+    async with ModelRig(lines=("press-1",)) as rig:
+        await rig.models.load("tiny", "2")
+        answers = [await rig.ask(numbered(1), line="press-1", **asked) for _ in range(3)]
+    hangs = answers[-1].verdict is Verdict.NOT_DECIDABLE
+    assert hangs is watched
+    assert rig.telemetry.alarms == [("press-1", Alarm.CAMERA)] * watched
 
 
 @pytest.mark.parametrize("part_id", [None, "7"])

@@ -13,13 +13,14 @@ from fakes import (
     RecordingModelTelemetry,
     RecordingTelemetry,
 )
-from rig import STALL_LIMIT_S
+from rig import LINE_OPTIONS, STALL_LIMIT_S
 from tiny_artifact import tiny_manifest
 
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
 from flawline.application.lane import Lane
+from flawline.application.line_watch import LineWatch
 from flawline.application.loaded_models import LoadedModels
 from flawline.application.models import Artifact
 from flawline.application.proving import Prover
@@ -103,6 +104,7 @@ class ModelRig:
 
     max_loaded: int = 2
     allowed: bool = True
+    lines: tuple[str, ...] = ()
     clock: ManualClock = field(default_factory=ManualClock)
     telemetry: RecordingTelemetry = field(default_factory=RecordingTelemetry)
     models_telemetry: RecordingModelTelemetry = field(default_factory=RecordingModelTelemetry)
@@ -128,6 +130,9 @@ class ModelRig:
             answers=MemoryAnswers(600.0, self.clock),
             limits=InspectorLimits(DecodeLimits()),
             intake=InlineExecutor(),
+            watch=LineWatch(
+                self.lines, lambda _: ("scratch", "pit"), LINE_OPTIONS, self.clock, self.telemetry
+            ),
         )
 
     async def __aenter__(self) -> ModelRig:

@@ -223,6 +223,7 @@ class Inspector:
             part_id=checked_part_id(request.part_id),
             priority=checked_priority(request.priority),
             model_asked=asked,
+            asks_for_stable=self._is_stable(model, *asked),
             model=model.info.ref,
             recipe=model.recipes.find(request.recipe),
             min_score=checked_min_score(request.min_score),
@@ -237,6 +238,10 @@ class Inspector:
             inspection_id=request.inspection_id,
             accepted=accepted,
         )
+
+    def _is_stable(self, model: ServingModel, name: str | None, version: str | None) -> bool:
+        """Whether a request means the stable model: a protocol may want a name in each; a version chooses."""
+        return name is None or (version is None and model.info.ref == self._models.stable.info.ref)
 
     def _ready_model(self, name: str | None, version: str | None) -> ServingModel:
         """What a request is bound to if it is queued at once. Raises NotReady or UnknownModel."""

@@ -28,9 +28,10 @@ class LineWatch:
     """What is known of the declared lines; others are not watched, so that memory is bounded.
 
     Only frames as they come from the line count: not reinspections and backfill, which are old, and
-    not what is asked of one certain model, which others were asked too. An api that shares its
-    lines with others sees its own share of their frames, and learns from that. classes_of: what the
-    model of a hash may find; it may be loaded long after the start.
+    not what is asked of one certain model (a version of it, or another than the stable one), which
+    others were asked too. An api that shares its lines with others sees its own share of their
+    frames, and learns from that. classes_of: what the model of a hash may find; it may be loaded
+    long after the start.
     """
 
     def __init__(
@@ -95,8 +96,7 @@ class LineWatch:
         )
 
     def _watched(self, order: Order) -> _Watched | None:
-        asked, _ = order.model_asked
-        usual = order.priority is Priority.INLINE and asked is None
+        usual = order.priority is Priority.INLINE and order.asks_for_stable
         return self._lines.get(order.line) if usual else None
 
     def _tell(self, name: str, line: Line) -> None:

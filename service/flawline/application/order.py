@@ -34,6 +34,7 @@ class Order:
     started_s: moment of the monotonic clock, in seconds. created_at: the same moment, UTC.
     model_asked: name and version, None where left open. model and recipe are what that meant when it
     was last looked up.
+    asks_for_stable: whether it was the stable one that this meant, whatever version that is.
     frames_sha256: as in InspectionRequest.
     accepted: told the deadline, on the monotonic clock, once the request was taken on.
     """
@@ -49,6 +50,7 @@ class Order:
     started_s: float
     deadline_ms: int
     created_at: datetime
+    asks_for_stable: bool = True
     traceparent: str | None = None
     caller: str = ""
     frames_sha256: str = ""
