@@ -184,6 +184,26 @@ async def test_a_picture_is_not_late_for_what_frames_in_many_tiles_take() -> Non
         assert rig.engine.sizes.count(20) == 4
 
 
+async def test_a_lone_picture_is_not_late_for_what_full_batches_take() -> None:
+    async with Rig() as rig:
+        for _ in range(4):  # a batch of eight takes 0.8 s, a lone picture no time at all
+            rig.engine.hold()
+            asking = [rig.ask(numbered(0), deadline_ms=5000)]
+            await rig.engine.started.get()
+            asking += [rig.ask(numbered(n), deadline_ms=5000) for n in range(1, 9)]
+            await settle()
+            rig.engine.hold_next()
+            await rig.engine.started.get()
+            rig.clock.advance(0.8)
+            rig.engine.release()
+            await asyncio.gather(*asking)
+        assert rig.engine.sizes == [1, 8] * 4
+        assert (await rig.inspect(numbered(9), deadline_ms=500)).verdict is Verdict.NOT_OK
+        together = await asyncio.gather(*(rig.ask(numbered(n), deadline_ms=500) for n in range(8)))
+    assert {answer.verdict for answer in together} == {Verdict.UNDEFINED}
+    assert rig.engine.sizes[8:] == [1]
+
+
 async def test_a_frame_in_tiles_that_the_engine_fails_on_costs_no_other() -> None:
     async with Rig(tiling=Tiling(64, 64, 0.0)) as rig:
         rig.engine.fails_on = poisonous

@@ -125,7 +125,8 @@ class TakenPictures:
         pictures = self._pictures
         jobs = [picture.lease.job for picture in pictures]
         rows = [picture.rows for picture in pictures]
-        usual_s = run_s(self._policy.max_batch)
+        # Of what waits, not of a full batch: a lone picture is not late for what eight would take together.
+        usual_s = run_s(self._policy.largest(sum(rows)))
         needs_s = [
             prepare_s(len(job.picture)) + self._more_s(count, run_s, usual_s)
             for job, count in zip(jobs, rows, strict=True)

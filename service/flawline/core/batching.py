@@ -33,6 +33,10 @@ class BatchPolicy:
     max_batch: int
     parallel: int = 1
 
+    def largest(self, rows: int) -> int:
+        """The rows that a batch has at most where so many wait; a frame that takes more of them runs alone."""
+        return _shared_out(min(rows, self.max_batch), self.parallel)
+
     def cut(
         self,
         deadlines_s: Sequence[float],
