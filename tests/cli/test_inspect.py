@@ -174,6 +174,17 @@ def test_a_limit_on_one_line_of_the_server_costs_no_picture(
     assert run("inspect", pictures).exit_code == 0
 
 
+@pytest.mark.usefixtures("artifact")
+def test_copies_of_one_picture_hang_no_camera_where_a_server_watches_its_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWLINE_LINES", "default")
+    for number in range(4):
+        (tmp_path / f"{number}.png").write_bytes(numbered(20))
+    answers = json_lines(run("inspect", "--json", tmp_path).stdout)
+    assert [answer["verdict"] for answer in answers] == ["NotOK"] * 4
+
+
 def test_a_folder_that_cannot_be_read_is_named(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

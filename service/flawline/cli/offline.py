@@ -11,6 +11,7 @@ from pathlib import Path
 from flawline.application.inspector import InspectionRequest, Inspector
 from flawline.cli.pictures import PictureFile
 from flawline.core.errors import InspectionError
+from flawline.core.priority import Priority
 from flawline.core.values import Inspection, Reason
 
 
@@ -54,7 +55,10 @@ async def _inspect(inspector: Inspector, file: PictureFile, options: OfflineOpti
     try:
         picture = await asyncio.to_thread(read_at_most, file.path, options.max_bytes + 1)
         request = InspectionRequest(
-            picture, min_score=options.min_score, deadline_ms=options.deadline_ms
+            picture,
+            min_score=options.min_score,
+            deadline_ms=options.deadline_ms,
+            priority=Priority.BACKFILL.value,  # files are no camera's frames, also where a line is declared
         )
         return Inspected(file, await inspector.inspect(request), None)
     except OSError as error:
