@@ -946,6 +946,32 @@ async def test_a_picture_that_cannot_be_had_costs_no_other_and_no_share(
     assert not worker._leases._held
 
 
+async def test_the_time_that_pictures_take_to_come_is_taken_off_all_their_deadlines(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = make(inline_picture_bytes=10)
+    deadlines_s = []
+    for n in range(3):
+        asked = job(str(n), picture=bytes(20))
+        deadlines_s.append(asked.deadline_s)
+        await worker.submit(asked)
+    get, late_s = worker._server.commands.get, 0.0
+
+    class Clock(SystemClock):
+        def monotonic_s(self) -> float:
+            return super().monotonic_s() + late_s
+
+    async def taking_ten_seconds(key: str) -> object:
+        nonlocal late_s
+        late_s += 10.0
+        return await get(key)
+
+    monkeypatch.setattr(worker._server.commands, "get", taking_ten_seconds)
+    monkeypatch.setattr(worker._leases, "_clock", Clock())
+    leases = await worker.lease(8)
+    assert [lease.job.deadline_s for lease in leases] == pytest.approx(deadlines_s, abs=1.0)
+
+
 async def test_who_asks_for_no_work_takes_no_share(make: Maker) -> None:
     busy, stuck = make(), make()
     await stuck.start(announce=MODEL)

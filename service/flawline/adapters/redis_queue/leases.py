@@ -171,6 +171,9 @@ class Leases:
             outcome_to_wire(Expired()),
             outcome_to_wire(Failed(error_id)),
         )
+        told_s = (
+            self._clock.monotonic_s()
+        )  # what the script says of times is so now; pictures are still to come
         self._emptied_at = rung if emptied else None
         self._turn += len(jobs)
         for job_id in dead:
@@ -184,22 +187,21 @@ class Leases:
         }
         for event, count in counts.items():
             self._count(event, count)
-        leases = [lease for job in jobs if (lease := await self._taken(job)) is not None]
+        leases = [one for job in jobs if (one := await self._taken(job, told_s)) is not None]
         self._held.update(lease.receipt for lease in leases)
         return leases
 
-    async def _taken(self, fields: Sequence[Any]) -> Lease | None:
+    async def _taken(self, fields: Sequence[Any], told_s: float) -> Lease | None:
         """One whose picture cannot be had comes again once its lease has run out, and costs the others nothing."""
         try:
-            return await self._lease_of(fields)
+            return await self._lease_of(fields, told_s)
         except RedisError as error:
             logger.warning("job_not_taken inspection_id=%s error=%s", fields[2].decode(), error)
             return None
 
-    async def _lease_of(self, fields: Sequence[Any]) -> Lease | None:
+    async def _lease_of(self, fields: Sequence[Any], told_s: float) -> Lease | None:
         """None when the picture is gone, a good while after the deadline, or the job is not understood."""
         number, entry_id, job_id, line, remaining_ms, age_ms, meta, picture, deliveries = fields
-        now_s = self._clock.monotonic_s()
         if not picture:
             picture = await self._server.commands.get(self._keys.picture(job_id.decode()))
         known = _meta_of(job_id, meta)
@@ -208,8 +210,8 @@ class Leases:
             picture=picture or b"",
             line=line.decode(),
             priority=CLASSES[number - 1],
-            submitted_s=now_s - age_ms / 1000,
-            deadline_s=now_s + remaining_ms / 1000,
+            submitted_s=told_s - age_ms / 1000,
+            deadline_s=told_s + remaining_ms / 1000,
             **(_UNKNOWN if isinstance(known, Failed) else known),
         )
         lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}", deliveries)
