@@ -212,6 +212,40 @@ class Hanging:
         return answer
 
 
+class KeepsLate(MemoryAnswers):
+    """Keeps an answer when it is told to."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(600.0, rig.clock)
+        self.asked = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    async def keep(self, key: str, answer: KeptAnswer) -> KeptAnswer:
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().keep(key, answer)
+
+
+async def test_an_answer_that_is_kept_after_its_deadline_is_that_of_a_repeat(rig: Rig) -> None:
+    memory = KeepsLate(rig)
+    rig.inspector._idempotency._memory = memory
+    asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
+    await asyncio.wait_for(memory.asked.wait(), 5)
+    await settle()
+    rig.clock.advance(0.6)
+    first = await asking
+    assert first.verdict is Verdict.NOT_OK
+    again = rig.ask(numbered(1), idempotency_key="k")
+    await settle()
+    rig.clock.advance(0.02)
+    await settle()
+    memory.goes_on.set()
+    await settle()
+    rig.clock.advance(0.02)
+    assert await again == first
+    assert rig.engine.sizes == [1]
+
+
 class Elsewhere:
     """Finds nothing, and then has an answer already."""
 

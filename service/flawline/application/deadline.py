@@ -15,12 +15,18 @@ class DeadlinePassed(Exception):  # noqa: N818 - an ordinary end of waiting, cau
     """The moment came before the result."""
 
 
-async def within(clock: Clock, moment_s: float, work: Coroutine[Any, Any, T]) -> T:
+async def within(
+    clock: Clock,
+    moment_s: float,
+    work: Coroutine[Any, Any, T] | asyncio.Task[T],
+    *,
+    goes_on: bool = False,
+) -> T:
     """The result of `work`, or DeadlinePassed at that moment of the monotonic clock.
 
     At the moment, and when the caller is cancelled, `work` is cancelled and not waited for: it may
     clean up as long as it likes, the caller has gone on. (asyncio.wait_for waits for it, and knows
-    no injected clock.)
+    no injected clock.) goes_on: it is not cancelled, and whoever made the task holds it.
     """
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -36,7 +42,8 @@ async def within(clock: Clock, moment_s: float, work: Coroutine[Any, Any, T]) ->
     finally:
         timer.cancel()
         if not task.done():
-            task.cancel()
+            if not goes_on:
+                task.cancel()
             task.add_done_callback(_forget)
     if task.done():
         return task.result()

@@ -60,6 +60,7 @@ class Idempotency:
         self._clock = clock
         self._run = run
         self._running: dict[str, _Running] = {}
+        self._late: dict[str, asyncio.Task[KeptAnswer]] = {}  # answers that are still being kept
         self._errands: set[asyncio.Task[None]] = set()
 
     async def answer(self, order: Order, idempotency_key: str) -> Inspection:
@@ -114,22 +115,31 @@ class Idempotency:
             return _same(order, fingerprint, kept)
         finally:
             # The answer does not wait for it.
-            errand = asyncio.create_task(self._memory.release(key))
+            errand = asyncio.create_task(self._release(key))
             self._errands.add(errand)
             errand.add_done_callback(self._errands.discard)
 
     async def _kept(self, key: str, answer: KeptAnswer, order: Order) -> KeptAnswer:
         """What is kept under the key now; the answer itself where keeping takes half of the time that is left.
 
-        It was counted and told to those who watch: it must not become another because the memory hangs.
+        It was counted and told to those who watch: it must not become another because the memory hangs. Where it is
+        only slow, or little time was left, the answer is kept all the same.
         """
         now_s = self._clock.monotonic_s()
         moment_s = now_s + (order.deadline_s - now_s) / 2
+        keeping = asyncio.create_task(self._memory.keep(key, answer))
         try:
-            return await within(self._clock, moment_s, self._memory.keep(key, answer))
+            return await within(self._clock, moment_s, keeping, goes_on=True)
         except DeadlinePassed:
-            logger.warning("answer_not_kept inspection_id=%s", answer.inspection.inspection_id)
+            logger.debug("answer_kept_later inspection_id=%s", answer.inspection.inspection_id)
+            self._late[key] = keeping
             return answer
+
+    async def _release(self, key: str) -> None:
+        """End our claim, once there is an answer to be found: who waits for it would inspect anew."""
+        if (keeping := self._late.pop(key, None)) is not None:
+            await asyncio.wait({keeping})
+        await self._memory.release(key)
 
     async def _claim(self, key: str, order: Order) -> None:
         """Return once no other process works on the answer; whoever dies over it is waited out."""
