@@ -149,12 +149,16 @@ class LoadedModels:
                 return lane
         raise UnknownModel(name, version, names_of(self.loaded()))
 
-    async def _loaded(self, name: str, version: str | None) -> Lane:
-        """The lane that there is, or a new one."""
+    async def _loaded(
+        self, name: str, version: str | None, earlier: ModelInfo | None = None
+    ) -> Lane:
+        """The lane that there is, or a new one; earlier: what it must be, before anything is loaded."""
         for lane in self._lanes:
             if version is not None and is_called(lane.info, name, version):
+                _require_same(lane.info, earlier)
                 return lane
         artifact = await self._repository.find(name, version)
+        _require_same(artifact.info, earlier)
         for lane in self._lanes:
             if is_called(lane.info, artifact.info.name, artifact.info.version):
                 return lane
@@ -210,10 +214,7 @@ class LoadedModels:
         if not self._earlier:
             raise NoEarlierModel
         earlier = self._earlier[-1]
-        lane = await self._loaded(earlier.name, earlier.version)
-        if lane.info.sha256 != earlier.sha256:
-            message = f"{earlier.name} {earlier.version} is not the file any more that was stable."
-            raise UnusableArtifact("hash_mismatch", message)
+        lane = await self._loaded(earlier.name, earlier.version, earlier)
         _require_working(lane)
         self._earlier.pop()
         self._make_stable(lane)
@@ -225,6 +226,12 @@ class LoadedModels:
         former.retired, lane.retired = True, False
         self._telemetry.show_model(lane.info)
         logger.info("model_switched from=%s to=%s", _said_of(former), _said_of(lane))
+
+
+def _require_same(info: ModelInfo, earlier: ModelInfo | None) -> None:
+    if earlier is not None and info.sha256 != earlier.sha256:
+        message = f"{earlier.name} {earlier.version} is not the file any more that was stable."
+        raise UnusableArtifact("hash_mismatch", message)
 
 
 def _require_working(lane: Lane) -> None:
