@@ -204,6 +204,32 @@ async def test_a_lone_picture_is_not_late_for_what_full_batches_take() -> None:
     assert rig.engine.sizes[8:] == [1]
 
 
+async def test_a_part_at_the_gate_is_not_late_for_old_pictures_that_would_go_with_it() -> None:
+    async with Rig() as rig:
+        old = {"deadline_ms": 60_000, "priority": "backfill"}
+        for _ in range(8):  # a batch of eight takes 0.8 s
+            rig.engine.hold()
+            asking = [rig.ask(numbered(n), **old) for n in range(8)]
+            await rig.engine.started.get()
+            rig.clock.advance(0.8)
+            rig.engine.release()
+            await asyncio.gather(*asking)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(0), **old)]
+        await rig.engine.started.get()
+        asking += [rig.ask(numbered(n), **old) for n in range(1, 8)]
+        hurried = rig.ask(numbered(8), deadline_ms=500)
+        hopeless = rig.ask(numbered(9), deadline_ms=100)
+        await settle()
+        rig.clock.advance(0.2)
+        rig.engine.release()
+        assert (await hurried).verdict is Verdict.NOT_OK
+        assert (await hopeless).verdict is Verdict.UNDEFINED
+        answers = await asyncio.gather(*asking)
+    assert {answer.verdict for answer in answers} <= {Verdict.OK, Verdict.NOT_OK}
+    assert rig.engine.sizes[8:] == [1, 1, 7]
+
+
 async def test_a_frame_in_tiles_that_the_engine_fails_on_costs_no_other() -> None:
     async with Rig(tiling=Tiling(64, 64, 0.0)) as rig:
         rig.engine.fails_on = poisonous

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flawline.application.job import Lease
 from flawline.application.traces import Trail
 from flawline.core.batching import BatchPolicy
+from flawline.core.priority import Priority
+
+_CLASSES = tuple(Priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +125,30 @@ class TakenPictures:
     def _cut(
         self, now_s: float, run_s: Callable[[int], float], prepare_s: Callable[[int], float]
     ) -> Batch:
-        pictures = self._pictures
+        batch = self._cut_of(self._pictures, now_s, run_s, prepare_s)
+        if batch.expired and (ahead := self._ahead_of_others(batch.expired)):
+            alone = self._cut_of(ahead, now_s, run_s, prepare_s)
+            batch = alone if alone.run else batch
+        gone = set(map(id, (*batch.run, *batch.expired)))
+        self._pictures = [picture for picture in self._pictures if id(picture) not in gone]
+        return batch
+
+    def _ahead_of_others(self, late: Sequence[Taken]) -> list[Taken]:
+        """All that waits of the most urgent class among these, and above: in time, maybe, without those below.
+
+        None where nothing waits below: then they are too late for each other.
+        """
+        most_urgent = min(_urgency(picture) for picture in late)
+        ahead = [picture for picture in self._pictures if _urgency(picture) <= most_urgent]
+        return ahead if len(ahead) < len(self._pictures) else []
+
+    def _cut_of(
+        self,
+        pictures: Sequence[Taken],
+        now_s: float,
+        run_s: Callable[[int], float],
+        prepare_s: Callable[[int], float],
+    ) -> Batch:
         jobs = [picture.lease.job for picture in pictures]
         rows = [picture.rows for picture in pictures]
         # Of what waits, not of a full batch: a lone picture is not late for what eight would take together.
@@ -132,11 +158,14 @@ class TakenPictures:
             for job, count in zip(jobs, rows, strict=True)
         ]
         cut = self._policy.cut([job.deadline_s for job in jobs], now_s, usual_s, needs_s, rows)
-        gone = {*cut.run, *cut.expired}
-        self._pictures = [picture for i, picture in enumerate(pictures) if i not in gone]
         run, expired = ([pictures[i] for i in part] for part in (cut.run, cut.expired))
         return Batch(run, expired, cut.because)
 
     def _more_s(self, rows: int, run_s: Callable[[int], float], usual_s: float) -> float:
         """What a frame of more tiles than a batch has room for takes beyond a batch."""
         return max(0.0, run_s(rows) - usual_s) if rows > self._policy.max_batch else 0.0
+
+
+def _urgency(picture: Taken) -> int:
+    """0 for the most urgent class."""
+    return _CLASSES.index(picture.lease.job.priority)
