@@ -285,6 +285,28 @@ async def test_raw_requests_have_limits_and_deadlines(
     assert bench.work.count == 0
 
 
+@pytest.mark.parametrize(
+    ("other", "status"), [(QueueFull(1.0), 429), (None, 503), (OSError(), 400)]
+)
+async def test_a_bad_picture_does_not_tell_that_the_others_are_no_use(
+    client: httpx.AsyncClient,
+    inspector: ScriptedInspector,
+    other: Exception | None,
+    status: int,
+) -> None:
+    async def answer(request: InspectionRequest) -> Inspection:
+        if request.picture == b"bad":
+            raise BadPicture("corrupt_picture", "The picture is cut off.")
+        if other is not None:
+            raise other
+        return TOO_LATE
+
+    inspector.outcome = answer
+    response = await client.post(INFER, json=pictures(b"bad", b"good"))
+    assert response.status_code == status
+    assert ("Retry-After" in response.headers) is (status != 400)
+
+
 async def test_one_picture_without_a_verdict_leaves_the_others_theirs(
     client: httpx.AsyncClient, inspector: ScriptedInspector
 ) -> None:

@@ -24,7 +24,7 @@ from flawline.adapters.open_inference.messages import InferRequest, InferRespons
 from flawline.adapters.open_inference.options import Options, in_protocol_words, options_of
 from flawline.adapters.open_inference.pictures import (
     Outcome,
-    error_of,
+    error_of_all,
     laid_out,
     verdict_of,
     why_undefined,
@@ -161,7 +161,7 @@ class InferenceService:
         outcomes = await asyncio.gather(*map(self._outcome, requests))
         versions = {o.model.version for o in outcomes if isinstance(o, Inspection)}
         if all(verdict_of(outcome) is Verdict.UNDEFINED for outcome in outcomes):
-            raise error_of(outcomes[0])
+            raise error_of_all(outcomes)
         return _Worked(", ".join(sorted(versions)), laid_out(outcomes), why_undefined(outcomes))
 
     def _one_inspection(

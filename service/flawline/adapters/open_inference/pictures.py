@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from flawline.adapters.open_inference import catalogue
-from flawline.adapters.open_inference.errors import OpenInferenceError, no_verdict
+from flawline.adapters.open_inference.errors import Kind, OpenInferenceError, no_verdict
 from flawline.adapters.open_inference.messages import Parameter
 from flawline.adapters.open_inference.tensors import Elements
 from flawline.core.values import Detection, Inspection, Verdict
 
 Outcome = Inspection | OpenInferenceError
+_MAY_PASS = (Kind.BUSY, Kind.UNAVAILABLE)
 
 
 def verdict_of(outcome: Outcome) -> Verdict:
@@ -27,6 +28,12 @@ def error_of(outcome: Outcome) -> OpenInferenceError:
     code = outcome.reasons[0].code if outcome.reasons else "undefined"
     detail = " ".join(reason.detail for reason in outcome.reasons)
     return no_verdict(detail or "There is no verdict.", code)
+
+
+def error_of_all(outcomes: Sequence[Outcome]) -> OpenInferenceError:
+    """Why none of them has a verdict: what may pass comes first, for then some may have one at the next try."""
+    errors = [error_of(outcome) for outcome in outcomes]
+    return next((error for error in errors if error.kind in _MAY_PASS), errors[0])
 
 
 def why_undefined(outcomes: Sequence[Outcome]) -> dict[str, Parameter]:
