@@ -7,13 +7,16 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 from command_line import run
+from pictures import numbered
 from server_process import flawline_environment
 
 from flawline.cli.fault import Fault
 from flawline.cli.tuning.axes import TUNED, as_set, axes
 from flawline.cli.tuning.env_file import check_writable, write_settings
+from flawline.cli.tuning.trial_server import serving
 from flawline.core.tuning import Candidate
 from flawline.settings import FlawlineSettings
 
@@ -90,6 +93,20 @@ def _children(pid: int) -> list[str]:
             return children
         time.sleep(0.05)
     raise AssertionError("no server was started within half a minute")
+
+
+@pytest.mark.timeout(120)
+async def test_one_picture_that_is_sent_again_and_again_is_inspected_each_time(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWLINE_LINES", "default")
+    async with (
+        serving(Candidate(()), {"artifact": str(artifact)}) as address,
+        httpx.AsyncClient() as client,
+    ):
+        url = f"http://{address.host}:{address.port}/v1/inspections"
+        asked = [await client.post(url, content=numbered(20)) for _ in range(4)]
+    assert [answer.json()["verdict"] for answer in asked] == ["NotOK"] * 4
 
 
 @pytest.mark.timeout(120)

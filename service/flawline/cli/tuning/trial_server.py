@@ -23,6 +23,7 @@ _ALONE: Mapping[str, str] = {
     "port": "0",
     "grpc_port": "0",
     "queue": "memory",
+    "lines": "",  # or a picture that comes again and again, alone, would be a camera that hangs, and cost no time
     "token_file": "",
     "tls_cert_file": "",
     "tls_key_file": "",
