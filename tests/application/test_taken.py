@@ -14,7 +14,7 @@ from flawline.core.batching import BatchPolicy
 from flawline.core.priority import Priority
 
 
-def taken(number: int) -> Taken:
+def taken(number: int, priority: Priority = Priority.INLINE) -> Taken:
     job = Job(
         job_id=str(number),
         picture=b"",
@@ -23,7 +23,7 @@ def taken(number: int) -> Taken:
         submitted_s=0.0,
         deadline_s=10.0 + number,
         line="",
-        priority=Priority.INLINE,
+        priority=priority,
         traceparent=None,
         part_id=None,
     )
@@ -80,6 +80,24 @@ async def test_a_claim_takes_nothing_twice_and_tells_what_is_too_late() -> None:
     pictures.put(taken(3))
     assert cut(pictures, claim) == Batch([], [])
     assert numbers(pictures.take_all()) == [3]
+
+
+async def test_less_urgent_ones_are_left_out_only_where_that_saves_one() -> None:
+    """A run takes as many seconds as it has pictures; number n has 10 + n seconds."""
+
+    async def runs(inline: range, old: range, now_s: float) -> tuple[list[int], list[int]]:
+        pictures = TakenPictures(BatchPolicy(8))
+        for number in inline:
+            pictures.put(taken(number))
+        for number in old:
+            pictures.put(taken(number, Priority.BACKFILL))
+        claim = await pictures.claim()
+        batch = pictures.cut(claim, now_s, float, lambda size: 0.0)
+        return numbers(batch.run), numbers(batch.expired)
+
+    assert await runs(range(1), range(50, 55), 8.0) == ([0], [])
+    assert await runs(range(2), range(50, 55), 8.5) == ([1], [0])
+    assert await runs(range(8), range(50, 51), 2.0) == ([*range(1, 8), 50], [0])
 
 
 async def test_who_waits_for_room_is_told_by_another_thread() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from flawline.application.job import Lease
 from flawline.application.traces import Trail
@@ -125,22 +126,28 @@ class TakenPictures:
     def _cut(
         self, now_s: float, run_s: Callable[[int], float], prepare_s: Callable[[int], float]
     ) -> Batch:
-        batch = self._cut_of(self._pictures, now_s, run_s, prepare_s)
-        if batch.expired and (ahead := self._ahead_of_others(batch.expired)):
-            alone = self._cut_of(ahead, now_s, run_s, prepare_s)
-            batch = alone if alone.run else batch
+        cut = partial(self._cut_of, now_s=now_s, run_s=run_s, prepare_s=prepare_s)
+        batch = cut(self._pictures)
+        if batch.expired:
+            batch = self._without_company(batch.expired, cut) or batch
         gone = set(map(id, (*batch.run, *batch.expired)))
         self._pictures = [picture for picture in self._pictures if id(picture) not in gone]
         return batch
 
-    def _ahead_of_others(self, late: Sequence[Taken]) -> list[Taken]:
-        """All that waits of the most urgent class among these, and above: in time, maybe, without those below.
+    def _without_company(
+        self, late: Sequence[Taken], cut: Callable[[Sequence[Taken]], Batch]
+    ) -> Batch | None:
+        """The batch without the classes below the most urgent one of these, if that saves one of them.
 
-        None where nothing waits below: then they are too late for each other.
+        It does not where they are too late for each other, as in an overload of their own class.
         """
-        most_urgent = min(_urgency(picture) for picture in late)
+        most_urgent = min(map(_urgency, late))
         ahead = [picture for picture in self._pictures if _urgency(picture) <= most_urgent]
-        return ahead if len(ahead) < len(self._pictures) else []
+        if len(ahead) == len(self._pictures):
+            return None
+        batch = cut(ahead)
+        saves = len(batch.expired) < sum(_urgency(picture) == most_urgent for picture in late)
+        return batch if saves else None
 
     def _cut_of(
         self,
