@@ -65,9 +65,8 @@ class Leases:
         self._keys = keys
         self._clock = clock
         self._count = count
-        self._held: set[str] = (
-            set()
-        )  # receipts of what was taken, and neither handed back nor given an outcome
+        # Receipts of what was taken, and neither handed back nor given an outcome.
+        self._held: set[str] = set()
         self._consumer = consumer
         self._lease_ms = round(lease_s * 1000)
         self._max_deliveries = max_deliveries
@@ -171,9 +170,8 @@ class Leases:
             outcome_to_wire(Expired()),
             outcome_to_wire(Failed(error_id)),
         )
-        told_s = (
-            self._clock.monotonic_s()
-        )  # what the script says of times is so now; pictures are still to come
+        # What the script says of times is so now; pictures are still to come.
+        told_s = self._clock.monotonic_s()
         self._emptied_at = rung if emptied else None
         self._turn += len(jobs)
         for job_id in dead:
