@@ -82,7 +82,7 @@ def listed_sha256(path: str | Path) -> str | None:
     """
     for place in (Path(path).resolve(), Path(path)):
         try:
-            lines = place.with_name(SUMS_NAME).read_text("utf-8", errors="replace").splitlines()
+            lines = place.with_name(SUMS_NAME).read_text("utf-8-sig", errors="replace").splitlines()
         except OSError:
             continue
         for line in lines:

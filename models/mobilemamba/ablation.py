@@ -22,6 +22,7 @@ from mobilemamba.sets import load_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, METRICS, Observer, Trainer
 from mobilemamba.trained_on import TrainedOn
+from mobilemamba.whole_file import write_whole
 
 RUN, RESULT, TABLE = "run.json", "ablation.json", "ablation.md"
 FIGURES = ("map50", "map50_95", "map50_small", "map50_medium", "map50_large")
@@ -107,7 +108,7 @@ def ablate(
             if (place / LAST).exists():
                 trainer.resume(place / LAST)
             place.mkdir(parents=True, exist_ok=True)
-            (place / RUN).write_text(json.dumps(dataclasses.asdict(run), indent=1), "utf-8")
+            write_whole(place / RUN, json.dumps(dataclasses.asdict(run), indent=1))
             trainer.run(observer(name, seed))
             _write(folder, config, protocol, _finished(folder, known, protocol, data))
     return folder / TABLE
@@ -185,8 +186,8 @@ def _write(
         "seeds": sorted({run["seed"] for run in runs}),
         "runs": runs,
     }
-    (folder / RESULT).write_text(to_json(document, indent=1), "utf-8")
-    (folder / TABLE).write_text(table(document, names), "utf-8")
+    write_whole(folder / RESULT, to_json(document, indent=1))
+    write_whole(folder / TABLE, table(document, names))
 
 
 def table(document: dict[str, Any], names: Sequence[str]) -> str:

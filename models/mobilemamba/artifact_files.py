@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import os
 from pathlib import Path
 
 import onnx
@@ -10,27 +12,34 @@ import onnx
 from flawspec.artifact import SUMS_NAME, sha256_file
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.export import ExportError, with_manifest
+from mobilemamba.whole_file import write_whole
 
 
 def write_artifact(path: Path, content: bytes) -> str:
     """Write file and SHA256SUMS, each beside its target and renamed; returns the sha256.
 
     Raises:
-        ExportError: `path` exists and is another file; nothing is written.
+        ExportError: `path` exists and is another file, or SHA256SUMS is none; nothing is written.
     """
     digest = hashlib.sha256(content).hexdigest()
     if path.exists() and sha256_file(path) != digest:
-        raise ExportError(
-            f"{path} exists and is another artifact; give another version (model.version, --version) or another "
-            "folder, or remove it together with its card first"
-        )
+        raise _taken(path)
+    sums, own = path.with_name(SUMS_NAME), os.fsencode(path.name)
+    lines = [line for line in _lines(sums) if line[66:] != own] + [digest.encode() + b"  " + own]
     path.parent.mkdir(parents=True, exist_ok=True)
-    _replace(path, content)
-    sums = path.with_name(SUMS_NAME)
-    lines = sums.read_text("utf-8").splitlines() if sums.exists() else []
-    lines = [line for line in lines if line[66:] != path.name] + [f"{digest}  {path.name}"]
-    _replace(sums, "".join(f"{line}\n" for line in sorted(lines, key=lambda s: s[66:])).encode())
+    write_whole(path, content)
+    write_whole(sums, b"".join(line + b"\n" for line in sorted(lines, key=lambda s: s[66:])))
     return digest
+
+
+def require_free(path: Path) -> None:
+    """For what will say when it was made, before it is computed: it can be no file that exists.
+
+    Raises:
+        ExportError: `path` exists.
+    """
+    if path.exists():
+        raise _taken(path)
 
 
 def rewrite(path: Path, manifest: ArtifactManifest, folder: Path) -> tuple[Path, str]:
@@ -62,11 +71,18 @@ def derived_path(manifest: ArtifactManifest, folder: Path, source: Path) -> Path
     return target
 
 
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+def _lines(sums: Path) -> list[bytes]:
+    """Of the list, none where there is none. Names in it may be of any encoding that keeps ASCII."""
+    held = sums.read_bytes() if sums.exists() else b""
+    if b"\0" in held:
+        raise ExportError(
+            f"{sums} is no list of sums as text in UTF-8 (an editor may have saved it as UTF-16): save it as that"
+        )
+    return held.removeprefix(codecs.BOM_UTF8).splitlines()
+
+
+def _taken(path: Path) -> ExportError:
+    return ExportError(
+        f"{path} exists and is another artifact; give another version (model.version, --version) or another "
+        "folder, or remove it together with its card first"
+    )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mobilemamba.average import WeightAverage
 from mobilemamba.optimizers import Optimizers
 from mobilemamba.trained_on import TrainedOn
+from mobilemamba.whole_file import whole
 
 FORMAT = "mobilemamba-checkpoint-1"
 NO_MOMENTS = "holds no optimiser state of this network"
@@ -117,12 +118,10 @@ def save_checkpoint(path: Path, progress: Progress, state: RunState) -> None:
     for index, moments in state.optimizers.moments().items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in moments.items()}
     metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
-    temporary = path.with_suffix(".partial")
     try:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata)
-        temporary.replace(path)
+        with whole(path) as partial:
+            save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
         raise CheckpointError(f"{path} could not be written: {error}") from error
 
 

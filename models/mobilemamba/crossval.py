@@ -28,6 +28,7 @@ from mobilemamba.start import learned_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
 from mobilemamba.trained_on import TrainedOn, pictures_sha256
+from mobilemamba.whole_file import write_whole
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
 
@@ -187,6 +188,4 @@ def _numbered(labels: LabelSet, samples: list[Sample]) -> Dataset:
 
 def _write(path: Path, content: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(to_json(content, indent=1), "utf-8")
-    partial.replace(path)
+    write_whole(path, to_json(content, indent=1))

@@ -8,6 +8,7 @@ from typing import Any
 
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.strict_json import to_json
+from mobilemamba.whole_file import write_whole
 
 ANEW = "remove its folder, so that this run is done again"
 
@@ -37,9 +38,7 @@ def keep_epochs(path: Path, epochs: int) -> None:
     lines = held.splitlines(keepends=True)
     kept = b"".join(line.rstrip() + b"\n" for line in lines if 0 < _epoch(line) <= epochs)
     if kept != held:
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(kept)
-        partial.replace(path)
+        write_whole(path, kept)
 
 
 def best_epoch(path: Path, epochs: int) -> dict[str, Any]:

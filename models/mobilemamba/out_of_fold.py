@@ -16,6 +16,7 @@ from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
+from mobilemamba.whole_file import whole
 
 # what damage to a .npz file raises, and what another file of numpy's does
 UNREADABLE = (
@@ -50,8 +51,7 @@ class OutOfFold:
 
     def save(self, path: Path) -> None:
         """Write beside the target, then rename."""
-        partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
+        with whole(path) as partial, partial.open("wb") as file:
             np.savez_compressed(
                 file,
                 labels=np.array(self.labels.names),
@@ -66,7 +66,6 @@ class OutOfFold:
                 scores=_joined([d.scores for d in self.detections], (0,), np.float32),
                 class_ids=_joined([d.class_ids for d in self.detections], (0,), np.int64),
             )
-        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> OutOfFold:

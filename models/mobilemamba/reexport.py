@@ -60,6 +60,8 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
     """
     digest = verify(source, None)
     manifest = read_manifest(source)
+    changed = dataclasses.replace(manifest, model_version=version)
+    path = derived_path(changed, folder, source)
     network = ArtifactNetwork(
         _network_in(source, manifest).eval(),
         manifest.normalisation_mean,
@@ -79,8 +81,7 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
             f"exported anew, {source} differs from itself by {difference:.2e}; "
             f"at most {MOST_DIFFERENT:.0e} is allowed"
         )
-    changed = dataclasses.replace(manifest, model_version=version)
-    path, content = derived_path(changed, folder, source), with_manifest(graph, changed)
+    content = with_manifest(graph, changed)
     sha256 = hashlib.sha256(content).hexdigest()
     return Reexport(source, digest, path, content, sha256, changed, difference)
 

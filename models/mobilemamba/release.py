@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
-from mobilemamba.artifact_files import write_artifact
+from mobilemamba.artifact_files import require_free, write_artifact
 from mobilemamba.cautions import trained_on_too
 from mobilemamba.checkpoint import Progress, load_average
 from mobilemamba.chosen_thresholds import ChosenThresholds
@@ -107,6 +107,8 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
         ConfigError, DatasetError, CheckpointError, CalibrationError, ExportError: nothing is written then.
     """
     config = request.config
+    path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
+    require_free(path)
     *training, val = load_sets(config)
     network, progress = _trained(request, [*training, val])
     say("exporting the graph")
@@ -122,7 +124,6 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     content = with_manifest(graph, manifest)
     say("comparing it with PyTorch")
     parity = _parity(network, content, val, _geometry(config))
-    path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
     alarms, clean = false_alarm_pictures(found.shown.samples, found.in_all, thresholds)
     seen = len(trained_on_too([s for d in training for s in d.samples], val.samples))
     sha256 = write_artifact(path, content)

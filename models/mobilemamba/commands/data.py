@@ -23,6 +23,7 @@ from mobilemamba.split import (
     only,
     share_out,
 )
+from mobilemamba.whole_file import write_whole
 
 PARTS = ("train", "val", "test")
 
@@ -86,9 +87,9 @@ def _write_parts(
             click.echo(f"{out / name}.json is not written: {_why_empty(share)}")
             continue
         boxes = sum(len(s.class_ids) for s in samples)
-        _write(out / f"{name}.json", json.dumps(coco_document(samples, labels)))
+        write_whole(out / f"{name}.json", json.dumps(coco_document(samples, labels)))
         click.echo(f"{out / name}.json: {len(samples)} pictures, {boxes} boxes")
-    _write(out / FOUND_FILE, json.dumps(found_document(groups), indent=1))
+    write_whole(out / FOUND_FILE, json.dumps(found_document(groups), indent=1))
 
 
 def _why_empty(share: float) -> str:
@@ -108,16 +109,6 @@ def _check_free(out: Path) -> None:
                 f"{out / file_name} exists already and would be overwritten; give another folder",
                 param_hint="--out",
             )
-
-
-def _write(path: Path, text: str) -> None:
-    """Beside the target, then renamed: a full disk leaves no half of a split behind."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text, "utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _say(groups: Groups, annotations: tuple[Path, ...]) -> None:

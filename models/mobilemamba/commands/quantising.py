@@ -13,7 +13,7 @@ from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.annotations import DatasetError
-from mobilemamba.artifact_files import write_graph
+from mobilemamba.artifact_files import derived_path, require_free, write_graph
 from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
 from mobilemamba.dataset import load_dataset, spread_over
 from mobilemamba.measured import released_figures
@@ -49,6 +49,8 @@ def quantise(
     """
     verify(artifact, None)
     manifest = read_manifest(artifact)
+    quantised = dataclasses.replace(manifest, model_name=f"{manifest.model_name}-int8")
+    require_free(derived_path(quantised, out, artifact))
     training = load_dataset(calibration, images, labels=manifest.labels)
     val = load_dataset(coco, images, labels=manifest.labels)
     if not has_boxes(val):
@@ -65,8 +67,7 @@ def quantise(
         raise click.exceptions.Exit(1)
     best = max(paying, key=lambda trial: trial.speed)
     changed = dataclasses.replace(
-        manifest,
-        model_name=f"{manifest.model_name}-int8",
+        quantised,
         metrics=released_figures(best.metrics),
         metrics_split=coco.resolve().name,
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),

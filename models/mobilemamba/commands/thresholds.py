@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
-from mobilemamba.artifact_files import rewrite
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.artifact_files import derived_path, rewrite
 from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
 from mobilemamba.calibrate import calibrate as calibrate_escapes
 from mobilemamba.chosen_thresholds import CROSSVAL, Source
@@ -104,12 +105,11 @@ def calibrate(
     Prints JSON, which `export --thresholds` reads: thresholds by class, escapes and false rejects
     with their bounds.
     """
-    if (out is None) != (version is None):
-        raise click.UsageError("--out and --version belong together")
     if (escape_rate is None) == (false_reject_rate is None):
         raise click.UsageError("give one of --escape-rate and --false-reject-rate")
     if artifact is not None:
         verify(artifact, None)
+    _check_target(artifact, out, version)
     found = _evidence(artifact, coco, images, clean, out_of_fold)
     names = found.labels.names
     starts = _starts(artifact, start, names)
@@ -121,19 +121,32 @@ def calibrate(
     document["thresholds"] = chosen
     document["source"] = dataclasses.asdict(_source(found, None if out_of_fold else artifact))
     document["pictures_sha256"] = " ".join(found.pictures_sha256)
-    if out is not None and version is not None:
-        if artifact is None:
-            raise click.UsageError("--out needs ARTIFACT")
+    if artifact is not None and out is not None and version is not None:
         document["artifact"] = _write(artifact, chosen, version, out)
     click.echo(json.dumps(document, indent=2))
 
 
+def _check_target(artifact: Path | None, out: Path | None, version: str | None) -> None:
+    """Before anything is computed."""
+    if (out is None) != (version is None):
+        raise click.UsageError("--out and --version belong together")
+    if out is None or version is None:
+        return
+    if artifact is None:
+        raise click.UsageError("--out needs ARTIFACT")
+    derived_path(_of_version(artifact, version), out, artifact)
+
+
 def _write(artifact: Path, thresholds: dict[str, float], version: str, out: Path) -> dict[str, str]:
-    manifest = read_manifest(artifact)
+    manifest = _of_version(artifact, version)
     in_order = tuple(thresholds[name] for name in manifest.labels.names)
-    changed = dataclasses.replace(manifest, score_thresholds=in_order, model_version=version)
+    changed = dataclasses.replace(manifest, score_thresholds=in_order)
     path, digest = rewrite(artifact, changed, out)
     return {"path": str(path), "sha256": digest}
+
+
+def _of_version(artifact: Path, version: str) -> ArtifactManifest:
+    return dataclasses.replace(read_manifest(artifact), model_version=version)
 
 
 def _source(found: OutOfFold, artifact: Path | None) -> Source:

@@ -19,6 +19,7 @@ from mobilemamba.progress import TrainingDisplay
 from mobilemamba.reexport import reexport as export_anew
 from mobilemamba.release import ReleaseRequest, release
 from mobilemamba.train import LAST, Trainer
+from mobilemamba.whole_file import write_whole
 
 
 @click.command()
@@ -74,7 +75,7 @@ def export(
     chosen = ChosenThresholds.load(thresholds) if thresholds is not None else None
     request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc), chosen)
     made = release(request, click.echo)
-    made.artifact.with_suffix(".md").write_text(model_card(made, request, config), "utf-8")
+    write_whole(made.artifact.with_suffix(".md"), model_card(made, request, config))
     click.echo(
         f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
         f"differs from PyTorch by {made.parity:.1e}, sha256 {made.sha256}"
@@ -125,7 +126,7 @@ def reexport(artifact: Path, version: str, out: Path) -> None:
     text = reexported_card(card.read_text("utf-8"), made) if card.exists() else None
     write_artifact(made.artifact, made.content)
     if text is not None:
-        made.artifact.with_suffix(".md").write_text(text, "utf-8")
+        write_whole(made.artifact.with_suffix(".md"), text)
     click.echo(
         f"{made.artifact}: differs from {artifact.name} by {made.difference:.1e}, sha256 {made.sha256}"
         + ("" if text is not None else f"; there was no card {card} to carry over")
