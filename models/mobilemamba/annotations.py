@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MOST_FAULTS_SHOWN = 20
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 
 def name_bytes(name: str) -> bytes:
@@ -22,6 +23,11 @@ def plain_path(file_name: str) -> str:
 def files_of(folder: Path, suffix: str) -> list[Path]:
     """The files of a folder with a suffix (".txt") in capitals or not, in order of their names."""
     return sorted(p for p in folder.glob("*") if p.suffix.lower() == suffix and not p.is_dir())
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The files of a folder that are called as pictures are, in order of their names."""
+    return sorted(p for p in folder.glob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def printable(name: str) -> str:

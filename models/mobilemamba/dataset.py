@@ -119,7 +119,7 @@ def read_annotations(annotations: Path, images: Path) -> AnnotationSet:
                 "those of one kind into a folder of their own"
             )
             raise DatasetError(annotations, [fault])
-        return read_voc(annotations)
+        return read_voc(annotations, images)
     if text:
         return read_yolo(annotations, images)
     raise DatasetError(annotations, ["is a folder without .xml (Pascal VOC) or .txt (YOLO) files"])

@@ -90,6 +90,7 @@ def test_voc_faults_are_reported_at_once(coco_folder) -> None:
         '<!DOCTYPE a [<!ENTITY b "c">]><annotation><filename>1.png</filename></annotation>'
     )
     (voc / "2.xml").write_text("<annotation><object><name>dark</name></object></annotation>")
+    (folder / "images" / "2.png").unlink()
     bad = OBJECT.format(name="dark", x0="left", y0=1, x1=2, y1=3)
     (voc / "3.xml").write_text(f"<annotation><filename>3.png</filename>{bad}</annotation>")
     with pytest.raises(DatasetError) as caught:
@@ -368,3 +369,21 @@ def test_voc_files_may_be_laid_out_in_lines_and_a_wrong_size_is_named(coco_folde
         first.write_text(text.replace("<width>96</width>", f"<width>{size}</width>"))
         with pytest.raises(DatasetError, match=r"0.xml: size must hold the whole numbers width"):
             load_dataset(voc, folder / "images")
+
+
+@pytest.mark.parametrize("said", ["", "<filename/>", "<filename>{0}</filename>"])
+def test_a_voc_file_without_its_pictures_suffix_is_of_the_one_called_alike(
+    coco_folder, said: str
+) -> None:
+    folder = coco_folder(count=3)
+    voc = as_voc(folder)
+    plain = load_dataset(voc, folder / "images")
+    for path in voc.glob("*.xml"):
+        whole = f"<filename>{path.stem}.png</filename>"
+        text = path.read_text()
+        assert whole in text
+        path.write_text(text.replace(whole, said.format(path.stem)))
+    assert by_name(load_dataset(voc, folder / "images")) == by_name(plain)
+    shutil.copy(folder / "images" / "1.png", folder / "images" / "1.bmp")
+    with pytest.raises(DatasetError, match=r"1\.xml may be of 1\.bmp or 1\.png: say in <filename>"):
+        load_dataset(voc, folder / "images")

@@ -10,12 +10,14 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from mobilemamba.annotations import (
+    PICTURE_SUFFIXES,
     AnnotatedBox,
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
     files_of,
     name_bytes,
+    pictures_in,
     plain_path,
 )
 
@@ -23,9 +25,10 @@ SUFFIX = ".xml"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-def read_voc(folder: Path) -> AnnotationSet:
+def read_voc(folder: Path, images: Path) -> AnnotationSet:
     """Read a folder; classes are in order of their names, corners are taken as they stand.
 
+    A file that names no picture, or one without its suffix, is of the picture in `images` that is called alike.
     Two files that name one picture are a fault.
 
     Raises:
@@ -34,12 +37,14 @@ def read_voc(folder: Path) -> AnnotationSet:
     digest = hashlib.sha256()
     pictures, faults = [], []
     named_by: dict[str, str] = {}
+    alike = _by_stem(images)
     for index, path in enumerate(files_of(folder, SUFFIX)):
         text = path.read_bytes()
         digest.update(name_bytes(path.name) + b"\0" + text)
         try:
             root = fromstring(text, forbid_dtd=True)
-            picture = _picture(root, path, index + 1, faults)
+            name = _picture_name(root, path, alike, faults)
+            picture = _picture(root, path, name, index + 1, faults)
         except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
             faults.append(f"{path.name}: {error}")
             continue
@@ -57,7 +62,28 @@ def read_voc(folder: Path) -> AnnotationSet:
     return AnnotationSet(tuple(names), tuple(pictures), digest.hexdigest(), tuple(faults))
 
 
-def _picture(root: Element, path: Path, image_id: int, faults: list[str]) -> AnnotatedPicture:
+def _by_stem(images: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for picture in pictures_in(images):
+        found.setdefault(picture.stem, []).append(picture.name)
+    return found
+
+
+def _picture_name(root: Element, path: Path, alike: dict[str, list[str]], faults: list[str]) -> str:
+    named = root.findtext("filename", "").strip()
+    if named.lower().endswith(PICTURE_SUFFIXES):
+        return named
+    found = alike.get(named or path.stem, [])
+    if len(found) > 1:
+        faults.append(
+            f"{path.name} may be of {' or '.join(found)}: say in <filename> which, with its suffix"
+        )
+    return found[0] if found else named or f"{path.stem}.jpg"
+
+
+def _picture(
+    root: Element, path: Path, file_name: str, image_id: int, faults: list[str]
+) -> AnnotatedPicture:
     boxes = []
     for place, entry in enumerate(root.iter("object")):
         where = f"{path.name}, object {place + 1}"
@@ -71,7 +97,6 @@ def _picture(root: Element, path: Path, image_id: int, faults: list[str]) -> Ann
             faults.append(f"{where}: bndbox must hold the numbers {', '.join(CORNERS)}")
             continue
         boxes.append(AnnotatedBox(where, name, (x0, y0, x1 - x0, y1 - y0)))
-    file_name = root.findtext("filename") or f"{path.stem}.jpg"
     return AnnotatedPicture(file_name, image_id, _size_px(root, path, faults), tuple(boxes))
 
 

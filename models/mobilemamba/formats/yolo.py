@@ -15,11 +15,11 @@ from mobilemamba.annotations import (
     DatasetError,
     files_of,
     name_bytes,
+    pictures_in,
 )
 
 SUFFIX = ".txt"
 CLASSES = "classes.txt"
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 
 
 def read_yolo(folder: Path, images: Path) -> AnnotationSet:
@@ -32,7 +32,7 @@ def read_yolo(folder: Path, images: Path) -> AnnotationSet:
         DatasetError: there are no class names, or no pictures.
     """
     names = _class_names(folder)
-    pictures = _pictures(images)
+    pictures = pictures_in(images)
     if not pictures:
         raise DatasetError(folder, [f"there are no pictures in {images}"])
     digest = hashlib.sha256("\n".join(names).encode())
@@ -67,7 +67,7 @@ def _annotation_files(folder: Path) -> list[Path]:
 
 def text_files_of_pictures(folder: Path, images: Path) -> list[Path]:
     """The text files of `folder` that have a picture in `images`: notes have none."""
-    stems = {p.stem for p in _pictures(images)}
+    stems = {p.stem for p in pictures_in(images)}
     return [p for p in _annotation_files(folder) if p.stem in stems]
 
 
@@ -100,7 +100,7 @@ def _beside(folder: Path, images: Path, stems: set[str]) -> dict[Path, set[str]]
             found[other] = held
     if folder.name == images.name:
         # labels/val is of images/val where labels/train is of images/train: other pictures, though named alike
-        return {p: held for p, held in found.items() if not _pictures(images.parent / p.name)}
+        return {p: held for p, held in found.items() if not pictures_in(images.parent / p.name)}
     return found
 
 
@@ -112,11 +112,7 @@ def _stems(folder: Path) -> set[str]:
 def _alike(images: Path) -> set[str]:
     """Stems of the pictures in folders beside `images`."""
     beside = (path for path in images.resolve().parent.iterdir() if path.is_dir())
-    return {p.stem for other in beside if other != images.resolve() for p in _pictures(other)}
-
-
-def _pictures(images: Path) -> list[Path]:
-    return sorted(p for p in images.glob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
+    return {p.stem for other in beside if other != images.resolve() for p in pictures_in(other)}
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
