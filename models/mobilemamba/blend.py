@@ -16,7 +16,7 @@ from torch import nn
 
 from flawspec.artifact import sha256_file
 from mobilemamba.checkpoint import Blend, CheckpointError, load_average, save_checkpoint
-from mobilemamba.config import RunConfig
+from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.evaluate import Metrics
 from mobilemamba.train import Trainer
 
@@ -27,7 +27,8 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
     Args:
         config: of the run that ended with `checkpoint`.
         checkpoint: its own, no blend.
-        other: artifact or checkpoint of the same classes that the run came from, in one run or several.
+        other: artifact or checkpoint of the same classes that the run came from, in one run or several; `$NAME` in it
+            is taken from the environment, as in `model.start`.
         share: 0..1.
         out: a checkpoint for `export`; without what an optimiser remembers, so that no run goes on from it.
 
@@ -40,6 +41,7 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
     """
     if out.exists():
         raise CheckpointError(f"{out} exists; give another file")
+    other = expand_path(str(other))
     earlier = replace(config, model=replace(config.model, start=str(other)))
     trainer = Trainer(earlier, out.parent, torch.device("cpu"))
     if trainer.started is None or not trainer.started.with_classes:
