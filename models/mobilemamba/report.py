@@ -30,6 +30,14 @@ from mobilemamba.figures import (
 from mobilemamba.measured import ArtifactReport
 from mobilemamba.operating_point import at_threshold, match
 
+CONFUSION = "confusion.png"
+NOTES = {
+    CONFUSION: (
+        "At the released thresholds. Boxes are paired by where they are (IoU 0.5), best scores first, whatever their "
+        "classes: a flaw that was taken for another counts under that one, and what else is reported of it as a false "
+        "alarm. Precision and recall above count each class by itself."
+    )
+}
 WORST = 12
 MISSES, FALSE_ALARMS = "misses.png", "false-alarms.png"
 TILE_PX = 240
@@ -89,7 +97,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     for file_name, (_, draw) in figures.items():
         _keep(draw(), folder / file_name)
-    sections = [_picture(heading, file_name) for file_name, (heading, _) in figures.items()]
+    sections = [_picture(head, file, NOTES.get(file, "")) for file, (head, _) in figures.items()]
     if contents.mistakes:
         sections += _mistakes(folder, names, mistakes)
     else:  # who publishes the folder must not publish those of an earlier report with it
@@ -116,7 +124,7 @@ def _figures(
             "Precision and recall",
             lambda: precision_recall_figure(names, matches, points),
         ),
-        "confusion.png": ("Confusion", lambda: confusion_figure(names, mistakes.table)),
+        CONFUSION: ("Confusion", lambda: confusion_figure(names, mistakes.table)),
         "scores.png": ("Scores", lambda: score_figure(names, matches, points)),
     }
 

@@ -74,6 +74,7 @@ def test_the_page_and_its_pictures(tmp_path: Path) -> None:
     assert "toy &lt;1&gt; 0.0.1" in text
     assert "val &amp; more" in text
     assert "Worst misses (2 in all)" in text
+    assert "paired by where they are (IoU 0.5), best scores first, whatever their classes" in text
     pictures = {p.name for p in page.parent.glob("*.png")}
     assert len(pictures) == 6
     assert all(f'src="{name}"' in text for name in pictures)
