@@ -34,6 +34,7 @@ from flawline.client import (
     Verdict,
 )
 from flawline.client.camera import AsyncCamera
+from flawline.client.channel import Way
 from flawline.client.grpc import AsyncGrpcClient, GrpcClient
 from flawline.client.rest import AsyncRestClient, RestClient
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
@@ -490,6 +491,33 @@ def test_a_url_with_a_password_is_refused_as_it_would_take_the_place_of_the_toke
 def test_a_url_is_no_target_of_grpc(target: str) -> None:
     with pytest.raises(ValueError, match="host:port"):
         GrpcClient(target)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://host:8080?line=a", "http://ho st", "http://h\u200b", "http://host/\0", "http://hö st"],
+)
+def test_a_url_that_would_be_taken_for_another_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^The url "):
+        RestClient(url)
+
+
+@pytest.mark.parametrize("target", ["localhost:", "localhost:0", "localhost:65536", "\n"])
+def test_a_target_of_grpc_without_a_port_that_there_is_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match="host:port"):
+        GrpcClient(target)
+
+
+def test_a_line_of_a_file_is_an_address_too() -> None:
+    assert (
+        str(AsyncRestClient(" http://localhost:8080\n")._http.base_url) == "http://localhost:8080"
+    )
+    assert Way(" localhost:8081\n").target == "localhost:8081"
+
+
+def test_certificates_for_what_is_not_encrypted_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="of no use with a url that begins with http://"):
+        RestClient("http://localhost:8080", token=TOKEN, ca_file=tmp_path / "ca.pem")
 
 
 @pytest.mark.parametrize("kind", [AsyncCamera, GrpcClient, RestClient])

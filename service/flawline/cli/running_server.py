@@ -35,7 +35,7 @@ class RunningServer:
         token = None if settings.token_file is None else token_in(settings.token_file)
         if url is not None:
             try:
-                usable_url(url)
+                url = usable_url(url)
             except ValueError as error:
                 raise Fault(f"--url: {error}") from error
             return cls(url.rstrip("/"), token, settings.tls_cert_file)

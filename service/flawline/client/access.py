@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 # A day; with 1e12 s a call over gRPC hangs.
 _LONGEST_DEADLINE_S = 86_400.0
+_PORTS = 1 << 16
 
 
 def usable_token(token: str | None) -> str | None:
@@ -25,11 +26,16 @@ def usable_token(token: str | None) -> str | None:
 
 
 def usable_url(url: str) -> str:
-    """The URL as given. Raises ValueError where it names no service, or a user, whose password it does not show."""
+    """The URL without the end of its file's line.
+
+    Raises ValueError where it names no service, or a user, whose password it does not show.
+    """
+    url = url.strip()
     named = False
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        usable = usable and url.isprintable() and " " not in url and "?" not in url
         named = "@" in parts.netloc
     except ValueError:  # no port that there is, or brackets that do not match
         usable = False
@@ -39,25 +45,37 @@ def usable_url(url: str) -> str:
         )
     if not usable:
         raise ValueError(
-            "The url must begin with http:// or https:// and name a host, such as http://localhost:8080."
+            "The url must begin with http:// or https:// and name a host, such as http://localhost:8080, "
+            "without spaces or a query."
         )
     return url
 
 
 def usable_target(target: str) -> str:
-    """The gRPC target as given. Raises ValueError for a URL, and for none."""
-    if not target or target.startswith(("http://", "https://", "grpc://", "grpcs://")):
+    """The gRPC target without the end of its file's line. Raises ValueError for a URL, and for none."""
+    target = target.strip()
+    port = target.rpartition(":")[2]
+    portless = port == "" or (
+        port.isdecimal() and not 0 < int(port) < _PORTS
+    )  # "" ends with a colon, or is none
+    if portless or target.startswith(("http://", "https://", "grpc://", "grpcs://")):
         raise ValueError(
             "The target of gRPC is host:port, such as localhost:8081, without http:// or grpc://."
         )
     return target
 
 
-def usable_certificates(ca_file: str | Path | None) -> ssl.SSLContext:
-    """What trusts the certificates of that file alone; without one, the system's.
+def usable_certificates(ca_file: str | Path | None, url: str = "https://") -> ssl.SSLContext:
+    """What trusts the certificates of that file alone; without one, the system's. `url`: where it is to be used.
 
     Raises ValueError where it has none, or cannot be read.
     """
+    if ca_file and not url.lower().startswith(
+        "https://"
+    ):  # token and pictures would go unencrypted, without a word
+        raise ValueError(
+            "A ca_file is of no use with a url that begins with http://: give https://."
+        )
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:

@@ -44,7 +44,7 @@ class Way:
     _roots: bytes | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        usable_target(self.target)
+        object.__setattr__(self, "target", usable_target(self.target))
         object.__setattr__(self, "token", usable_token(self.token))
         if self.ca_file:
             usable_certificates(self.ca_file)  # gRPC would take any file, and never get through

@@ -45,13 +45,14 @@ class AsyncRestClient:
     ) -> None:
         self._deadline_s = usable_deadline(deadline_s)
         token = usable_token(token)
+        base_url = _base_url(url)
         self._http = httpx.AsyncClient(
-            base_url=usable_url(url),
+            base_url=base_url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=None,  # noqa: S113 - each try is bounded as a whole
             # Given and not made by httpx, which would go by way of the environment's proxies, to loopback too.
             transport=httpx.AsyncHTTPTransport(
-                verify=usable_certificates(ca_file or None),
+                verify=usable_certificates(ca_file or None, str(base_url)),
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             ),
         )
@@ -205,6 +206,14 @@ class RestClient:
         at: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _base_url(url: str) -> httpx.URL:
+    """Raises ValueError."""
+    try:
+        return httpx.URL(usable_url(url))
+    except httpx.InvalidURL as error:  # a host that is no name, say
+        raise ValueError(f"The url names no host that there can be: {error}.") from error
 
 
 def _query(asked_for: Frame | Part, remaining_s: float) -> dict[str, str | float]:
