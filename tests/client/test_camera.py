@@ -292,6 +292,17 @@ async def test_the_frames_held_here_are_bounded() -> None:
     assert set(reasons) <= {"too_many_unanswered", "deadline", "unavailable"}
 
 
+async def test_a_frame_given_up_before_there_was_room_is_not_counted() -> None:
+    async with AsyncCamera(f"127.0.0.1:{free_port()}", deadline_s=0.5, most_unanswered=1) as camera:
+        await camera.send(frame(1))
+        waiting = asyncio.create_task(camera.send(frame(2)))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert camera.figures.sent == 1
+    assert (camera.figures.sent, camera.figures.answered) == (1, 1)
+
+
 async def test_a_bad_frame_is_refused_and_the_others_are_answered() -> None:
     async with Rig() as rig, served(rig) as server:
         async with AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S) as camera:

@@ -86,6 +86,9 @@ class Ledger:
             detail = f"{self._most} frames waited for their answers; this one was never sent."
             self._settle(answer, undefined(frame, "too_many_unanswered", detail))
             return answer
+        except asyncio.CancelledError:  # its caller gave it up: it was never handed over
+            self.figures.sent -= 1
+            raise
         if self._refused is not None:
             self._room.release()
             self.figures.refused += 1
