@@ -387,3 +387,17 @@ def test_a_voc_file_without_its_pictures_suffix_is_of_the_one_called_alike(
     shutil.copy(folder / "images" / "1.png", folder / "images" / "1.bmp")
     with pytest.raises(DatasetError, match=r"1\.xml may be of 1\.bmp or 1\.png: say in <filename>"):
         load_dataset(voc, folder / "images")
+
+
+@pytest.mark.parametrize("listed", ["dark\n\nbright\n", "\n \ndark\nbright\n"])
+def test_a_blank_line_among_the_classes_of_yolo_is_a_fault(coco_folder, listed: str) -> None:
+    folder = coco_folder(count=3)
+    yolo = as_yolo(folder)
+    plain = load_dataset(yolo, folder / "images")
+    (folder / "classes.txt").write_text("dark\nbright\n\n \n")
+    assert by_name(load_dataset(yolo, folder / "images")) == by_name(plain)
+    (folder / "classes.txt").write_text(listed)
+    with pytest.raises(
+        DatasetError, match=r"line [12] of .*classes\.txt is blank: a class's number"
+    ):
+        load_dataset(yolo, folder / "images")

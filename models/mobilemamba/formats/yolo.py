@@ -118,8 +118,12 @@ def _alike(images: Path) -> set[str]:
 def _class_names(folder: Path) -> tuple[str, ...]:
     for place in (*files_of(folder, SUFFIX), *files_of(folder.parent, SUFFIX)):
         if place.name.lower() == CLASSES:
-            lines = place.read_text("utf-8-sig", errors="replace").splitlines()
-            return tuple(line.strip() for line in lines if line.strip())
+            text = place.read_text("utf-8-sig", errors="replace").rstrip()
+            names = tuple(line.strip() for line in text.splitlines())
+            if "" in names:  # left out, every class below it would be taken for the one before
+                fault = f"line {names.index('') + 1} of {place} is blank: a class's number is its line, counted from 0"
+                raise DatasetError(folder, [f"{fault}; name the class, or close the gap"])
+            return names
     raise DatasetError(
         folder, [f"there is no {CLASSES}, in it or above it, that names the classes"]
     )
