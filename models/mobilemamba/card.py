@@ -95,9 +95,14 @@ def _head(release: Release, request: ReleaseRequest) -> list[str]:
         f"NMS (IoU {manifest.nms_iou_threshold:g}) outside |",
         f"| PyTorch and ONNX Runtime | {parity} |",
         f"| made | {made} |",
-        f"| licence | {manifest.license_note} |",
+        f"| licence | {_cell(manifest.license_note)} |",
         "",
     ]
+
+
+def _cell(text: str) -> str:
+    """What a description of a run says, in one cell of a table: a line's end or a bar would end it."""
+    return " ".join(text.split()).replace("|", r"\|")
 
 
 def _blended(release: Release) -> str:
@@ -112,7 +117,7 @@ def _blended(release: Release) -> str:
 
 def _data(release: Release, request: ReleaseRequest) -> list[str]:
     rows = [
-        f"| train | {d.name} | {d.split} | {d.pictures} | `{d.sha256[:16]}` |"
+        f"| train | {_cell(d.name)} | {_cell(d.split)} | {d.pictures} | `{d.sha256[:16]}` |"
         for d in release.manifest.training_data
     ]
     val, entry = release.val, request.config.val
@@ -122,7 +127,7 @@ def _data(release: Release, request: ReleaseRequest) -> list[str]:
         "| use | set | split | pictures | sha256 of the annotations |",
         "|---|---|---|---|---|",
         *rows,
-        f"| validation | {entry.name} | {entry.split} | {len(val.samples)} | `{val.sha256[:16]}` |",
+        f"| validation | {_cell(entry.name)} | {_cell(entry.split)} | {len(val.samples)} | `{val.sha256[:16]}` |",
         "",
         *_unknown_data(release),
     ]
@@ -154,7 +159,7 @@ def _figures(release: Release) -> list[str]:
         else "There were no clean pictures to count false alarms on."
     )
     return [
-        f"## Figures on {release.manifest.metrics_split}",
+        f"## Figures on {' '.join(release.manifest.metrics_split.split())}",
         "",
         "Measured on the released file in ONNX Runtime.",
         *_chosen(release),
