@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from mobilemamba_command import run
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -16,7 +17,7 @@ from mobilemamba.annotations import DatasetError
 from mobilemamba.checkpoint import CheckpointError, read_progress
 from mobilemamba.config import load_config
 from mobilemamba.epoch_log import best_epoch, keep_epochs
-from mobilemamba.train import LAST, METRICS, EpochReport, Observer, Trainer
+from mobilemamba.train import BEST, LAST, METRICS, EpochReport, Observer, Trainer
 
 
 def trainer(config: Path, folder: Path) -> Trainer:
@@ -193,3 +194,16 @@ def test_lines_of_epochs_that_will_be_done_again_are_taken_away(tmp_path: Path) 
             best_epoch(log, 1)
     with pytest.raises(CheckpointError, match="is no record"):
         best_epoch(tmp_path / "none.jsonl", 1)
+
+
+def test_a_new_run_writes_over_nothing_that_is_left_of_another(
+    config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    config, out = config_file(), tmp_path / "run"
+    out.mkdir()
+    monkeypatch.setattr("mobilemamba.commands.training.Trainer", None)
+    for name in (BEST, METRICS):
+        (out / name).write_text("kept")
+        assert run(monkeypatch, "train", config, "--out", out) == 2
+        assert f"{out} holds {name} of a run, whose {LAST} is gone" in capsys.readouterr().err
+        (out / name).unlink()

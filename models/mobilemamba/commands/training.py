@@ -18,7 +18,7 @@ from mobilemamba.dataset import load_clean
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.reexport import reexport as export_anew
 from mobilemamba.release import ReleaseRequest, release
-from mobilemamba.train import LAST, Trainer
+from mobilemamba.train import BEST, LAST, METRICS, Trainer
 from mobilemamba.whole_file import write_whole
 
 
@@ -31,8 +31,8 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     """Train as CONFIG (TOML) says; Ctrl-C keeps the last finished epoch, --resume goes on from it."""
     run = load_config(config)
     chosen = choose_device(device)
-    if not resume and (out / LAST).exists():
-        raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
+    if not resume:
+        _check_free(out)
     trainer = Trainer(run, out, chosen)
     if resume:
         trainer.resume(out / LAST)
@@ -48,6 +48,16 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
         click.echo(trainer.started.sentence)
     with TrainingDisplay(Console(), run.training.epochs) as display:
         trainer.run(display.observer())
+
+
+def _check_free(out: Path) -> None:
+    """A new run would write over what is there, at its start or when it is better than nothing."""
+    if (out / LAST).exists():
+        raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
+    if left := [name for name in (BEST, METRICS) if (out / name).exists()]:
+        raise ConfigError(
+            f"{out} holds {' and '.join(left)} of a run, whose {LAST} is gone; give another folder, or remove them"
+        )
 
 
 @click.command()
