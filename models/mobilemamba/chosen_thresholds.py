@@ -53,7 +53,7 @@ class ChosenThresholds:
         """
         try:
             content = json.loads(path.read_bytes())
-            by_class = {str(k): float(v) for k, v in content["thresholds"].items()}
+            by_class = {str(k): _threshold(k, v) for k, v in content["thresholds"].items()}
             source = Source(**content["source"]) if "source" in content else None
             pictures = frozenset(str(content.get("pictures_sha256", "")).split())
             return cls(by_class, _promise(content), source, pictures)
@@ -106,6 +106,13 @@ class ChosenThresholds:
             f"The detections are those of `{self.source.name}` (sha256 `{self.source.sha256[:16]}`), trained by {kin} "
             f"configuration.{seen}"
         )
+
+
+def _threshold(name: str, value: Any) -> float:
+    found = float(value)
+    if not 0 <= found <= 1:
+        raise ValueError(f"the threshold of {name} is not from 0 to 1")
+    return found
 
 
 def _promise(content: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mobilemamba_command import run
 
 from mobilemamba.calibrate import (
     CalibrationError,
@@ -169,3 +170,23 @@ def test_a_card_says_of_thresholds_what_their_file_shows(
     }
     path.write_text(json.dumps(document))
     assert words in ChosenThresholds.load(path).origin("c", shown, ["2", "3", "4"])
+
+
+@pytest.mark.parametrize("value", ["NaN", "1.5", "-0.1"])
+def test_a_threshold_that_is_none_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "thresholds.json"
+    path.write_text(f'{{"thresholds": {{"pit": {value}}}}}')
+    with pytest.raises(CalibrationError, match="the threshold of pit is not from 0 to 1"):
+        ChosenThresholds.load(path)
+
+
+def test_thresholds_of_other_classes_are_refused_before_anything_is_exported(
+    config_file, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    path = tmp_path / "thresholds.json"
+    promised = {"escape_rate": 0.1, "confidence": 0.9, "defective": 9, "clean": 9}
+    path.write_text(json.dumps(promised | {"thresholds": {"pit": 0.5}}))
+    monkeypatch.setattr("mobilemamba.release._trained", None)
+    command = ["export", config_file(), tmp_path / "best", "--out", tmp_path / "out"]
+    assert run(monkeypatch, *command, "--thresholds", path) == 2
+    assert "the thresholds are for pit, the network knows dark, bright" in capsys.readouterr().err
