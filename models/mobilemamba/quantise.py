@@ -22,7 +22,7 @@ from flawspec.manifest import ArtifactManifest
 from mobilemamba.complexity import times_ms
 from mobilemamba.dataset import Dataset
 from mobilemamba.evaluate import InputGeometry, Metrics, Predict, detect, lay_in, measure
-from mobilemamba.export import artifact_predictor, load_session
+from mobilemamba.export import ExportError, artifact_predictor, load_session
 
 MOST_LOST = 0.01  # mAP50 that INT8 may cost
 LEAST_FASTER = 1.3  # how many times faster it has to be to be worth a file of its own
@@ -135,7 +135,7 @@ def folded_graph(artifact: Path) -> onnx.ModelProto:
     """The artifact's graph with norms folded into convolutions, still of standard operators.
 
     Raises:
-        ExportError: ONNX Runtime cannot load it.
+        ExportError: ONNX Runtime cannot load it, or it is quantised.
     """
     import onnxruntime
 
@@ -145,7 +145,12 @@ def folded_graph(artifact: Path) -> onnx.ModelProto:
         path = Path(folder) / "folded.onnx"
         options.optimized_model_filepath = str(path)
         load_session(artifact, options)
-        return onnx.load(path)
+        graph = onnx.load(path)
+    if any(node.op_type == "QuantizeLinear" for node in graph.graph.node):
+        raise ExportError(
+            f"{artifact} is quantised already; give the float one that it was made from"
+        )
+    return graph
 
 
 def quantise(

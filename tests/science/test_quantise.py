@@ -89,6 +89,14 @@ def test_int8_is_standard_operators_and_answers_nearly_alike(folded: onnx.ModelP
     assert np.abs(before - after).mean() < 0.01
 
 
+def test_what_is_quantised_is_not_quantised_again(folded: onnx.ModelProto, tmp_path: Path) -> None:
+    graph, _ = to_int8(folded, textured_pictures(2, 256, 256, seed=1), RECIPES[2])
+    path = tmp_path / "int8.onnx"
+    onnx.save(graph, path)
+    with pytest.raises(ExportError, match=r"int8\.onnx is quantised already; give the float one"):
+        folded_graph(path)
+
+
 def test_it_pays_only_when_both_bounds_hold() -> None:
     metrics = Metrics(0.3, 0.6, 0.5, 0.5, 0.5, {})
     good = Trial("a", onnx.ModelProto(), 3, metrics, speed=1.3, lost=0.01)
