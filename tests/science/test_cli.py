@@ -144,7 +144,9 @@ def test_from_pictures_to_a_measured_artifact(
     assert run(monkeypatch, *promise, "--out", artifacts, "--version", "0.1.0") == 2
     assert "give another version" in capsys.readouterr().err
     assert run(monkeypatch, *promise, "--out", artifacts, "--version", "0.1.1") == 0
-    result = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert f"caution: {artifact.name} was trained on {data / 'annotations.json'}; " in printed.err
+    result = json.loads(printed.out)
     assert (result["defective"], result["clean"]) == (8, 8)
     changed = read_manifest(Path(result["artifact"]["path"]))
     assert (

@@ -139,8 +139,9 @@ def test_the_command_writes_coco_files_that_load(
 
     assert run(out / "train.json", out / "val.json", "--images", images) == 0
     assert "0 groups lie in more than one of the 2 files" in capsys.readouterr().out
-    assert run(source, "--images", images, "--shares", 0.6, 0.2, 0.1) == 2
-    assert "do not add up to 1" in capsys.readouterr().err
+    for shares in ((0.6, 0.2, 0.1), (0.6, 0.4, "nan")):
+        assert run(source, "--images", images, "--shares", *shares) == 2
+        assert "do not add up to 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["train.json", "groups.json"])

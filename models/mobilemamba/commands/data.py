@@ -55,7 +55,7 @@ def split(
     none of them may exist already, and a part without pictures gets none. A picture that several list is written
     once; its boxes must be the same.
     """
-    if abs(sum(shares) - 1) > 1e-6:
+    if not abs(sum(shares) - 1) <= 1e-6:  # of "nan" nothing is true
         raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")
     if out is not None:
         _check_free(out)

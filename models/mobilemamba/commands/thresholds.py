@@ -174,6 +174,11 @@ def _evidence(
         raise click.UsageError("give ARTIFACT, --coco and --images, or --out-of-fold")
     manifest = read_manifest(artifact)
     dataset = load_dataset(coco, images, labels=manifest.labels)
+    if dataset.sha256 in {entry.sha256 for entry in manifest.training_data}:
+        click.echo(
+            f"caution: {artifact.name} was trained on {coco}; what is promised on these pictures holds for no others",
+            err=True,
+        )
     pictures = (*dataset.samples, *(load_clean(clean) if clean is not None else ()))
     found = evaluate_samples(artifact, manifest, pictures)
     digests = pictures_sha256(pictures)
