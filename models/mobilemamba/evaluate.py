@@ -75,9 +75,9 @@ class Metrics:
         return means | {f"ap50/{name}": value for name, value in self.ap50.items()}
 
 
-def shown(figure: float | None) -> str:
-    """Three decimals, or a dash where there is no such figure."""
-    return "–" if figure is None or math.isnan(figure) else f"{figure:.3f}"
+def shown(figure: float | None, form: str = ".3f") -> str:
+    """Three decimals, or as `form` says; a dash where there is no such figure."""
+    return "–" if figure is None or math.isnan(figure) else f"{figure:{form}}"
 
 
 def network_predictor(network: nn.Module, device: torch.device) -> Predict:

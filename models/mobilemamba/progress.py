@@ -7,6 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mobilemamba.evaluate import shown
 from mobilemamba.train import EpochReport, Observer
 
 
@@ -50,7 +51,8 @@ class TrainingDisplay:
         losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
         measured = ""
         if report.metrics is not None:
-            measured = f"; mAP50 {report.metrics.map50:.4f}, mAP50-95 {report.metrics.map50_95:.4f}"
+            found = (report.metrics.map50, report.metrics.map50_95)
+            measured = "; mAP50 {}, mAP50-95 {}".format(*(shown(value, ".4f") for value in found))
         self._console.print(
             f"epoch {report.epoch}/{report.epochs}: {losses}; {report.pictures_per_second:.0f} pictures/s{measured}",
             soft_wrap=True,  # one line in a log file too

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,13 +30,24 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_crossval_prints_its_folder_and_its_classes(
     config_file, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    result = SimpleNamespace(spread={"ap50/pit [b]": Spread(0.5, 0.1, 0.4, 0.6)})
+    spread = {"ap50/pit [b]": Spread(0.5, 0.1, 0.4, 0.6), "large": Spread(0.5, nan, 0.5, 0.5)}
+    result = SimpleNamespace(spread=spread)
     monkeypatch.setattr("mobilemamba.commands.thresholds.cross_validate", lambda *_: result)
     out = tmp_path / "cv[b]"
     assert run(monkeypatch, "crossval", config_file(), "--out", out, "--device", "cpu") == 0
     said = capsys.readouterr().out
     assert f"`calibrate --out-of-fold`: {out / 'out-of-fold.npz'}\n" in said
     assert "ap50/pit [b]" in said
+    assert " – " in said, "of one fold there is no deviation"
+    assert "nan" not in said
+
+
+def test_evaluate_prints_a_dash_for_what_there_is_not(capsys) -> None:
+    none = Metrics(nan, nan, nan, nan, nan, {"pit": nan})
+    _print_report(ArtifactReport(none, []), [("pit", 0, OperatingPoint(0.5, 1.0, nan))])
+    said = capsys.readouterr().out
+    assert "mAP50 –   mAP50-95 –   mAP50 small –" in said
+    assert "nan" not in said
 
 
 def test_quantise_prints_the_set_that_it_measures_on(capsys) -> None:

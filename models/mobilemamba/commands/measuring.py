@@ -69,7 +69,9 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
         [(n, m.boxes, p) for n, m, p in zip(manifest.labels.names, matches, points, strict=True)],
     )
     click.echo(
-        ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in overall.items())
+        ", ".join(
+            f"{name.replace('_', ' ')} {shown(value, '.4g')}" for name, value in overall.items()
+        )
     )
 
 
@@ -157,6 +159,6 @@ def _print_report(report: ArtifactReport, rows: list[tuple[str, int, object]]) -
     console = Console()
     console.print(table)
     console.print(
-        f"mAP50 {m.map50:.4f}   mAP50-95 {m.map50_95:.4f}   mAP50 small {shown(m.map50_small)}, "
+        f"mAP50 {shown(m.map50, '.4f')}   mAP50-95 {shown(m.map50_95, '.4f')}   mAP50 small {shown(m.map50_small)}, "
         f"medium {shown(m.map50_medium)}, large {shown(m.map50_large)}"
     )

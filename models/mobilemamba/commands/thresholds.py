@@ -28,6 +28,7 @@ from mobilemamba.commands.arguments import (
 from mobilemamba.config import load_config
 from mobilemamba.crossval import DETECTIONS, cross_validate
 from mobilemamba.dataset import load_clean, load_dataset
+from mobilemamba.evaluate import shown
 from mobilemamba.measured import evaluate_samples
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.progress import TrainingDisplay
@@ -55,7 +56,7 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
     result = cross_validate(run, folds, out, choose_device(device), observer)
     table = Table("figure", "mean", "standard deviation", "lowest", "highest")
     for name, spread in result.spread.items():
-        table.add_row(escape(name), *(f"{value:.3f}" for value in dataclasses.astuple(spread)))
+        table.add_row(escape(name), *map(shown, dataclasses.astuple(spread)))
     console.print(table)
     click.echo(f"detections for `calibrate --out-of-fold`: {out / DETECTIONS}")
 
