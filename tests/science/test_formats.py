@@ -401,3 +401,11 @@ def test_a_blank_line_among_the_classes_of_yolo_is_a_fault(coco_folder, listed: 
         DatasetError, match=r"line [12] of .*classes\.txt is blank: a class's number"
     ):
         load_dataset(yolo, folder / "images")
+
+
+def test_classes_above_a_yolo_folder_are_found_from_within_it(coco_folder, monkeypatch) -> None:
+    folder = coco_folder(count=3)
+    yolo = as_yolo(folder)
+    plain = load_dataset(yolo, folder / "images")
+    monkeypatch.chdir(yolo)
+    assert by_name(load_dataset(Path(), Path("../images"))) == by_name(plain)

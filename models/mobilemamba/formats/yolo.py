@@ -116,7 +116,8 @@ def _alike(images: Path) -> set[str]:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    for place in (*files_of(folder, SUFFIX), *files_of(folder.parent, SUFFIX)):
+    above = folder.resolve().parent  # of ".", too
+    for place in (*files_of(folder, SUFFIX), *files_of(above, SUFFIX)):
         if place.name.lower() == CLASSES:
             text = place.read_text("utf-8-sig", errors="replace").rstrip()
             names = tuple(line.strip() for line in text.splitlines())
