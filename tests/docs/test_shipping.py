@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from flawline.adapters.rest.body import BodyLimits, _kinds_of
 from flawline.settings import FlawlineSettings
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +107,18 @@ def test_the_ingress_waits_longer_than_any_inspection_may_take() -> None:
         "nginx.ingress.kubernetes.io/proxy-read-timeout"
     ]
     assert int(patience_s) > FlawlineSettings().max_deadline_ms / 1000 + 5
+
+
+def test_the_ingress_lets_through_whatever_the_service_takes() -> None:
+    """Or the controller's own page would refuse it, and not a problem that says what to do."""
+    text = (ROOT / "k8s" / "components" / "ingress" / "ingress.yaml").read_text("utf-8")
+    (mebibytes,) = re.findall(r"proxy-body-size: (\d+)m$", text, re.MULTILINE)
+    settings = FlawlineSettings()
+    limits = BodyLimits(
+        max_bytes=settings.max_body_bytes, max_frames_bytes=settings.max_frames_bytes
+    )
+    largest = max(kind.max_bytes for kind in _kinds_of(limits).values())
+    assert int(mebibytes) << 20 > max(largest, settings.max_inference_bytes)
 
 
 def test_an_example_without_a_token_says_who_reaches_it() -> None:
