@@ -75,9 +75,7 @@ def _lines(sums: Path) -> list[bytes]:
     """Of the list, none where there is none. Names in it may be of any encoding that keeps ASCII."""
     held = sums.read_bytes() if sums.exists() else b""
     if b"\0" in held:
-        raise ExportError(
-            f"{sums} is no list of sums as text in UTF-8 (an editor may have saved it as UTF-16): save it as that"
-        )
+        raise ExportError(f"{sums} is no list of sums as text in UTF-8; save it as that")
     return held.removeprefix(codecs.BOM_UTF8).splitlines()
 
 

@@ -34,8 +34,7 @@ CONFUSION = "confusion.png"
 NOTES = {
     CONFUSION: (
         "At the released thresholds. Boxes are paired by where they are (IoU 0.5), best scores first, whatever their "
-        "classes: a flaw that was taken for another counts under that one, and what else is reported of it as a false "
-        "alarm. Precision and recall above count each class by itself."
+        "classes; what else is reported of a flaw is a false alarm here. The table above counts each class by itself."
     )
 }
 WORST = 12

@@ -22,40 +22,33 @@ from mobilemamba.train import Trainer
 NEU = Path(__file__).parents[2] / "models/artifacts/mobilemamba-nano-neu-0.3.0.onnx"
 
 
-def never(*_: object, **__: object) -> None:
-    raise AssertionError("computed although the target exists")
-
-
 def test_a_target_that_exists_is_refused_before_anything_is_computed(
     config_file, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    config, out = config_file(), tmp_path / "out"
-    settings = load_config(config)
-    manifest = read_manifest(NEU)
+    config, out, manifest = config_file(), tmp_path / "out", read_manifest(NEU)
+    model = load_config(config).model
     out.mkdir()
-    exported = out / f"{settings.model.name}-{settings.model.version}.onnx"
+    exported = out / f"{model.name}-{model.version}.onnx"
     quantised = out / f"{manifest.model_name}-int8-{manifest.model_version}.onnx"
-    for path in (exported, quantised):
-        path.write_bytes(b"another")
-    monkeypatch.setattr("mobilemamba.release.load_sets", never)
-    monkeypatch.setattr("mobilemamba.commands.quantising.load_dataset", never)
-    assert run(monkeypatch, "export", config, tmp_path / "best", "--out", out) == 2
-    assert f"{exported} exists and is another artifact" in capsys.readouterr().err
-    sets = ["--calibration", "a.json", "--coco", "a.json", "--images", "a"]
-    assert run(monkeypatch, "quantise", NEU, *sets, "--out", out) == 2
-    assert f"{quantised} exists and is another artifact" in capsys.readouterr().err
-
-    monkeypatch.setattr("mobilemamba.commands.thresholds.load_dataset", never)
-    monkeypatch.setattr("mobilemamba.reexport.to_onnx", never)
+    exported.touch()
+    quantised.touch()
+    for computes in ("release.load_sets", "reexport.to_onnx", "commands.quantising.load_dataset"):
+        monkeypatch.setattr(f"mobilemamba.{computes}", None)
+    sets = ["--coco", "a.json", "--images", "a"]
     same = ["--version", manifest.model_version, "--out", NEU.parent]
-    sets = ["--coco", "a.json", "--images", "a", "--escape-rate", "0.1"]
-    assert run(monkeypatch, "calibrate", NEU, *sets, *same) == 2
-    assert "exists and is the source; give another version" in capsys.readouterr().err
-    assert run(monkeypatch, "reexport", NEU, *same) == 2
-    assert "exists and is the source; give another version" in capsys.readouterr().err
-    bad = ["--start", "0.5", "--escape-rate", "0.1", "--out", out, "--version", "1"]
-    assert run(monkeypatch, "calibrate", "--out-of-fold", tmp_path / "none", *bad) == 2
-    assert "--out needs ARTIFACT" in capsys.readouterr().err
+    promise = ["--start", "0.5", "--escape-rate", "0.1", "--out", out, "--version", "1"]
+    for command, said in (
+        (["export", config, "best", "--out", out], f"{exported} exists and is another artifact"),
+        (
+            ["quantise", NEU, *sets, "--calibration", "a.json", "--out", out],
+            f"{quantised} exists and is another artifact",
+        ),
+        (["calibrate", NEU, *sets, "--escape-rate", "0.1", *same], "exists and is the source"),
+        (["reexport", NEU, *same], "exists and is the source; give another version"),
+        (["calibrate", "--out-of-fold", tmp_path / "none", *promise], "--out needs ARTIFACT"),
+    ):
+        assert run(monkeypatch, *command) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_ctrl_c_leaves_no_part_of_a_file(config_file, tmp_path: Path, monkeypatch) -> None:
