@@ -110,9 +110,7 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
     require_free(path)
     *training, val = load_sets(config)
-    if (
-        request.thresholds is not None
-    ):  # of other classes: better heard now than when all is computed
+    if request.thresholds is not None:
         request.thresholds.of(val.labels.names)
     network, progress = _trained(request, [*training, val])
     say("exporting the graph")

@@ -9,10 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to, which takes its name in the end.
-
-    Nothing is left of it where that fails or is broken off: by a full disk, by Ctrl-C.
-    """
+    """A place beside it to write to, which takes its name in the end; nothing is left of it where that fails."""
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial

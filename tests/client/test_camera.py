@@ -299,7 +299,6 @@ async def test_a_frame_given_up_before_there_was_room_is_not_counted() -> None:
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        assert camera.figures.sent == 1
     assert (camera.figures.sent, camera.figures.answered) == (1, 1)
 
 

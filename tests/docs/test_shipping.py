@@ -110,7 +110,6 @@ def test_the_ingress_waits_longer_than_any_inspection_may_take() -> None:
 
 
 def test_the_ingress_lets_through_whatever_the_service_takes() -> None:
-    """Or the controller's own page would refuse it, and not a problem that says what to do."""
     text = (ROOT / "k8s" / "components" / "ingress" / "ingress.yaml").read_text("utf-8")
     (mebibytes,) = re.findall(r"proxy-body-size: (\d+)m$", text, re.MULTILINE)
     settings = FlawlineSettings()

@@ -1,4 +1,4 @@
-"""Files that commands leave: whole or not at all, and none over another, which is said before hours of computing."""
+"""Files that commands leave: whole or not at all, and none over another."""
 
 from __future__ import annotations
 

@@ -409,3 +409,14 @@ def test_classes_above_a_yolo_folder_are_found_from_within_it(coco_folder, monke
     plain = load_dataset(yolo, folder / "images")
     monkeypatch.chdir(yolo)
     assert by_name(load_dataset(Path(), Path("../images"))) == by_name(plain)
+
+
+def test_yolo_files_in_a_folder_within_are_not_left_out(coco_folder) -> None:
+    folder = coco_folder(count=3)
+    yolo = as_yolo(folder)
+    (yolo / "val").mkdir()
+    shutil.copy(yolo / "1.txt", yolo / "val")
+    assert len(load_dataset(yolo, folder / "images").samples) == 3, "a copy"
+    (yolo / "1.txt").unlink()
+    with pytest.raises(DatasetError, match=r"lie in .*val, so that these would be taken for clean"):
+        load_dataset(yolo, folder / "images")

@@ -73,7 +73,9 @@ def test_norms_are_folded_and_each_recipe_takes_fewer(folded: onnx.ModelProto) -
     assert next(c for c in found if c.in_channels == 1).group == 1  # the stem
 
 
-def test_int8_is_standard_operators_and_answers_nearly_alike(folded: onnx.ModelProto) -> None:
+def test_int8_is_standard_operators_and_answers_nearly_alike(
+    folded: onnx.ModelProto, tmp_path: Path
+) -> None:
     pictures = textured_pictures(6, 256, 256, seed=1)
     graph, count = to_int8(folded, pictures, RECIPES[2])
     onnx.checker.check_model(graph, full_check=True)
@@ -87,14 +89,9 @@ def test_int8_is_standard_operators_and_answers_nearly_alike(folded: onnx.ModelP
     _, after = artifact_predictor(graph.SerializeToString(), threads=1)(pictures[:2])
     assert 0 < np.abs(before - after).max() < 0.35
     assert np.abs(before - after).mean() < 0.01
-
-
-def test_what_is_quantised_is_not_quantised_again(folded: onnx.ModelProto, tmp_path: Path) -> None:
-    graph, _ = to_int8(folded, textured_pictures(2, 256, 256, seed=1), RECIPES[2])
-    path = tmp_path / "int8.onnx"
-    onnx.save(graph, path)
-    with pytest.raises(ExportError, match=r"int8\.onnx is quantised already; give the float one"):
-        folded_graph(path)
+    onnx.save(graph, tmp_path / "int8.onnx")
+    with pytest.raises(ExportError, match="is quantised already; give the float one"):
+        folded_graph(tmp_path / "int8.onnx")
 
 
 def test_it_pays_only_when_both_bounds_hold() -> None:

@@ -196,14 +196,11 @@ def test_lines_of_epochs_that_will_be_done_again_are_taken_away(tmp_path: Path) 
         best_epoch(tmp_path / "none.jsonl", 1)
 
 
-def test_a_new_run_writes_over_nothing_that_is_left_of_another(
-    config_file, tmp_path: Path, monkeypatch, capsys
+@pytest.mark.parametrize("left", [BEST, METRICS])
+def test_a_new_run_writes_over_nothing_of_another(
+    left: str, config_file, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    config, out = config_file(), tmp_path / "run"
-    out.mkdir()
-    monkeypatch.setattr("mobilemamba.commands.training.Trainer", None)
-    for name in (BEST, METRICS):
-        (out / name).write_text("kept")
-        assert run(monkeypatch, "train", config, "--out", out) == 2
-        assert f"{out} holds {name} of a run, whose {LAST} is gone" in capsys.readouterr().err
-        (out / name).unlink()
+    config = config_file()
+    (tmp_path / left).touch()
+    assert run(monkeypatch, "train", config, "--out", tmp_path) == 2
+    assert f"holds {left} of a run, whose {LAST} is gone" in capsys.readouterr().err

@@ -51,7 +51,7 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
 
 
 def _check_free(out: Path) -> None:
-    """A new run would write over what is there, at its start or when it is better than nothing."""
+    """A new run would write over what is there."""
     if (out / LAST).exists():
         raise ConfigError(f"{out} already holds a run; give --resume to go on, or another folder")
     if left := [name for name in (BEST, METRICS) if (out / name).exists()]:

@@ -73,7 +73,8 @@ def text_files_of_pictures(folder: Path, images: Path) -> list[Path]:
 
 def _own(folder: Path, images: Path, pictures: list[Path]) -> tuple[list[Path], list[str]]:
     """The pictures that `folder` speaks of, and a fault for each of which nobody can say whether it does."""
-    beside = _beside(folder, images, {p.stem for p in pictures})
+    stems = {p.stem for p in pictures}
+    beside = _beside(folder, images, stems)
     here = _stems(folder)
     # a folder with text files of pictures that are annotated here too (a copy, predictions) is no other part of the set
     elsewhere = set().union(*(stems for stems in beside.values() if not stems & here))
@@ -85,6 +86,11 @@ def _own(folder: Path, images: Path, pictures: list[Path]) -> tuple[list[Path], 
         f"give it an empty {picture.stem}.txt in the folder that it belongs to"
         for picture in own
         if beside and picture.stem not in here
+    ]
+    faults += [
+        f"text files of pictures in {images} lie in {place}, so that these would be taken for clean: give that folder"
+        for place in sorted(folder.glob("*/"))
+        if (_stems(place) & stems) - here
     ]
     if not own:
         faults.append(f"holds no text file of a picture in {images}; they lie in {where}")
