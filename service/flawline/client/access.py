@@ -55,10 +55,9 @@ def usable_target(target: str) -> str:
     """The gRPC target without the end of its file's line. Raises ValueError for a URL, and for none."""
     target = target.strip()
     port = target.rpartition(":")[2]
-    portless = port == "" or (
-        port.isdecimal() and not 0 < int(port) < _PORTS
-    )  # "" ends with a colon, or is none
-    if portless or target.startswith(("http://", "https://", "grpc://", "grpcs://")):
+    # "" of a target that ends with a colon, or is empty; a name without a port is one that a resolver knows.
+    no_port = port == "" or (port.isdecimal() and not 0 < int(port) < _PORTS)
+    if no_port or target.startswith(("http://", "https://", "grpc://", "grpcs://")):
         raise ValueError(
             "The target of gRPC is host:port, such as localhost:8081, without http:// or grpc://."
         )
@@ -70,9 +69,8 @@ def usable_certificates(ca_file: str | Path | None, url: str = "https://") -> ss
 
     Raises ValueError where it has none, or cannot be read.
     """
-    if ca_file and not url.lower().startswith(
-        "https://"
-    ):  # token and pictures would go unencrypted, without a word
+    # Or token and pictures would go unencrypted, without a word.
+    if ca_file and not url.lower().startswith("https://"):
         raise ValueError(
             "A ca_file is of no use with a url that begins with http://: give https://."
         )
