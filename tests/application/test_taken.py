@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from fakes import ManualClock, settle
 
@@ -98,6 +99,24 @@ async def test_less_urgent_ones_are_left_out_only_where_that_saves_one() -> None
     assert await runs(range(1), range(50, 55), 8.0) == ([0], [])
     assert await runs(range(2), range(50, 55), 8.5) == ([1], [0])
     assert await runs(range(8), range(50, 51), 2.0) == ([*range(1, 8), 50], [0])
+
+
+async def test_old_ones_that_are_left_out_go_once_their_deadline_has_passed() -> None:
+    pictures = TakenPictures(BatchPolicy(8))
+    for number in range(7):
+        pictures.put(taken(number, Priority.BACKFILL))
+    pictures.put(taken(8))
+    batch = pictures.cut(await pictures.claim(), 12.5, float, lambda size: 0.0)
+    assert (numbers(batch.run), numbers(batch.expired)) == ([8], [0, 1, 2])
+    assert numbers(pictures.take_all()) == [3, 4, 5, 6]
+
+
+async def test_a_frame_of_more_tiles_than_its_share_is_late_for_what_it_takes_alone() -> None:
+    for left_s, late in ((5.0, True), (7.0, False)):
+        pictures = TakenPictures(BatchPolicy(8, parallel=2))
+        pictures.put(replace(taken(0), rows=6))
+        batch = pictures.cut(await pictures.claim(), 10.0 - left_s, float, lambda size: 0.0)
+        assert bool(batch.expired) is late
 
 
 async def test_who_waits_for_room_is_told_by_another_thread() -> None:

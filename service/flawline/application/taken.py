@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from flawline.application.job import Lease
@@ -129,13 +129,13 @@ class TakenPictures:
         cut = partial(self._cut_of, now_s=now_s, run_s=run_s, prepare_s=prepare_s)
         batch = cut(self._pictures)
         if batch.expired:
-            batch = self._without_company(batch.expired, cut) or batch
+            batch = self._without_company(batch.expired, now_s, cut) or batch
         gone = set(map(id, (*batch.run, *batch.expired)))
         self._pictures = [picture for picture in self._pictures if id(picture) not in gone]
         return batch
 
     def _without_company(
-        self, late: Sequence[Taken], cut: Callable[[Sequence[Taken]], Batch]
+        self, late: Sequence[Taken], now_s: float, cut: Callable[[Sequence[Taken]], Batch]
     ) -> Batch | None:
         """The batch without the classes below the most urgent one of these, if that saves one of them.
 
@@ -147,7 +147,11 @@ class TakenPictures:
             return None
         batch = cut(ahead)
         saves = len(batch.expired) < sum(_urgency(picture) == most_urgent for picture in late)
-        return batch if saves else None
+        # The others stay, but for those whose deadline has passed: they would take up room, and count as company.
+        over = [
+            one for one in late if _urgency(one) > most_urgent and one.lease.job.deadline_s <= now_s
+        ]
+        return replace(batch, expired=[*batch.expired, *over]) if saves else None
 
     def _cut_of(
         self,
@@ -159,18 +163,17 @@ class TakenPictures:
         jobs = [picture.lease.job for picture in pictures]
         rows = [picture.rows for picture in pictures]
         # Of what waits, not of a full batch: a lone picture is not late for what eight would take together.
-        usual_s = run_s(self._policy.largest(sum(rows)))
+        largest = self._policy.largest(sum(rows))
+        usual_s = run_s(largest)
         needs_s = [
-            prepare_s(len(job.picture)) + self._more_s(count, run_s, usual_s)
+            # A frame of more tiles than that runs alone, and takes longer.
+            prepare_s(len(job.picture))
+            + (max(0.0, run_s(count) - usual_s) if count > largest else 0.0)
             for job, count in zip(jobs, rows, strict=True)
         ]
         cut = self._policy.cut([job.deadline_s for job in jobs], now_s, usual_s, needs_s, rows)
         run, expired = ([pictures[i] for i in part] for part in (cut.run, cut.expired))
         return Batch(run, expired, cut.because)
-
-    def _more_s(self, rows: int, run_s: Callable[[int], float], usual_s: float) -> float:
-        """What a frame of more tiles than a batch has room for takes beyond a batch."""
-        return max(0.0, run_s(rows) - usual_s) if rows > self._policy.max_batch else 0.0
 
 
 def _urgency(picture: Taken) -> int:
