@@ -409,6 +409,11 @@ def test_classes_above_a_yolo_folder_are_found_from_within_it(coco_folder, monke
     plain = load_dataset(yolo, folder / "images")
     monkeypatch.chdir(yolo)
     assert by_name(load_dataset(Path(), Path("../images"))) == by_name(plain)
+    moved = folder / "store" / "of" / "labels"
+    moved.parent.mkdir(parents=True)
+    yolo.rename(moved)
+    yolo.symlink_to(moved)
+    assert by_name(load_dataset(yolo, folder / "images")) == by_name(plain)
 
 
 def test_yolo_files_in_a_folder_within_are_not_left_out(coco_folder) -> None:

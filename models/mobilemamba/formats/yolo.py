@@ -16,6 +16,7 @@ from mobilemamba.annotations import (
     files_of,
     name_bytes,
     pictures_in,
+    plain_path,
 )
 
 SUFFIX = ".txt"
@@ -122,7 +123,7 @@ def _alike(images: Path) -> set[str]:
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
-    above = folder.resolve().parent  # of ".", too
+    above = Path(plain_path(str(folder.absolute()))).parent  # of ".", too; of a link, where it lies
     for place in (*files_of(folder, SUFFIX), *files_of(above, SUFFIX)):
         if place.name.lower() == CLASSES:
             text = place.read_text("utf-8-sig", errors="replace").rstrip()
