@@ -495,7 +495,14 @@ def test_a_url_is_no_target_of_grpc(target: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["http://host:8080?line=a", "http://ho st", "http://h\u200b", "http://host/\0", "http://hö st"],
+    [
+        "http://host:8080?line=a",
+        "http://host/#a",
+        "http://ho st",
+        "http://h\u200b",
+        "http://host/\0",
+        "http://hö st",
+    ],
 )
 def test_a_url_that_would_be_taken_for_another_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"^The url "):

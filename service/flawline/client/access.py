@@ -35,7 +35,7 @@ def usable_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        usable = usable and url.isprintable() and " " not in url and "?" not in url
+        usable = usable and url.isprintable() and not set(" ?#") & set(url)
         named = "@" in parts.netloc
     except ValueError:  # no port that there is, or brackets that do not match
         usable = False
@@ -46,7 +46,7 @@ def usable_url(url: str) -> str:
     if not usable:
         raise ValueError(
             "The url must begin with http:// or https:// and name a host, such as http://localhost:8080, "
-            "without spaces or a query."
+            "without spaces, a query or a #."
         )
     return url
 
