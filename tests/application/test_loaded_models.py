@@ -188,9 +188,8 @@ async def test_roll_back_loads_again_what_has_gone_if_it_is_the_same_file() -> N
         rig.hashes["1"] = "f" * 64
         with pytest.raises(UnusableArtifact, match="not the file any more"):
             await rig.models.roll_back("tiny", "2")
-        assert rig.loaded == [
-            "2"
-        ]  # another file was not loaded either: it would answer, and take a place
+        # Another file was not loaded either: it would answer, and take a place.
+        assert rig.loaded == ["2"]
         assert rig.stable == "2"
 
 
