@@ -102,7 +102,7 @@ async def test_one_picture_that_is_sent_again_and_again_is_inspected_each_time(
     monkeypatch.setenv("FLAWLINE_LINES", "default")
     async with (
         serving(Candidate(()), {"artifact": str(artifact)}) as address,
-        httpx.AsyncClient() as client,
+        httpx.AsyncClient(timeout=40, params={"deadline_ms": 30_000}) as client,
     ):
         url = f"http://{address.host}:{address.port}/v1/inspections"
         asked = [await client.post(url, content=numbered(20)) for _ in range(4)]
