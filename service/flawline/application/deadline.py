@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 from flawline.application.ports import Clock
@@ -15,18 +15,12 @@ class DeadlinePassed(Exception):  # noqa: N818 - an ordinary end of waiting, cau
     """The moment came before the result."""
 
 
-async def within(
-    clock: Clock,
-    moment_s: float,
-    work: Coroutine[Any, Any, T] | asyncio.Task[T],
-    *,
-    goes_on: bool = False,
-) -> T:
+async def within(clock: Clock, moment_s: float, work: Awaitable[T]) -> T:
     """The result of `work`, or DeadlinePassed at that moment of the monotonic clock.
 
     At the moment, and when the caller is cancelled, `work` is cancelled and not waited for: it may
     clean up as long as it likes, the caller has gone on. (asyncio.wait_for waits for it, and knows
-    no injected clock.) goes_on: it is not cancelled, and whoever made the task holds it.
+    no injected clock.) What is to go on all the same is given in asyncio.shield.
     """
     over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -34,18 +28,18 @@ async def within(
         if not over.done():
             over.set_result(None)
 
-    task = asyncio.ensure_future(work)
+    task: asyncio.Future[T] = asyncio.ensure_future(work)
     task.add_done_callback(wake)
     timer = clock.call_at(moment_s, wake)
     try:
         await over
     finally:
         timer.cancel()
-        if not task.done():
-            if not goes_on:
-                task.cancel()
+        in_time = task.done()  # a future, unlike a task, is done once it is cancelled
+        if not in_time:
+            task.cancel()
             task.add_done_callback(_forget)
-    if task.done():
+    if in_time:
         return task.result()
     raise DeadlinePassed
 
@@ -60,7 +54,7 @@ async def pause(clock: Clock, seconds: float) -> None:
         timer.cancel()
 
 
-def _forget(task: asyncio.Task[Any]) -> None:
+def _forget(task: asyncio.Future[Any]) -> None:
     """Fetch the outcome of abandoned work, or asyncio would report it as an oversight."""
     if not task.cancelled():
         task.exception()

@@ -60,7 +60,7 @@ class Idempotency:
         self._clock = clock
         self._run = run
         self._running: dict[str, _Running] = {}
-        self._late: dict[str, asyncio.Task[KeptAnswer]] = {}  # answers that are still being kept
+        self._keeping: dict[str, asyncio.Task[KeptAnswer]] = {}  # until our claim ends
         self._errands: set[asyncio.Task[None]] = set()
 
     async def answer(self, order: Order, idempotency_key: str) -> Inspection:
@@ -127,17 +127,16 @@ class Idempotency:
         """
         now_s = self._clock.monotonic_s()
         moment_s = now_s + (order.deadline_s - now_s) / 2
-        keeping = asyncio.create_task(self._memory.keep(key, answer))
+        keeping = self._keeping[key] = asyncio.create_task(self._memory.keep(key, answer))
         try:
-            return await within(self._clock, moment_s, keeping, goes_on=True)
+            return await within(self._clock, moment_s, asyncio.shield(keeping))
         except DeadlinePassed:
             logger.debug("answer_kept_later inspection_id=%s", answer.inspection.inspection_id)
-            self._late[key] = keeping
             return answer
 
     async def _release(self, key: str) -> None:
         """End our claim, once there is an answer to be found: who waits for it would inspect anew."""
-        if (keeping := self._late.pop(key, None)) is not None:
+        if (keeping := self._keeping.pop(key, None)) is not None:
             await asyncio.wait({keeping})
         await self._memory.release(key)
 
