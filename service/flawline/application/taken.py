@@ -11,9 +11,6 @@ from functools import partial
 from flawline.application.job import Lease
 from flawline.application.traces import Trail
 from flawline.core.batching import BatchPolicy
-from flawline.core.priority import Priority
-
-_CLASSES = tuple(Priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,5 +174,4 @@ class TakenPictures:
 
 
 def _urgency(picture: Taken) -> int:
-    """0 for the most urgent class."""
-    return _CLASSES.index(picture.lease.job.priority)
+    return picture.lease.job.priority.urgency

@@ -12,6 +12,11 @@ class Priority(str, Enum):
     REINSPECTION = "reinspection"  # a person waits
     BACKFILL = "backfill"  # nobody waits
 
+    @property
+    def urgency(self) -> int:
+        """0 for the most urgent class, 1 for the next."""
+        return _BY_URGENCY.index(self)
+
 
 # One job in eight goes to the lower classes, by turns, however much inline work there is.
 TURNS = 16
