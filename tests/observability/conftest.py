@@ -14,7 +14,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_artifact(tmp_path_factory.mktemp("artifact"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a dead letter of one file would be another's alert
 def plant(
     artifact: Path, redis: RedisProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Plant]:

@@ -82,9 +82,7 @@ class PrometheusProcess(_Server):
         file = folder / "prometheus.yml"
         file.write_text(yaml.safe_dump(config))
         storage = f"--storage.tsdb.path={folder / 'data'}"
-        # What got lost on the way is told again, after a minute by default.
-        again = "--rules.alert.resend-delay=1s"
-        super().__init__(folder, ["prometheus", f"--config.file={file}", storage, again])
+        super().__init__(folder, ["prometheus", f"--config.file={file}", storage])
 
     def ask(self, path: str, **query: str) -> Any:
         """`data` of an answer of its API. Raises AssertionError with what it says is wrong."""
