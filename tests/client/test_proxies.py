@@ -1,4 +1,4 @@
-"""Answers over REST that the service of today does not give: a proxy's, and those of a newer service."""
+"""Answers that the service of today does not give: a proxy's, and those of a newer service."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flawline.client import Frame, FrameInfo, Inspection, RefusedError, Verdict
+from flawline.client.grpc import AsyncGrpcClient
 from flawline.client.rest import AsyncRestClient
 
 FRAME = Frame(b"jpeg", part_id="SN-1")
@@ -91,6 +92,54 @@ async def test_a_proxy_that_never_answers_otherwise_leaves_it_undefined() -> Non
     async with answering(http("408 Request Timeout"), never) as ask:
         answer = await ask(FRAME)
     assert (answer.verdict, answer.reasons[0].code) == (Verdict.UNDEFINED, "http_408")
+
+
+@pytest.mark.parametrize(
+    ("stranger", "told"),
+    [
+        (http("302 Found", head="Location: https://login/x?secret\r\n"), "302.*'https://login/x'"),
+        (http("308 Permanent Redirect"), "redirection"),
+        (http("200 OK", b"<html>", "Content-Type: Text/HTML; charset=utf-8\r\n"), "page of HTML"),
+        (http("511 Network Authentication Required"), "a login first"),
+    ],
+    ids=["302", "308", "page", "511"],
+)
+async def test_what_only_a_stranger_answers_is_told_at_once(stranger: bytes, told: str) -> None:
+    async with answering(stranger, as_json("200 OK", ANSWER)) as ask:
+        with pytest.raises(RefusedError, match=f"{told}.*check the url.*proxy") as caught:
+            await ask(FRAME)
+    assert caught.value.code == "not_the_service"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stranger", "status"),
+    [
+        (http("400 Bad Request"), 400),
+        (http("301 Moved Permanently"), 301),
+        # HTTP/2: SETTINGS, and headers of the first stream that hold a status and no more.
+        (b"\0\0\0\4\0\0\0\0\0\0\0\5\1\5\0\0\0\1\x08\x03302", 302),
+    ],
+    ids=["REST", "301", "302"],
+)
+async def test_what_speaks_no_grpc_is_told_at_once(stranger: bytes, status: int) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        settings, headers = (
+            (stranger[:9], stranger[9:]) if stranger[:1] == b"\0" else (stranger, b"")
+        )
+        writer.write(settings)
+        if headers:
+            await reader.readuntil(b"/flawline.v1.InspectionService/Inspect")
+            writer.write(headers)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with AsyncGrpcClient(f"127.0.0.1:{port}", deadline_s=20.0) as client:
+            with pytest.raises(RefusedError, match=f"{status}.*check the target's host") as caught:
+                await client.inspect(FRAME)
+    assert caught.value.code == "not_the_service"
 
 
 @pytest.mark.parametrize(

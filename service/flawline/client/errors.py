@@ -1,12 +1,15 @@
 """What a caller has to do something about. That there is no verdict in time is none: see Undefined.
 
 ClientError
-├── RefusedError        .code, .field: the frame or a parameter cannot be used; sending it again is no use
+├── RefusedError        .code, .field: the frame or a parameter cannot be used, or something else than the service
+│   │                   answers (`not_the_service`); sending it again is no use
 │   └── NotLetInError   the token is missing or wrong
 └── AwayError           .code: the service, or the way to it, is away; of `watch` alone
 """
 
 from __future__ import annotations
+
+NOT_THE_SERVICE = "not_the_service"
 
 
 class ClientError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields as fields_of
@@ -25,7 +26,7 @@ from flawline.client.answers import (
     undefined_part,
 )
 from flawline.client.attempts import Failure
-from flawline.client.errors import NotLetInError, RefusedError
+from flawline.client.errors import NOT_THE_SERVICE, NotLetInError, RefusedError
 from flawline.client.frame import Frame, Part
 
 T = TypeVar("T")
@@ -38,6 +39,10 @@ _NAMES: Mapping[Callable[..., Any], tuple[str, ...]] = {
 
 # 408: the picture came too slowly for the service, or a proxy, which next time it may not; 425 is of proxies.
 _BUSY = {408, 425, 429, 503}
+# Of a network that wants a login first.
+_LOG_IN_FIRST = 511
+_PAGES = {"text/html", "application/xhtml+xml"}
+_MOST_SHOWN = 200
 # What reading an answer raises that is not the service's: a proxy's page, or whatever else is JSON.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -67,6 +72,7 @@ def _outcome(
     answer_from: Callable[[Fields], T],
     undefined_from: Callable[[str, str, Fields], T],
 ) -> T | Failure:
+    _refuse_strangers(response)
     try:
         fields = response.json()
         if response.is_success:
@@ -87,6 +93,26 @@ def _outcome(
         with suppress(*_UNREADABLE):
             return undefined_from(code, detail, problem)
     return Failure(code, detail)
+
+
+def _refuse_strangers(response: httpx.Response) -> None:
+    """Raises RefusedError for what only something else than the service sends, and would send each time."""
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.is_success and media_type in _PAGES:
+        came = "with a page of HTML"
+    elif response.status_code // 100 == 3:
+        to = re.split("[?#]", response.headers.get("location", ""))[0]  # the rest may be a secret
+        came = f"with a redirection (HTTP status {response.status_code}) to {to[:_MOST_SHOWN]!a}"
+    elif response.status_code == _LOG_IN_FIRST:
+        came = f"that the network wants a login first (HTTP status {_LOG_IN_FIRST})"
+    else:
+        return
+    asked = response.request.url.copy_with(query=None)
+    detail = (
+        f"{asked} answered {came}, which is not of Flawline: check the url (http or https, host, port), and "
+        "whether a proxy or a login page stands before it."
+    )
+    raise RefusedError(NOT_THE_SERVICE, detail)
 
 
 def _field_at_fault(problem: Fields) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timezone
@@ -22,11 +23,14 @@ from flawline.client.answers import (
     Verdict,
 )
 from flawline.client.attempts import Failure
-from flawline.client.errors import NotLetInError, RefusedError
+from flawline.client.errors import NOT_THE_SERVICE, NotLetInError, RefusedError
 from flawline.client.frame import Frame
 from flawline.rpc.v1 import inspection_pb2 as pb
 
 _TOO_LARGE = "message larger than max"
+# How gRPC tells of an answer in HTTP/1 and of one without gRPC: a redirection, or no understanding of the request.
+# Others are those of a proxy whose service starts.
+_STRANGER = re.compile(r"(?:\(HTTP status|http2 header with status:) (3\d\d|400)\b")
 _DETAILS_KEY = "grpc-status-details-bin"
 _VERDICTS = {
     pb.VERDICT_OK: Verdict.OK,
@@ -108,12 +112,23 @@ def failure_of(error: grpc.aio.AioRpcError) -> Failure:
     detail = error.details() or status.name
     if status in _NOT_LET_IN:
         raise NotLetInError(code, detail)
+    _refuse_strangers(detail)
     if status in _AT_FAULT:
         fields = [violation.field for violation in violations.field_violations]
         raise RefusedError(code, detail, fields[0] if fields else None)
     delay = retry.retry_delay
     after_s = delay.seconds + delay.nanos / 1e9 if retry.HasField("retry_delay") else None
     return Failure(code, detail, after_s)
+
+
+def _refuse_strangers(detail: str) -> None:
+    """Raises RefusedError where something answers that does not speak gRPC, and never will."""
+    if found := _STRANGER.search(detail):
+        told = (
+            f"What answers there does not speak gRPC (HTTP status {found[1]}): check the target's host and port "
+            "(gRPC is at 8081 unless set otherwise, REST at 8080), and whether a proxy stands before it."
+        )
+        raise RefusedError(NOT_THE_SERVICE, told)
 
 
 def refuse_too_large(error: grpc.aio.AioRpcError, frame: Frame) -> None:
