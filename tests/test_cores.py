@@ -28,10 +28,60 @@ def test_a_container_uses_what_it_is_given(
     quota: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    file = tmp_path / "cpu.max"
     if quota is not None:
-        file.write_text(quota + "\n")
-    assert usable_cores(file) == cores
+        (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert usable_cores(tmp_path, tmp_path / "no file") == cores
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        pytest.param("0::/", {"cpu/cpu.cfs_quota_us": "200000"}, 2, id="v1"),
+        pytest.param("0::/", {"cpu/cpu.cfs_quota_us": "-1"}, 8, id="v1 without"),
+        pytest.param(
+            "4:cpu,cpuacct:/docker/0a\n2:memory:/m",
+            {"cpu/docker/0a/cpu.cfs_quota_us": "300000", "m/cpu.max": "100000 100000"},
+            3,
+            id="v1 of the host",
+        ),
+        pytest.param(
+            "4:cpuset:/a\n0::/system.slice/flawline.service",
+            {
+                "system.slice/flawline.service/cpu.max": "max 100000",
+                "system.slice/cpu.max": "250000 50000",
+                "a/cpu.max": "100000 100000",
+            },
+            5,
+            id="a unit's slice",
+        ),
+        pytest.param(
+            "0::/system.slice/flawline.service\n",
+            {
+                "system.slice/flawline.service/cpu.max": "150000 50000",
+                "system.slice/cpu.max": "600000 100000",
+            },
+            3,
+            id="a unit",
+        ),
+        pytest.param("0::/../../other\nnonsense", {"cpu.max": "400000 100000"}, 4, id="without"),
+    ],
+)
+def test_the_least_quota_of_all_cgroups_above_counts(
+    own: str,
+    files: dict[str, str],
+    cores: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for name, text in files.items():
+        file = tmp_path / "cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+        if file.name == "cpu.cfs_quota_us":
+            file.with_name("cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "own").write_text(own)
+    assert usable_cores(tmp_path / "cgroup", tmp_path / "own") == cores
 
 
 @pytest.mark.parametrize(
@@ -53,9 +103,8 @@ def test_threads_are_bound_where_each_has_a_core(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {6, 1, 4}, raising=False)
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    assert cores_for(threads, file) == cores
+    (tmp_path / "cpu.max").write_text(quota)
+    assert cores_for(threads, tmp_path, tmp_path / "no file") == cores
 
 
 @pytest.mark.parametrize(
