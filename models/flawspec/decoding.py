@@ -12,11 +12,13 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from flawspec.errors import CorruptPicture
 from flawspec.limits import DecodeLimits
 from flawspec.opening import OpenPicture, open_picture
 from flawspec.png_rows import has_all_rows
+from flawspec.tiff_strips import check_strips
 
 __all__ = ["DecodeLimits", "PictureHeader", "decode_grey", "probe"]
 
@@ -98,6 +100,8 @@ def _loaded(picture: OpenPicture, data: bytes) -> Image.Image:
     lacks_strips = _pixels_told_of(image) < image.width * image.height
     try:
         image.load()
+        if isinstance(image, TiffImageFile):
+            check_strips(image, data)
     except Exception as error:  # Pillow's decoders raise nearly anything on garbage
         raise _damaged_pixels(picture.format) from error
     may_lack_rows = picture.format == "PNG" and _may_lack_rows(image)
