@@ -1,6 +1,7 @@
 """The command line. Each command is a module of its own, loaded when it is called.
 
-Exit codes: 0 done; 1 some picture could not be inspected; 2 wrong usage, settings, artifact or port.
+Exit codes: 0 done; 1 some picture could not be inspected; 2 wrong usage, settings, artifact or port;
+130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _COMMANDS = (
     *("simulate", "tune", "version", "worker"),
 )
 _UNEXPECTED_EXIT_CODE = 2
+_INTERRUPTED_EXIT_CODE = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -35,7 +37,13 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = cmd_name.replace("-", "_")
-        command: click.Command = importlib.import_module(f"flawline.cli.{module}").command
+        try:
+            command: click.Command = importlib.import_module(f"flawline.cli.{module}").command
+        except (
+            KeyboardInterrupt
+        ):  # click would end with 1: that some picture could not be inspected
+            click.echo("Interrupted.", err=True)
+            sys.exit(_INTERRUPTED_EXIT_CODE)
         return command
 
 
