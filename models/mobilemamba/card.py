@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+from mobilemamba.carried_card import Derived, carried_over
 from mobilemamba.evaluate import shown
-from mobilemamba.export import ExportError
 from mobilemamba.reexport import Reexport
 from mobilemamba.release import Release, ReleaseRequest
 
@@ -25,42 +25,21 @@ def model_card(release: Release, request: ReleaseRequest, config_file: Path) -> 
 
 
 def reexported_card(card: str, made: Reexport) -> str:
-    """The card of an artifact, carried over to one that was exported anew from it.
-
-    Raises:
-        ExportError: `card` is not one that `model_card` wrote.
-    """
-    manifest, old = made.manifest, made.source
-    source, artifact, folder = (
-        shlex.quote(path.as_posix()) for path in (old, made.artifact, made.artifact.parent)
+    """The card of an artifact, as `card_of` gives it, carried over to one that was exported anew from it."""
+    manifest = made.manifest
+    source, folder = (shlex.quote(p.as_posix()) for p in (made.source, made.artifact.parent))
+    derived = Derived(
+        source=made.source,
+        source_name=manifest.model_name,
+        artifact=made.artifact,
+        name=manifest.model_name,
+        version=manifest.model_version,
+        sha256=made.sha256,
+        size_bytes=len(made.content),
+        fact=_anew(made),
+        command=f"mobilemamba reexport {source} --version {manifest.model_version} --out {folder}",
     )
-    again = f"mobilemamba reexport {source} --version {manifest.model_version} --out {folder}"
-    lines: list[str] = []
-    found: set[str] = set()
-    for line in card.splitlines():
-        start = " ".join(line.split()[:2])
-        found.add(start)
-        if start == f"# {manifest.model_name}":
-            lines.append(f"# {manifest.model_name} {manifest.model_version}")
-        elif start == "| file":
-            size = len(made.content) / 1e6
-            lines.append(f"| file | `{made.artifact.name}`, {size:.1f} MB |")
-        elif start == "| sha256":
-            lines.append(f"| sha256 | `{made.sha256}` |")
-        elif start == "| made":
-            lines += [line, _anew(made)]
-        elif start == "mobilemamba evaluate":
-            _, given, options = line.partition(" --coco")
-            lines += [again, f"{start} {artifact}{given}{options}"]
-        elif line == "```" and again not in lines:
-            lines += [again, line]
-        else:
-            lines.append(line)
-    if missing := {f"# {manifest.model_name}", "| file", "| sha256", "| made"} - found:
-        raise ExportError(
-            f"{old.with_suffix('.md')} is no card of `mobilemamba export`: it has no line {min(missing)!r}"
-        )
-    return "\n".join((*lines, ""))
+    return carried_over(card, derived)
 
 
 def _anew(made: Reexport) -> str:

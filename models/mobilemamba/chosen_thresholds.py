@@ -56,7 +56,7 @@ class ChosenThresholds:
             by_class = {str(k): _threshold(k, v) for k, v in content["thresholds"].items()}
             source = Source(**content["source"]) if "source" in content else None
             pictures = frozenset(str(content.get("pictures_sha256", "")).split())
-            return cls(by_class, _promise(content), source, pictures)
+            return cls(by_class, promise_of(content), source, pictures)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CalibrationError(f"{path} is not what calibrate prints: {error}") from error
 
@@ -115,7 +115,8 @@ def _threshold(name: str, value: Any) -> float:
     return found
 
 
-def _promise(content: dict[str, Any]) -> str:
+def promise_of(content: dict[str, Any]) -> str:
+    """For what and on how many pictures they were chosen, a phrase."""
     kind = "escape_rate" if "escape_rate" in content else "false_reject_rate"
     named = "an escape rate" if kind == "escape_rate" else "a false reject rate"
     return (

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mobilemamba_command import run
 
-from flawspec.artifact import listed_sha256, read_manifest
+from flawspec.artifact import listed_sha256, read_manifest, sha256_file
 from mobilemamba.artifact_files import write_artifact
 from mobilemamba.checkpoint import save_checkpoint
 from mobilemamba.config import load_config
 from mobilemamba.crossval import _write
+from mobilemamba.dataset import Sample
 from mobilemamba.epoch_log import keep_epochs
+from mobilemamba.evaluate import Detections
 from mobilemamba.export import ExportError
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.train import Trainer
@@ -49,6 +54,57 @@ def test_a_target_that_exists_is_refused_before_anything_is_computed(
     ):
         assert run(monkeypatch, *command) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_foreign_card_is_refused_before_anything_is_computed(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    artifact, out = tmp_path / NEU.name, tmp_path / "out"
+    artifact.write_bytes(NEU.read_bytes())
+    for computes in ("reexport.to_onnx", "commands.quantising.load_dataset"):
+        monkeypatch.setattr(f"mobilemamba.{computes}", None)
+    sets = ["--coco", "a.json", "--images", "a", "--out", out]
+    for command in (
+        ["reexport", artifact, "--version", "9", "--out", out],
+        ["calibrate", artifact, *sets, "--version", "9", "--escape-rate", "0.5"],
+        ["quantise", artifact, *sets, "--calibration", "a.json"],
+    ):
+        artifact.with_suffix(".md").write_bytes(b"# Notes\n")
+        assert run(monkeypatch, *command) == 2
+        assert "is no card of `mobilemamba export`" in capsys.readouterr().err
+        artifact.with_suffix(".md").write_bytes(b"# gr\xf6\xdfe\n")
+        assert run(monkeypatch, *command) == 2
+        assert "is no text in UTF-8; save it as that" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_artifact_with_other_thresholds_has_its_card(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    box, first = np.array([[1, 1, 9, 9]], np.float32), np.zeros(1, np.int64)
+    samples = [Sample(f"{i}.png", i, np.zeros((0, 0), np.uint8), box, first) for i in range(40)]
+    found = Detections(box, np.array([0.9], np.float32), first)
+    detections, out = tmp_path / "found.npz", tmp_path / "my out"
+    OutOfFold(read_manifest(NEU).labels, samples, [found] * 40).save(detections)
+    command = ["calibrate", NEU, "--out-of-fold", detections, "--escape-rate", "0.5"]
+    command += ["--out", out, "--version", "9.0"]
+    assert run(monkeypatch, *command) == 0
+    result = json.loads(capsys.readouterr().out)
+    made = Path(result["artifact"]["path"])
+    card = made.with_suffix(".md").read_text("utf-8")
+    assert card.startswith("# mobilemamba-nano-neu 9.0\n")
+    assert f"| sha256 | `{sha256_file(made)}` |" in card
+    assert f"| given other thresholds | from `{NEU.name}` (sha256 `{sha256_file(NEU)}`) |" in card
+    assert "0 of those with flaws pass" in card
+    assert f"| crazing | {result['thresholds']['crazing']:.4f} |" in card
+    assert f"\n## Figures of `{NEU.name}` on " in card
+    assert f"\nmobilemamba {shlex.join(map(str, command))}\n" in card
+
+    alone = tmp_path / NEU.name
+    alone.write_bytes(NEU.read_bytes())
+    command[1], command[-1] = alone, "9.1"
+    assert run(monkeypatch, *command) == 0
+    assert "there was no card beside the artifact to carry over" in capsys.readouterr().err
 
 
 def test_ctrl_c_leaves_no_part_of_a_file(config_file, tmp_path: Path, monkeypatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from mobilemamba.card import _data, reexported_card
+from mobilemamba.carried_card import Derived, carried_over
 
 CARD = """# toy 0.1.0
 
@@ -45,6 +46,25 @@ def test_the_commands_name_the_files_that_were_read_and_written() -> None:
         once,
         "mobilemamba reexport 'my anew/toy-0.1.1.onnx' --version 0.1.2 --out /srv",
         f"mobilemamba evaluate /srv/toy-0.1.2.onnx {options}",
+    ]
+
+
+def test_figures_in_a_card_stay_those_of_the_artifact_that_they_were_measured_on() -> None:
+    card = CARD.replace("```sh", "## Figures on val\n\nmAP50 0.5\n\n```sh")
+    source, made = Path("toy-0.1.0.onnx"), Path("toy-0.1.1.onnx")
+    for version in ("0.1.1", "0.1.2"):
+        derived = Derived(
+            *(source, "toy", made, "toy", version, "11", 10**6, "| changed |", "mobilemamba x"),
+            section=(f"## Figures of {version}", "", "mAP50 0.4"),
+        )
+        card = carried_over(card, derived)
+        source, made = made, Path("toy-0.1.2.onnx")
+    headings = [line for line in card.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# toy 0.1.2",
+        "## Figures of 0.1.2",
+        "## Figures of 0.1.1",
+        "## Figures of `toy-0.1.0.onnx` on val",
     ]
 
 

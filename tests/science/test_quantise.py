@@ -143,6 +143,10 @@ def test_the_command_writes_the_fastest_that_pays_or_nothing(
     assert made.model_name == f"{old.model_name}-int8"
     assert made.score_thresholds == old.score_thresholds
     assert made.metrics_split == "annotations.json"
+    card = written[0].with_suffix(".md").read_text()
+    assert card.startswith(f"# {made.model_name} {made.model_version}\n")
+    assert "## Figures of INT8 on annotations.json\n\nDense convolutions (" in card
+    assert f"## Figures of `{NEU.name}` on" in card
 
 
 def test_a_set_without_boxes_is_refused_before_anything_is_computed(

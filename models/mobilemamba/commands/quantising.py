@@ -12,9 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
+from flawspec.manifest import ArtifactManifest
 from mobilemamba.annotations import DatasetError
 from mobilemamba.artifact_files import derived_path, require_free, write_graph
+from mobilemamba.carried_card import card_of
 from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
+from mobilemamba.commands.carrying import write_card
 from mobilemamba.dataset import load_dataset, spread_over
 from mobilemamba.measured import released_figures
 from mobilemamba.quantise import LEAST_FASTER, MOST_LOST, Trial, try_recipes
@@ -45,12 +48,13 @@ def quantise(
     """Try ARTIFACT in INT8 by several recipes, measured beside itself; write the best, or say why there is none.
 
     It pays when it loses at most 0.01 of mAP50 and is at least 1.3 times as fast on one thread of this machine;
-    the exit code is 1 when no recipe does. Thresholds are kept.
+    the exit code is 1 when no recipe does. Thresholds are kept; the card is carried over, with the figures of INT8.
     """
     verify(artifact, None)
     manifest = read_manifest(artifact)
     quantised = dataclasses.replace(manifest, model_name=f"{manifest.model_name}-int8")
     require_free(derived_path(quantised, out, artifact))
+    card = card_of(artifact, manifest.model_name)
     training = load_dataset(calibration, images, labels=manifest.labels)
     val = load_dataset(coco, images, labels=manifest.labels)
     if not has_boxes(val):
@@ -73,7 +77,20 @@ def quantise(
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
     )
     path, digest = write_graph(best.graph, changed, out, artifact)
+    write_card(card, artifact, path, "quantised to INT8", _section(best, changed))
     click.echo(f"{path}: {best.recipe}, sha256 {digest}")
+
+
+def _section(best: Trial, manifest: ArtifactManifest) -> tuple[str, ...]:
+    """What a card says of it."""
+    split = " ".join(manifest.metrics_split.split())
+    return (
+        f"## Figures of INT8 on {split}",
+        "",
+        f"{best.recipe[:1].upper()}{best.recipe[1:]} ({best.convolutions}) in INT8: mAP50 "
+        f"**{best.metrics.map50:.3f}**, mAP50-95 {best.metrics.map50_95:.3f}; {best.lost:.3f} of mAP50 lost, "
+        f"{best.speed:.2f} times as fast on one thread of the machine that made it. Thresholds were kept.",
+    )
 
 
 def _print(trials: list[Trial], coco: Path) -> None:

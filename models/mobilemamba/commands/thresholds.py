@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -16,7 +17,8 @@ from flawspec.manifest import ArtifactManifest
 from mobilemamba.artifact_files import derived_path, rewrite
 from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
 from mobilemamba.calibrate import calibrate as calibrate_escapes
-from mobilemamba.chosen_thresholds import CROSSVAL, Source
+from mobilemamba.carried_card import card_of
+from mobilemamba.chosen_thresholds import CROSSVAL, Source, promise_of
 from mobilemamba.commands.arguments import (
     ANNOTATIONS,
     ANNOTATIONS_HELP,
@@ -25,6 +27,7 @@ from mobilemamba.commands.arguments import (
     OPEN_SHARE,
     choose_device,
 )
+from mobilemamba.commands.carrying import write_card
 from mobilemamba.config import load_config
 from mobilemamba.crossval import DETECTIONS, cross_validate
 from mobilemamba.dataset import load_clean, load_dataset
@@ -85,7 +88,9 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
     type=OPEN_SHARE,
     help="Threshold of every class to move from; by default the artifact's own.",
 )
-@click.option("--out", type=FOLDER, help="Also write the artifact with these thresholds here.")
+@click.option(
+    "--out", type=FOLDER, help="Also write the artifact with these thresholds here, and its card."
+)
 @click.option("--version", help="Version of the artifact that --out writes.")
 def calibrate(
     artifact: Path | None,
@@ -110,40 +115,61 @@ def calibrate(
         raise click.UsageError("give one of --escape-rate and --false-reject-rate")
     if artifact is not None:
         verify(artifact, None)
-    _check_target(artifact, out, version)
+    card = _check_target(artifact, out, version)
     found = _evidence(artifact, coco, images, clean, out_of_fold)
     names = found.labels.names
     starts = _starts(artifact, start, names)
     result = _choose(found, starts, escape_rate, false_reject_rate, confidence)
     promised = {"escape_rate": escape_rate, "false_reject_rate": false_reject_rate}
-    document: dict[str, object] = {k: v for k, v in promised.items() if v is not None}
+    document: dict[str, Any] = {k: v for k, v in promised.items() if v is not None}
     document |= {"confidence": confidence} | dataclasses.asdict(result)
     chosen = dict(zip(names, result.thresholds, strict=True))
     document["thresholds"] = chosen
     document["source"] = dataclasses.asdict(_source(found, None if out_of_fold else artifact))
     document["pictures_sha256"] = " ".join(found.pictures_sha256)
     if artifact is not None and out is not None and version is not None:
-        document["artifact"] = _write(artifact, chosen, version, out)
+        document["artifact"] = _write(artifact, card, document, version, out)
     click.echo(json.dumps(document, indent=2))
 
 
-def _check_target(artifact: Path | None, out: Path | None, version: str | None) -> None:
-    """Before anything is computed."""
+def _check_target(artifact: Path | None, out: Path | None, version: str | None) -> str | None:
+    """Before anything is computed; the card to carry over."""
     if (out is None) != (version is None):
         raise click.UsageError("--out and --version belong together")
     if out is None or version is None:
-        return
+        return None
     if artifact is None:
         raise click.UsageError("--out needs ARTIFACT")
-    derived_path(_of_version(artifact, version), out, artifact)
-
-
-def _write(artifact: Path, thresholds: dict[str, float], version: str, out: Path) -> dict[str, str]:
     manifest = _of_version(artifact, version)
-    in_order = tuple(thresholds[name] for name in manifest.labels.names)
+    derived_path(manifest, out, artifact)
+    return card_of(artifact, manifest.model_name)
+
+
+def _write(
+    artifact: Path, card: str | None, document: dict[str, Any], version: str, out: Path
+) -> dict[str, str]:
+    manifest = _of_version(artifact, version)
+    names = manifest.labels.names
+    in_order = tuple(document["thresholds"][name] for name in names)
     changed = dataclasses.replace(manifest, score_thresholds=in_order)
     path, digest = rewrite(artifact, changed, out)
+    write_card(card, artifact, path, "given other thresholds", _section(document, version))
     return {"path": str(path), "sha256": digest}
+
+
+def _section(document: dict[str, Any], version: str) -> tuple[str, ...]:
+    """What a card says of them."""
+    return (
+        f"## Thresholds of {version}",
+        "",
+        f"They were {promise_of(document)}. With them {document['escapes']} of those with flaws pass (with this",
+        f"confidence a share of {document['escape_bound']:.4f} at most), and {document['false_rejects']} of those "
+        f"without are reported ({document['false_reject_bound']:.4f}).",
+        "",
+        "| class | threshold |",
+        "|---|---|",
+        *(f"| {name} | {value:.4f} |" for name, value in document["thresholds"].items()),
+    )
 
 
 def _of_version(artifact: Path, version: str) -> ArtifactManifest:

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from flawspec.artifact import read_manifest
 from mobilemamba.artifact_files import write_artifact
 from mobilemamba.blend import blend as blend_weights
 from mobilemamba.card import model_card, reexported_card
+from mobilemamba.carried_card import NO_CARD, card_of
 from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
 from mobilemamba.config import ConfigError, load_config
@@ -131,13 +133,12 @@ def reexport(artifact: Path, version: str, out: Path) -> None:
     For artifacts of earlier releases, whose graphs are slower. The new file is compared with the old one and refused
     where they differ; the model card is carried over, with a line about this.
     """
+    card = card_of(artifact, read_manifest(artifact).model_name)
     made = export_anew(artifact, version, out)
-    card = artifact.with_suffix(".md")
-    text = reexported_card(card.read_text("utf-8"), made) if card.exists() else None
     write_artifact(made.artifact, made.content)
-    if text is not None:
-        write_whole(made.artifact.with_suffix(".md"), text)
+    if card is not None:
+        write_whole(made.artifact.with_suffix(".md"), reexported_card(card, made))
     click.echo(
         f"{made.artifact}: differs from {artifact.name} by {made.difference:.1e}, sha256 {made.sha256}"
-        + ("" if text is not None else f"; there was no card {card} to carry over")
+        + ("" if card is not None else f"; {NO_CARD}")
     )
