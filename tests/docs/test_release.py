@@ -50,6 +50,21 @@ def test_images_are_published_under_the_names_in_the_release() -> None:
     assert both == {"serving", "edge"}  # beside a line stand industrial PCs as well as boards
 
 
+def test_images_of_a_fork_are_built_without_secrets_and_not_published() -> None:
+    text = (ROOT / ".github/workflows/images.yml").read_text("utf-8")
+    job = yaml.safe_load(text)["jobs"]["build"]
+    steps = {str(step.get("uses", "")).partition("@")[0]: step for step in job["steps"]}
+    build = steps["docker/build-push-action"]
+    # Without secrets an expression of one is empty, or what stands behind the `||`.
+    assert job["env"]["REGISTRY"] == "${{ secrets.IMAGE_REGISTRY || 'localhost' }}"
+    assert build["with"]["tags"].startswith("${{ env.REGISTRY }}/")
+    assert build["if"] == "inputs.push || matrix.target != 'train' || env.TORCH_INDEX != ''"
+    assert steps["docker/login-action"]["if"] == "inputs.push"
+    assert build["with"]["push"] == "${{ inputs.push || false }}"
+    in_steps = re.findall(r"secrets\.\w+", text.partition("steps:")[2])
+    assert in_steps == ["secrets.GITHUB_TOKEN"], "which a fork has as well"
+
+
 def test_the_artifacts_are_exactly_those_of_the_folder_and_one_is_packaged() -> None:
     folder = ROOT / "models" / "artifacts"
     named = {f"{a['name']}-{a['version']}.onnx": a for a in RELEASE["artifacts"]}
