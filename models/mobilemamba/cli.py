@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
@@ -68,6 +69,9 @@ for command in (
 
 def main() -> None:
     """Entry point: expected errors are one sentence on standard error and exit code 2, Ctrl-C is 130."""
+    # A file name may be no text; what is said of it must not end the command in the middle of its files.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = commands(standalone_mode=False)
         sys.exit(status if isinstance(status, int) else 0)

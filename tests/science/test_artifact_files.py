@@ -106,6 +106,12 @@ def test_an_artifact_with_other_thresholds_has_its_card(
     assert run(monkeypatch, *command) == 0
     assert "there was no card beside the artifact to carry over" in capsys.readouterr().err
 
+    (out / "mobilemamba-nano-neu-9.1.onnx").write_bytes(b"what a plant has qualified")
+    assert run(monkeypatch, *command) == 2
+    printed = capsys.readouterr()
+    assert "exists and is another artifact" in printed.err
+    assert json.loads(printed.out)["thresholds"] == result["thresholds"], "they are told anyway"
+
 
 def test_ctrl_c_leaves_no_part_of_a_file(config_file, tmp_path: Path, monkeypatch) -> None:
     trainer = Trainer(load_config(config_file()), tmp_path, torch.device("cpu"))

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from mobilemamba_command import run
+from PIL import Image
 from rich.console import Console
 
 from mobilemamba.commands.measuring import _print_report
 from mobilemamba.commands.quantising import _print
 from mobilemamba.crossval import Spread
 from mobilemamba.evaluate import Metrics
+from mobilemamba.export import textured_pictures
 from mobilemamba.measured import ArtifactReport
 from mobilemamba.operating_point import OperatingPoint
 from mobilemamba.progress import TrainingDisplay
@@ -70,3 +75,35 @@ def test_an_epoch_is_one_line_in_a_log_file(monkeypatch, capsys) -> None:
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("epoch 1/2: total 13.474")
     assert line.endswith("mAP50 0.5000, mAP50-95 0.5000")
+
+
+def test_a_folder_whose_name_is_no_text_ends_nothing(tmp_path: Path) -> None:
+    images, labels, out = tmp_path / "images", tmp_path / "labels", tmp_path / "gr\udcf6\udcdfe"
+    for folder in (images, labels):
+        folder.mkdir()
+    (labels / "classes.txt").write_text("pit\n")
+    for i, picture in enumerate(textured_pictures(6, 64, 64, seed=1)):
+        Image.fromarray(picture[0]).save(images / f"{i}.png")
+        (labels / f"{i}.txt").write_text("0 .5 .5 .2 .2\n")
+    shares = ("--shares", "0.4", "0.3", "0.3")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mobilemamba",
+            "split",
+            labels,
+            "--images",
+            images,
+            "--out",
+            out,
+            *shares,
+        ],
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "gr\\udcf6\\udcdfe" in done.stdout
+    assert len(list(out.iterdir())) == 4

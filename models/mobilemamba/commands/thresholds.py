@@ -127,9 +127,11 @@ def calibrate(
     document["thresholds"] = chosen
     document["source"] = dataclasses.asdict(_source(found, None if out_of_fold else artifact))
     document["pictures_sha256"] = " ".join(found.pictures_sha256)
-    if artifact is not None and out is not None and version is not None:
-        document["artifact"] = _write(artifact, card, document, version, out)
-    click.echo(json.dumps(document, indent=2))
+    try:
+        if artifact is not None and out is not None and version is not None:
+            document["artifact"] = _write(artifact, card, document, version, out)
+    finally:  # what took long to choose, also where the artifact cannot be written
+        click.echo(json.dumps(document, indent=2))
 
 
 def _check_target(artifact: Path | None, out: Path | None, version: str | None) -> str | None:
