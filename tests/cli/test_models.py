@@ -91,6 +91,8 @@ def test_what_the_server_refuses_is_said(server: ServerProcess, folder: Path) ->
         (b"", "speak https://"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", "speak https://"),
         (b"\x00\x00\x12\x04\x00\x00\x00\x00\x00\xff", "is it the gRPC port?"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "check --url, and whether a proxy"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n[1]", "check --url, and whether a proxy"),
     ],
 )
 def test_what_ends_a_connection_is_not_taken_for_another(answer: bytes, says: str) -> None:
@@ -109,6 +111,34 @@ def test_what_ends_a_connection_is_not_taken_for_another(answer: bytes, says: st
             RunningServer(url, None, None).ask("GET", "/v1/models")
         thread.join()
     assert says in str(raised.value)
+
+
+def test_a_redirection_is_told_of_and_takes_no_token_along() -> None:
+    heads = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server(("127.0.0.1", 0)) as elsewhere,
+    ):
+        place = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/login"
+        elsewhere.setblocking(False)
+        head = f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {place}?secret\r\n\r\n"
+
+        def answering() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                heads.append(connection.recv(10_000))
+                connection.sendall(head.encode())
+
+        thread = threading.Thread(target=answering)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with pytest.raises(Fault) as raised:
+            RunningServer(url, TOKEN, None).ask("GET", "/v1/models")
+        thread.join()
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+    assert f"302 Found, a redirection to '{place}': check --url" in str(raised.value)
+    assert TOKEN.encode() in heads[0]
 
 
 @pytest.mark.parametrize("text", ["", " \n", "geheim\ngeheim", "geheimü"])

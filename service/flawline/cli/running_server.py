@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import ssl
 import urllib.error
 import urllib.request
@@ -19,6 +20,8 @@ from flawline.settings import FlawlineSettings
 # The server bounds a load and what may wait before an unload; longer, and nobody is there.
 _PATIENCE_S = 7200.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to look, not where to listen
+_CHECK = "check --url, and whether a proxy or a login page stands before the server"
+_STRANGER = f"what came is not what it says; {_CHECK}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,29 @@ class RunningServer:
         try:
             with self._opener().open(request, timeout=_PATIENCE_S) as answer:
                 text = answer.read().decode()
-            return dict(json.loads(text)) if text else {}
+            found = json.loads(text) if text else {}
         except urllib.error.HTTPError as error:
             raise Fault(_said_by(error)) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise Fault(f"No Flawline answers at {self.url}: {_why(error)}") from error
+        if not isinstance(found, dict):
+            raise Fault(f"No Flawline answers at {self.url}: {_STRANGER}")
+        return found
 
     def _opener(self) -> urllib.request.OpenerDirector:
         trust = ssl.create_default_context(cafile=self.certificate)
         return urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust)
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=trust),
+            _NoRedirection(),
         )
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """A service sends none, and urllib would take the token along to wherever one leads."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 def _why(error: Exception) -> str:
@@ -75,12 +90,19 @@ def _why(error: Exception) -> str:
         error, (http.client.BadStatusLine, UnicodeDecodeError)
     ):  # whose text may be binary
         return "what listens there speaks no HTTP; is it the gRPC port?"
+    if isinstance(error, json.JSONDecodeError):
+        return _STRANGER
     return f"{error}."
 
 
 def _said_by(error: urllib.error.HTTPError) -> str:
     with error:
         text = error.read().decode(errors="replace")
+    if error.code // 100 == 3:
+        to = re.split("[?#]", error.headers.get("Location") or "")[0]  # the rest may be a secret
+        return (
+            f"The server answered {error.code} {error.reason}, a redirection to {to!a}: {_CHECK}."
+        )
     try:
         return str(json.loads(text)["detail"])
     except (ValueError, KeyError, TypeError):
