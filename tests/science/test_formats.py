@@ -329,6 +329,16 @@ def test_two_yolo_files_of_one_picture_are_a_fault(coco_folder) -> None:
     assert len(caught.value.faults) == 1
 
 
+def test_a_yolo_file_of_two_pictures_is_a_fault(coco_folder) -> None:
+    folder = coco_folder()
+    yolo, images = as_yolo(folder), folder / "images"
+    shutil.copy(images / "0.png", images / "0.BMP")
+    with pytest.raises(DatasetError) as caught:
+        load_dataset(yolo, images)
+    (fault,) = caught.value.faults
+    assert "0.txt may be of 0.BMP or 0.png: give each a name and a text file of its own" in fault
+
+
 def test_a_folder_of_two_kinds_of_annotations_is_a_fault(coco_folder) -> None:
     folder = coco_folder(count=3)
     voc, yolo = as_voc(folder), as_yolo(folder)

@@ -58,7 +58,21 @@ def read_yolo(folder: Path, images: Path) -> AnnotationSet:
         for path in files
         if by_stem[path.stem] != path
     ]
+    faults += _of_several(own, by_stem)
     return AnnotationSet(names, tuple(entries), digest.hexdigest(), tuple(faults))
+
+
+def _of_several(pictures: list[Path], by_stem: dict[str, Path]) -> list[str]:
+    """A fault for each text file that nobody can say the picture of: its boxes would be laid into all of them."""
+    called: dict[str, list[str]] = {}
+    for picture in pictures:
+        called.setdefault(picture.stem, []).append(picture.name)
+    return [
+        f"{by_stem[stem].name} may be of {' or '.join(names)}: give each a name and a text file of its own, or remove "
+        "the copy"
+        for stem, names in called.items()
+        if len(names) > 1 and stem in by_stem
+    ]
 
 
 def _annotation_files(folder: Path) -> list[Path]:
