@@ -39,9 +39,8 @@ class _LazyGroup(click.Group):
         module = cmd_name.replace("-", "_")
         try:
             command: click.Command = importlib.import_module(f"flawline.cli.{module}").command
-        except (
-            KeyboardInterrupt
-        ):  # click would end with 1: that some picture could not be inspected
+        except KeyboardInterrupt:
+            # click would end with 1: that some picture could not be inspected
             click.echo("Interrupted.", err=True)
             sys.exit(_INTERRUPTED_EXIT_CODE)
         return command
