@@ -285,6 +285,29 @@ async def test_an_extended_lease_is_kept(make: Maker) -> None:
     waiting.cancel()
 
 
+async def test_a_lease_is_kept_while_its_picture_is_still_on_its_way(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, slow, idle = make(inline_picture_bytes=2), make(lease_s=0.3), make(lease_s=0.3)
+    await api.submit(job("large", picture=bytes(20)))
+    get, asked, comes = slow._server.commands.get, asyncio.Event(), asyncio.Event()
+
+    async def get_late(key: str) -> object:
+        asked.set()
+        await comes.wait()
+        return await get(key)
+
+    monkeypatch.setattr(slow._server.commands, "get", get_late)
+    taking = asyncio.create_task(slow.lease(1))
+    await asked.wait()
+    others = await asyncio.gather(asyncio.wait_for(idle.lease(1), 1.0), return_exceptions=True)
+    comes.set()
+    (lease,) = await taking
+    assert isinstance(others[0], asyncio.TimeoutError)
+    await slow.resolve([(lease, JUDGED)])
+    assert (lease.job.picture, slow.counts["resolved"]) == (bytes(20), 1)
+
+
 async def test_who_lost_a_lease_can_neither_extend_nor_hand_it_back(make: Maker) -> None:
     api, frozen, heir = make(), make(lease_s=0.1), make(lease_s=0.1)
     await api.submit(job("a"))

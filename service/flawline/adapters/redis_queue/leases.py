@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_EXTENSIONS_PER_LEASE = 3
 _UNKNOWN: dict[str, Any] = {"recipe": "", "min_score": None}
 
 
@@ -185,9 +186,30 @@ class Leases:
         }
         for event, count in counts.items():
             self._count(event, count)
-        leases = [one for job in jobs if (one := await self._taken(job, told_s)) is not None]
+        leases = await self._all_taken(jobs, told_s)
         self._held.update(lease.receipt for lease in leases)
         return leases
+
+    async def _all_taken(self, jobs: Sequence[Sequence[Any]], told_s: float) -> list[Lease]:
+        """Who takes them extends what he was given. Until then they are extended here: pictures may come slowly."""
+        leases, places = [], {job[1]: (job[0], job[1].decode()) for job in jobs}
+        extending = asyncio.create_task(self._extend_on(places))
+        try:
+            for job in jobs:
+                if (lease := await self._taken(job, told_s)) is not None:
+                    leases.append(lease)
+                else:
+                    del places[job[1]]
+        finally:
+            await end(extending)
+        return leases
+
+    async def _extend_on(self, places: Mapping[bytes, tuple[int, str]]) -> None:
+        while True:
+            await asyncio.sleep(self._lease_ms / 1000 / _EXTENSIONS_PER_LEASE)
+            with suppress(RedisError):
+                flat = [part for place in places.values() for part in place]
+                await self._server.run("extend", self._consumer, *flat)
 
     async def _taken(self, fields: Sequence[Any], told_s: float) -> Lease | None:
         """One whose picture cannot be had comes again once its lease has run out, and costs the others nothing."""
