@@ -177,6 +177,7 @@ async def test_a_bad_frame_is_its_own_answer_and_harms_no_other(bench: Bench) ->
     assert [problem.code for problem in problems] == [
         *("corrupt_picture", "unknown_recipe", "invalid_request")
     ]
+    assert sorted(bench.rig.telemetry.rejections) == sorted(problem.code for problem in problems)
     assert [problem.field for problem in problems] == ["picture", "", "line"]
     assert all(problem.detail for problem in problems)
     assert {problem.verdict for problem in problems} == {pb.VERDICT_UNSPECIFIED}
@@ -216,6 +217,7 @@ async def test_a_full_queue_slows_a_stream_down_and_refuses_nothing(bench: Bench
         await settle()
         bench.rig.clock.advance(1.0)
     assert (await stream.answer()).inspection.verdict == pb.VERDICT_NOT_OK
+    assert bench.rig.telemetry.rejections == []
 
 
 async def test_a_queue_that_stays_full_is_undefined_by_the_deadline(bench: Bench) -> None:
@@ -228,6 +230,7 @@ async def test_a_queue_that_stays_full_is_undefined_by_the_deadline(bench: Bench
         bench.rig.clock.advance(0.01)
     problem = (await answer).answer.problem
     assert (problem.code, problem.verdict) == ("queue_full", pb.VERDICT_UNDEFINED)
+    assert bench.rig.telemetry.rejections == ["queue_full"]  # once, however often it was tried
 
 
 async def test_frames_sent_again_are_not_inspected_twice(bench: Bench) -> None:

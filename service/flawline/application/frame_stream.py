@@ -171,6 +171,7 @@ class FrameStream:
         except Stopped:
             return None
         except InspectionError as error:
+            self._inspector.refused(error.code)
             return FrameAnswer(sequence, error)
         except Exception:
             error_id = new_error_id()
@@ -184,7 +185,7 @@ class FrameStream:
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
-                return await self._inspector.inspect(request)
+                return await self._inspector.tried(request)
             except (QueueFull, NotReady) as error:
                 if isinstance(error, NotReady) and error.for_good:
                     raise Stopped from error

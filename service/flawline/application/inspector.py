@@ -140,7 +140,7 @@ class Inspector:
         await self._draining.wait()
 
     def refused(self, code: str) -> None:
-        """Count a request that a protocol refused before it became one of ours."""
+        """Count a request that a protocol refused before it became one of ours, or that was `tried` in vain."""
         self._telemetry.rejected(code)
 
     async def inspect(
@@ -154,6 +154,16 @@ class Inspector:
         key: then a repeat may still want the answer. `accepted` is told the deadline, on the
         monotonic clock, once the picture is queued.
         """
+        try:
+            return await self.tried(request, accepted)
+        except InspectionError as error:
+            self._telemetry.rejected(error.code)
+            raise
+
+    async def tried(
+        self, request: InspectionRequest, accepted: Callable[[float], None] = tell_nobody
+    ) -> Inspection:
+        """As `inspect`, for who may try again after a refusal: it counts once he says that it was `refused`."""
         span = self._traces.begin(usable_traceparent(request.traceparent))
         try:
             traced = replace(request, traceparent=span.traceparent)
@@ -167,18 +177,14 @@ class Inspector:
     async def _inspected(
         self, request: InspectionRequest, accepted: Callable[[float], None]
     ) -> Inspection:
+        order = self._checked(request, accepted)
+        key = checked_idempotency_key(request.idempotency_key)
+        if key is None:
+            return await self._inspect(order)
         try:
-            order = self._checked(request, accepted)
-            key = checked_idempotency_key(request.idempotency_key)
-            if key is None:
-                return await self._inspect(order)
-            try:
-                return await self._idempotency.answer(order, key)
-            except DeadlinePassed:
-                return self._answer(order, Expired())
-        except InspectionError as error:
-            self._telemetry.rejected(error.code)
-            raise
+            return await self._idempotency.answer(order, key)
+        except DeadlinePassed:
+            return self._answer(order, Expired())
 
     async def forget(self, keys: Iterable[AnswerKey]) -> None:
         """Keep the answers under these keys no longer."""
