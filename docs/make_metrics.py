@@ -45,6 +45,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "How a line does": {
         "flawline_line_silent_seconds": "Does the line still send pictures?",
+        "flawline_line_frames_total": "Did it send any, on this shift say?",
         "flawline_line_state": "In one word: is it well, did its camera change, or its steel?",
         "flawline_line_alarm": "Which alarms stand?",
         "flawline_line_alarms_total": "How often was each alarm raised?",

@@ -336,9 +336,10 @@ def test_what_runs(registry: CollectorRegistry) -> None:
 
 
 def test_a_line_that_learns_shows_no_base_line_yet(registry: CollectorRegistry) -> None:
-    LineMetrics(registry, lambda: [LineFigures("press-1", silent_s=2.0, learned=0.25)])
+    LineMetrics(registry, lambda: [LineFigures("press-1", silent_s=2.0, frames=3, learned=0.25)])
     value, line = registry.get_sample_value, {"line": "press-1"}
     assert value("flawline_line_silent_seconds", line) == 2
+    assert value("flawline_line_frames_total", line) == 3
     assert value("flawline_line_learned_ratio", line) == 0.25
     assert value("flawline_line_state", line | {"state": "learning"}) == 1
     assert value("flawline_line_state", line | {"state": "steady"}) == 0

@@ -190,6 +190,13 @@ async def test_a_line_that_stops_grows_silent(rig: Rig) -> None:
     assert silent_s == {"press-1": 90.0, "press-2": 0.0}
 
 
+async def test_what_is_looked_at_later_is_no_frame_of_the_line(rig: Rig) -> None:
+    async with rig:
+        for number, priority in enumerate(("inline", "reinspection", "backfill")):
+            await rig.inspect(numbered(number), line="press-1", priority=priority)
+    assert [figures.frames for figures in rig.watch.figures()] == [1, 0]
+
+
 async def test_a_clock_that_jumps_changes_no_state(rig: Rig) -> None:
     async with rig:
         for number in range(30):

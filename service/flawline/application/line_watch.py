@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 class _Watched:
     line: Line
     seen_s: float
+    frames: int = 0
 
 
 class LineWatch:
@@ -53,6 +54,7 @@ class LineWatch:
         if watched is None:
             return None
         watched.seen_s = self._clock.monotonic_s()
+        watched.frames += 1
         frozen = watched.line.repeated(order.frame.sha256, order.part_id)
         if frozen is None:
             return None
@@ -91,7 +93,7 @@ class LineWatch:
         """How each line does now."""
         now_s = self._clock.monotonic_s()
         return tuple(
-            watched.line.figures(name, now_s - watched.seen_s)
+            watched.line.figures(name, now_s - watched.seen_s, watched.frames)
             for name, watched in self._lines.items()
         )
 

@@ -92,11 +92,12 @@ class Line:
             return LineState.STEEL_CHANGED
         return LineState.STEADY if self._learned >= 1 else LineState.LEARNING
 
-    def figures(self, name: str, silent_s: float) -> LineFigures:
+    def figures(self, name: str, silent_s: float, frames: int = 0) -> LineFigures:
         """As it stands; a class shows once it was found."""
         return LineFigures(
             line=name,
             silent_s=silent_s,
+            frames=frames,
             learned=self._learned,
             state=self.state,
             alarms=frozenset(self._raised),

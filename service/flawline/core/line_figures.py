@@ -59,12 +59,13 @@ class RateFigures:
 class LineFigures:
     """One declared line.
 
-    silent_s: seconds since its last frame. learned: 0..1, how much of the base line is there.
+    silent_s: seconds since its last frame. frames: how many came. learned: 0..1, how much of the base line is there.
     quality: by measure of `flawline.core.quality`. scores: by class.
     """
 
     line: str
     silent_s: float
+    frames: int = 0
     learned: float = 0.0
     state: LineState = LineState.LEARNING
     alarms: frozenset[Alarm] = frozenset()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from flawline.core.line_figures import Alarm, LineFigures, LineState, Tracked
@@ -13,6 +13,10 @@ from flawline.core.line_figures import Alarm, LineFigures, LineState, Tracked
 _FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "flawline_line_silent_seconds": (
         "How long ago the line's last frame came; from the start on, before there was one.",
+        ("line",),
+    ),
+    "flawline_line_frames_total": (
+        "Frames that came as the line sends them, each time that they came: no backfill or reinspection.",
         ("line",),
     ),
     "flawline_line_learned_ratio": (
@@ -93,15 +97,18 @@ class LineMetrics(Collector):
         return families.values()
 
 
-def _families() -> dict[str, GaugeMetricFamily]:
+def _families() -> dict[str, CounterMetricFamily | GaugeMetricFamily]:
     return {
-        name: GaugeMetricFamily(name, says, labels=labels)
+        name: (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
+            name, says, labels=labels
+        )
         for name, (says, labels) in _FAMILIES.items()
     }
 
 
 def _samples(figures: LineFigures) -> Iterator[Sample]:
     yield "flawline_line_silent_seconds", (), figures.silent_s
+    yield "flawline_line_frames_total", (), figures.frames
     yield "flawline_line_learned_ratio", (), figures.learned
     for state in LineState:
         yield "flawline_line_state", (state.value,), float(state is figures.state)
