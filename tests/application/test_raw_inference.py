@@ -35,10 +35,12 @@ class RawRig:
     statistics: Statistics = field(default_factory=Statistics)
     work: OpenWork = field(default_factory=OpenWork)
     ready: bool = True
+    parallel: int = 1
     lent: int = 0
 
     def __post_init__(self) -> None:
-        self.shared = SharedEngine(self.engine, self.clock)
+        self.shared = SharedEngine(self.engine, self.clock, self.parallel)
+        self.engines = {"tiny": self.shared, "other": SharedEngine(FakeEngine(), self.clock)}
         self.raw = RawInference(
             self,
             statistics=self.statistics,
@@ -56,7 +58,7 @@ class RawRig:
     def lane(self, name: str, version: str | None = None) -> Iterator[Lent]:
         self.lent += 1
         try:
-            yield Lent(MODEL, self.shared)
+            yield Lent(MODEL, self.engines[name])
         finally:
             self.lent -= 1
 
@@ -138,6 +140,36 @@ async def test_late_answers_are_none_and_the_engine_keeps_its_turn(rig: RawRig) 
     assert isinstance(await after, RawOutput)
     assert rig.statistics.raw(MODEL.ref).fail.count == 1
     assert (rig.work.count, rig.lent) == (0, 0)
+
+
+async def test_a_late_request_keeps_others_out_until_its_call_has_ended() -> None:
+    rig = RawRig(parallel=2)
+    rig.engine.hold()
+    late, gone = rig.ask(noise(1), deadline_ms=100), rig.ask(noise(3), deadline_ms=100)
+    await settle()
+    rig.clock.advance(0.1)
+    assert isinstance(await late, Expired)
+    assert isinstance(await gone, Expired)
+    after = rig.ask(noise(2))
+    await settle()
+    inspection = asyncio.create_task(rig.shared.infer(noise(4)))
+    await settle()
+    assert rig.engine.sizes == [1, 4], "the other place is for inspections"
+    rig.engine.release()
+    assert isinstance(await after, RawOutput)
+    await inspection
+    assert rig.engine.sizes == [1, 4, 2]
+
+
+async def test_an_engine_that_hangs_keeps_nobody_from_another(rig: RawRig) -> None:
+    rig.engine.hold()
+    late = rig.ask(noise(1), deadline_ms=100)
+    await settle()
+    rig.clock.advance(0.1)
+    assert isinstance(await late, Expired)
+    _, outcome = await asyncio.wait_for(rig.raw.run("other", noise(2)), 5)
+    assert isinstance(outcome, RawOutput)
+    rig.engine.release()
 
 
 async def test_a_failing_engine_fails_the_request_alone(

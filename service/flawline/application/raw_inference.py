@@ -65,9 +65,9 @@ class RawLimits:
 class RawInference:
     """Runs requests one after the other on engines that inspections use too.
 
-    Only one of them asks for an engine at a time, so that however many wait, an inspection waits
-    for one of them at most. check_ready: raises NotReady while no work is taken. work: what a drain
-    waits for.
+    Only one of them asks for an engine at a time, and none is inside with one that gave up, so that however
+    many wait, an inspection waits for one of them at most. check_ready: raises NotReady while no work is
+    taken. work: what a drain waits for.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class RawInference:
         self._work = work
         self._limits = limits
         self._turn = asyncio.Lock()
+        self._inside: dict[SharedEngine, asyncio.Task[RawOutput]] = {}
         self._open_pictures = 0
 
     @property
@@ -145,7 +146,8 @@ class RawInference:
         figures = self._statistics.raw(lent.info.ref)
         ran: list[tuple[int, float, float]] = []
         async with self._turn:
-            output = await lent.engine.infer(images, lambda *run: ran.append(run))
+            call = await self._begun(images, lent.engine, lambda *run: ran.append(run))
+            output = await asyncio.shield(call)
         require_rows(output, len(images))
         ((_, begun_s, ended_s),) = ran
         times = StageTimes(
@@ -155,6 +157,19 @@ class RawInference:
         figures.succeeded(len(images), total_ms, times, self._clock.utc_now())
         figures.executed(len(images), ended_s - begun_s)
         return output
+
+    async def _begun(
+        self,
+        images: NDArray[np.uint8],
+        engine: SharedEngine,
+        ran: Callable[[int, float, float], object],
+    ) -> asyncio.Task[RawOutput]:
+        """Once the engine has ended what another gave up. One that hangs keeps nobody from other engines."""
+        while (given_up := self._inside.get(engine)) is not None:
+            await asyncio.wait({given_up})
+        call = self._inside[engine] = await engine.begun(images, ran)
+        call.add_done_callback(lambda _: self._inside.pop(engine))
+        return call
 
     def _check_shape(self, images: NDArray[np.uint8], info: ModelInfo) -> None:
         size = (1, info.input_height_px, info.input_width_px)

@@ -55,10 +55,7 @@ class SharedEngine:
 
         ran: told the size of the batch, and from when to when the network ran, in monotonic seconds.
         """
-        await self._turns.take()
-        call = asyncio.create_task(self._run(made, used, ran))
-        call.add_done_callback(self._turn_ended)
-        return await asyncio.shield(call)
+        return await asyncio.shield(await self._begun(made, used, ran))
 
     async def infer(
         self,
@@ -66,7 +63,26 @@ class SharedEngine:
         ran: Callable[[int, float, float], object] | None = None,
     ) -> RawOutput:
         """Run a batch, uint8 [N, 1, height, width], as `run`."""
-        return await self.run(lambda: images, lambda output: output, ran)
+        return await asyncio.shield(await self.begun(images, ran))
+
+    async def begun(
+        self,
+        images: NDArray[np.uint8],
+        ran: Callable[[int, float, float], object] | None = None,
+    ) -> asyncio.Task[RawOutput]:
+        """As `infer`, but return once it is its turn: for who must know when a call has ended that he gave up."""
+        return await self._begun(lambda: images, lambda output: output, ran)
+
+    async def _begun(
+        self,
+        made: Callable[[], NDArray[np.uint8]],
+        used: Callable[[RawOutput], T],
+        ran: Callable[[int, float, float], object] | None,
+    ) -> asyncio.Task[T]:
+        await self._turns.take()
+        call = asyncio.create_task(self._run(made, used, ran))
+        call.add_done_callback(self._turn_ended)
+        return call
 
     async def _run(
         self,
