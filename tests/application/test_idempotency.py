@@ -202,6 +202,8 @@ class Hanging:
     async def claim(self, key: str, life_s: float) -> bool:
         return True
 
+    async def hold(self, key: str, life_s: float) -> None: ...
+
     async def release(self, key: str) -> None: ...
 
     async def find(self, key: str) -> None: ...
@@ -244,6 +246,27 @@ async def test_an_answer_that_is_kept_after_its_deadline_is_that_of_a_repeat(rig
     rig.clock.advance(0.02)
     assert await again == first
     assert rig.engine.sizes == [1]
+
+
+async def test_a_claim_lasts_until_its_answer_is_kept_however_late(rig: Rig) -> None:
+    memory = KeepsLate(rig)
+    rig.inspector._idempotency._memory = memory
+    asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
+    await asyncio.wait_for(memory.asked.wait(), 5)
+    for _ in range(10):
+        await settle()
+        rig.clock.advance(0.5)
+    first = await asking
+    again = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
+    await settle()
+    memory.goes_on.set()
+    for _ in range(4):
+        await settle()
+        rig.clock.advance(0.02)
+    assert await again == first
+    assert rig.engine.sizes == [1]
+    await settle()
+    assert await memory.claim(AnswerKey("", "default", "k").text, 60.0), "the claim was not ended"
 
 
 class Elsewhere:

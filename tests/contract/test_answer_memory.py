@@ -93,6 +93,17 @@ async def test_a_claim_of_the_dead_runs_out(make: Make) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_a_claim_that_is_held_lasts_and_is_never_shortened(make: Make) -> None:
+    memory = make()
+    assert await memory.claim("k", 0.2) is True
+    await memory.hold("k", 60.0)
+    await memory.hold("k", 0.01)
+    await memory.hold("never claimed", 60.0)
+    await asyncio.sleep(0.25)
+    assert await memory.claim("k", 60.0) is False
+    assert await memory.claim("never claimed", 60.0) is True
+
+
 async def test_a_claim_of_one_api_holds_for_all_and_only_it_may_end_it(
     redis: RedisProcess,
 ) -> None:
@@ -102,6 +113,8 @@ async def test_a_claim_of_one_api_holds_for_all_and_only_it_may_end_it(
     one, other = (queue.answers(600.0) for queue in queues)
     assert await one.claim("k", 60.0) is True
     await other.release("k")
+    await other.hold("k", 600.0)
+    assert await queues[0]._server.commands.pttl(one._keys.claim("k")) <= 60_000
     assert await other.claim("k", 60.0) is False
     await one.release("k")
     assert await other.claim("k", 60.0) is True

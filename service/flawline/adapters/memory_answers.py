@@ -30,6 +30,11 @@ class MemoryAnswers:
         self._claimed_until_s[key] = self._clock.monotonic_s() + life_s
         return True
 
+    async def hold(self, key: str, life_s: float) -> None:
+        """Make a claim last."""
+        if (until_s := self._claimed_until_s.get(key)) is not None:
+            self._claimed_until_s[key] = max(until_s, self._clock.monotonic_s() + life_s)
+
     async def release(self, key: str) -> None:
         """End a claim."""
         self._claimed_until_s.pop(key, None)

@@ -36,6 +36,10 @@ class HastyAnswers:
         """Whether the answer is ours to give now; so it is while the memory hangs."""
         return True if self._hangs else await self._soon(self._memory.claim(key, life_s), True)
 
+    async def hold(self, key: str, life_s: float) -> None:
+        """Nobody waits for it."""
+        await self._memory.hold(key, life_s)
+
     async def release(self, key: str) -> None:
         """Nobody waits for it."""
         await self._memory.release(key)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,8 +138,16 @@ class Idempotency:
     async def _release(self, key: str) -> None:
         """End our claim, once there is an answer to be found: who waits for it would inspect anew."""
         if (keeping := self._keeping.pop(key, None)) is not None:
-            await asyncio.wait({keeping})
+            await self._hold_while(key, keeping)
         await self._memory.release(key)
+
+    async def _hold_while(self, key: str, keeping: asyncio.Task[KeptAnswer]) -> None:
+        """A memory that is slow may take beyond the deadline, and so beyond our claim."""
+        while not keeping.done():
+            await self._memory.hold(key, _CLAIM_OUTLIVES_S)
+            moment_s = self._clock.monotonic_s() + _CLAIM_OUTLIVES_S / 2
+            with suppress(DeadlinePassed):
+                await within(self._clock, moment_s, asyncio.wait({keeping}))
 
     async def _claim(self, key: str, order: Order) -> None:
         """Return once no other process works on the answer; whoever dies over it is waited out."""

@@ -36,6 +36,14 @@ class RedisAnswers:
             return True
         return bool(claimed)
 
+    async def hold(self, key: str, life_s: float) -> None:
+        """Make our claim last, and never that of another."""
+        life_ms = max(1, round(life_s * 1000))
+        try:
+            await self._server.ask("hold_claim", self._keys.claim(key), self._name, life_ms)
+        except RedisError as error:
+            lost("answer_not_held", error)
+
     async def release(self, key: str) -> None:
         """End our claim, and never that of another, who may have it once ours ran out."""
         try:

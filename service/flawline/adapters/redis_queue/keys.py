@@ -12,7 +12,7 @@
     <ns>:memory           string    names what is kept under `answer`; gone when Redis has lost its data
     <ns>:inspections      stream    finished inspections for whoever watches, the last so many
     <ns>:ticket:<sha256>  string    how an inspection stands whose caller comes back; as long as that is set
-    <ns>:claim:<sha256>   string    which api works on that answer; lives a little beyond its deadline
+    <ns>:claim:<sha256>   string    which api works on that answer; lives a little beyond its deadline and its keeping
     <ns>:replies:<api>    stream    outcomes for one api process; deleted soon after they are read, gone with disuse
     <ns>:resolved         list      moments of the last outcomes, for the drain rate
     <ns>:workers          zset      what the workers serve, by the moment at which that is stale

@@ -22,6 +22,10 @@ class AnswerMemory(Protocol):
         """
         ...
 
+    async def hold(self, key: str, life_s: float) -> None:
+        """Our claim lasts so long from now at least; harmless when it had ended."""
+        ...
+
     async def release(self, key: str) -> None:
         """Our claim has ended; harmless when it had already."""
         ...
