@@ -872,6 +872,39 @@ async def test_leases_are_extended_while_the_engine_runs_and_not_when_it_is_stuc
         await asyncio.gather(*asking)
 
 
+async def test_what_is_being_handed_back_is_not_extended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a queue that is slow might extend it once it was handed back, and nobody would be given it."""
+    extended: list[list[str]] = []
+    leaving: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def note(leases: Sequence[Lease]) -> None:
+        extended.append([lease.receipt for lease in leases])
+
+    async with Rig(extend_every_s=0.1) as rig:
+        release = rig.queue.release
+
+        async def slow(lease: Lease) -> None:
+            leaving.append(lease.receipt)
+            await goes_on.wait()
+            await release(lease)
+
+        monkeypatch.setattr(rig.queue, "extend", note)
+        monkeypatch.setattr(rig.queue, "release", slow)
+        rig.engine.closed = True
+        asking = [rig.ask(numbered(n), deadline_ms=60_000) for n in range(3)]
+        await settle()
+        rig.clock.advance(0.1)
+        await settle()
+        (first,), told = leaving[:], extended[:]
+        rig.engine.closed = False
+        goes_on.set()
+        await settle()
+        rig.clock.advance(1.0)
+        await asyncio.gather(*asking)
+    assert [first in receipts for receipts in told] == [False]
+
+
 async def test_stopping_what_was_never_started_is_harmless() -> None:
     await Rig().worker.stop()
 

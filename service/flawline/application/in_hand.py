@@ -19,6 +19,7 @@ class InHand:
         self._traces = traces
         self._in_work: dict[str, Lease] = {}
         self._set_aside: dict[str, Lease] = {}
+        self._leaving: set[str] = set()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -26,6 +27,11 @@ class InHand:
     def leases(self) -> tuple[Lease, ...]:
         """All of them."""
         return (*self._in_work.values(), *self._set_aside.values())
+
+    @property
+    def to_extend(self) -> tuple[Lease, ...]:
+        """All but those that are being handed back: to extend one would keep it from others until it ran out."""
+        return tuple(lease for lease in self.leases if lease.receipt not in self._leaving)
 
     def __len__(self) -> int:
         return len(self._in_work) + len(self._set_aside)
@@ -57,7 +63,11 @@ class InHand:
 
     async def hand_back(self, lease: Lease) -> None:
         """Hand it back to the queue, unfinished."""
-        await self._queue.release(lease)
+        self._leaving.add(lease.receipt)
+        try:
+            await self._queue.release(lease)
+        finally:
+            self._leaving.discard(lease.receipt)
         self._let_go(lease)
 
     async def release(self) -> None:

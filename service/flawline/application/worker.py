@@ -281,7 +281,7 @@ class BatchWorker:
     async def _extend(self) -> None:
         while self._extend_every_s is not None:
             await pause(self._clock, self._extend_every_s)
-            held = self._in_hand.leases
+            held = self._in_hand.to_extend
             if held and not self._engine.stuck:
                 await self._queue.extend(held)
         await asyncio.Event().wait()
