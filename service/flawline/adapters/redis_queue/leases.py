@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _EXTENSIONS_PER_LEASE = 3
+# Of what `take` returns of a job; empty where the picture lies apart.
+_PICTURE = 7
 _UNKNOWN: dict[str, Any] = {"recipe": "", "min_score": None}
 
 
@@ -192,16 +194,25 @@ class Leases:
 
     async def _all_taken(self, jobs: Sequence[Sequence[Any]], told_s: float) -> list[Lease]:
         """Who takes them extends what he was given. Until then they are extended here: pictures may come slowly."""
-        leases, places = [], {job[1]: (job[0], job[1].decode()) for job in jobs}
+        places = {job[1]: (job[0], job[1].decode()) for job in jobs}
+        if all(job[_PICTURE] for job in jobs):
+            return await self._each_taken(jobs, told_s, places)
         extending = asyncio.create_task(self._extend_on(places))
         try:
-            for job in jobs:
-                if (lease := await self._taken(job, told_s)) is not None:
-                    leases.append(lease)
-                else:
-                    del places[job[1]]
+            return await self._each_taken(jobs, told_s, places)
         finally:
             await end(extending)
+
+    async def _each_taken(
+        self, jobs: Sequence[Sequence[Any]], told_s: float, places: dict[bytes, tuple[int, str]]
+    ) -> list[Lease]:
+        """In turn; `places` loses those that could not be taken."""
+        leases = []
+        for job in jobs:
+            if (lease := await self._taken(job, told_s)) is not None:
+                leases.append(lease)
+            else:
+                del places[job[1]]
         return leases
 
     async def _extend_on(self, places: Mapping[bytes, tuple[int, str]]) -> None:
