@@ -323,6 +323,26 @@ async def test_a_token_may_end_its_line(
     assert (await make_client(service, token=f" {TOKEN}\r\n")(FRAME)).verdict is Verdict.NOT_OK
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("line", "", "line is empty"),
+        ("recipe", "", "recipe is empty"),
+        ("part_id", 4711, "part_id must be text, not int"),
+        ("line", b"mill-1", "line must be text, not bytes"),
+        ("min_score", True, "min_score must be a number, not bool"),
+        ("min_score", "0.5", "min_score must be a number, not str"),
+    ],
+)
+async def test_what_the_protocols_would_take_for_different_things_is_refused_by_every_way(
+    ask: Ask, service: ScriptedService, field: str, value: Any, why: str
+) -> None:
+    with pytest.raises(RefusedError, match=f"cannot be sent: {why}") as caught:
+        await ask(Frame(b"jpeg", **{field: value}))
+    assert (caught.value.code, caught.value.field) == ("invalid_request", field)
+    assert not service.inspector.requests
+
+
 @pytest.mark.parametrize("token", ["geheim\ngeheim", "geheim geheim", "geheimü", " \n"])
 def test_a_token_that_is_none_is_refused_and_not_shown(
     make_client: Callable[..., Ask], token: str

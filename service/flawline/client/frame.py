@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Real
 
 from flawline.client.errors import RefusedError
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture and what to do with it; what is None is left to the service.
+    """One picture and what to do with it; what is None is left to the service, what is empty is refused.
 
     picture: the file as it is (JPEG, PNG, BMP or TIFF), in bytes or what has them in a row, a
     bytearray say. line: where it was taken. part_id: the serial number that the MES knows. recipe:
@@ -58,6 +59,28 @@ def part_with_bytes(part: Part) -> Part:
         _bytes_of(picture, f"frames[{index}]") for index, picture in enumerate(part.pictures)
     )
     return replace(part, pictures=tuple(pictures))
+
+
+def refuse_unsendable(asked_for: Frame | Part) -> None:
+    """Raises RefusedError for what REST and gRPC would take for different things.
+
+    An empty line, say, is none to gRPC: frames whose line somebody forgot to configure would count for `default`.
+    And True is a score of 1 there, which calls every part OK.
+    """
+    for field in ("line", "part_id", "recipe"):
+        text = getattr(asked_for, field)
+        if text is not None and not isinstance(text, str):
+            raise _unsendable(field, f"must be text, not {type(text).__name__}")
+        if text == "":
+            raise _unsendable(field, "is empty; None leaves it out")
+    score: object = asked_for.min_score
+    if isinstance(score, bool) or not isinstance(score, Real | None):
+        raise _unsendable("min_score", f"must be a number, not {type(score).__name__}")
+
+
+def _unsendable(field: str, why: str) -> RefusedError:
+    detail = f"The frame cannot be sent: {field} {why}."
+    return RefusedError("invalid_request", detail, field)
 
 
 def _bytes_of(picture: object, field: str) -> bytes:

@@ -13,7 +13,7 @@ from flawline.client.attempts import Failure, answered, deadline_ms_of
 from flawline.client.background import Background
 from flawline.client.calls import OpenCalls
 from flawline.client.errors import RefusedError
-from flawline.client.frame import Frame, Part, part_with_bytes, with_bytes
+from flawline.client.frame import Frame, Part, part_with_bytes, refuse_unsendable, with_bytes
 
 try:
     import httpx
@@ -217,6 +217,8 @@ def _base_url(url: str) -> httpx.URL:
 
 
 def _query(asked_for: Frame | Part, remaining_s: float) -> dict[str, str | float]:
+    """Raises RefusedError."""
+    refuse_unsendable(asked_for)
     asked: dict[str, str | float | None] = {
         "line": asked_for.line,
         "part_id": asked_for.part_id,

@@ -24,7 +24,7 @@ from flawline.client.answers import (
 )
 from flawline.client.attempts import Failure
 from flawline.client.errors import NOT_THE_SERVICE, NotLetInError, RefusedError
-from flawline.client.frame import Frame
+from flawline.client.frame import Frame, refuse_unsendable
 from flawline.rpc.v1 import inspection_pb2 as pb
 
 _TOO_LARGE = "message larger than max"
@@ -55,6 +55,7 @@ _AT_FAULT = {
 
 def request_of(frame: Frame, deadline_ms: int) -> pb.InspectRequest:
     """The frame as a message. Raises RefusedError for what cannot be one."""
+    refuse_unsendable(frame)
     if frame.priority not in _PRIORITIES:
         known = ", ".join(name for name in _PRIORITIES if name)
         raise RefusedError("invalid_request", f"priority must be one of {known}.", "priority")
