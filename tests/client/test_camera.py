@@ -22,6 +22,7 @@ from flawline.adapters.system_clock import SystemClock
 from flawline.client import Frame, Inspection, NotLetInError, RefusedError, Verdict
 from flawline.client.camera import AsyncCamera, Camera
 from flawline.client.channel import Way
+from flawline.client.grpc import AsyncGrpcClient
 from flawline.client.stream import _Connection
 from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2 as pb
@@ -44,7 +45,9 @@ def check(number: int, answer: Inspection) -> None:
 
 
 @asynccontextmanager
-async def served(rig: Rig, port: int = 0, token: str | None = None) -> AsyncIterator[GrpcServer]:
+async def served(
+    rig: Rig, port: int = 0, token: str | None = None, connection_age_s: float = 0.0
+) -> AsyncIterator[GrpcServer]:
     server = GrpcServer(
         rig.inspector,
         MemoryFeed(10),
@@ -52,6 +55,8 @@ async def served(rig: Rig, port: int = 0, token: str | None = None) -> AsyncIter
         max_message_bytes=1 << 20,
         default_deadline_ms=1000,
         lock=Lock(token),
+        connection_age_s=connection_age_s,
+        connection_grace_s=connection_age_s,
         streams=StreamLimits(window=WINDOW, max_picture_bytes=1 << 19),
     )
     await server.start("127.0.0.1", port)
@@ -227,6 +232,23 @@ async def test_after_a_broken_connection_nothing_is_inspected_twice() -> None:
     assert camera.figures.resent == WINDOW
     assert camera.figures.maybe_inspected_twice == 0
     assert camera.figures.connections == 2
+
+
+async def test_connections_that_end_of_their_age_cost_no_frame_its_answer() -> None:
+    async with Rig() as rig, served(rig, connection_age_s=0.2) as server:
+        target = f"127.0.0.1:{server.port}"
+        async with (
+            AsyncCamera(target, deadline_s=SOON_S) as camera,
+            AsyncGrpcClient(target, deadline_s=SOON_S) as client,
+        ):
+            for number in range(1, 1000):
+                answer = await camera.send(frame(number % 100))
+                check(number % 100, await client.inspect(frame(number % 100)))
+                check(number % 100, await answer)
+                if camera.figures.connections > 2:
+                    break
+    assert camera.figures.connections > 2
+    assert camera.figures.maybe_inspected_twice == 0
 
 
 async def test_after_a_restart_what_may_have_been_inspected_twice_is_counted() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+import grpc
 import httpx
 import numpy as np
 import pytest
@@ -109,6 +110,18 @@ def test_who_comes_on_top_is_told_to_come_again_and_others_are_served(artifact: 
     server.terminate()
     assert server.exit_code() == 0
     assert "Traceback" not in server.log
+
+
+async def test_a_connection_over_grpc_ends_at_its_age_if_one_is_set(artifact: Path) -> None:
+    server = ServerProcess(artifact, grpc_connection_age_s="0.3")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc_port}") as channel:
+        for _ in range(2):
+            await asyncio.wait_for(channel.channel_ready(), 20)
+            await asyncio.wait_for(
+                channel.wait_for_state_change(grpc.ChannelConnectivity.READY), 20
+            )
+    server.terminate()
+    assert server.exit_code() == 0
 
 
 ENDLESS = {

@@ -115,6 +115,9 @@ def _grpc_server(
         lock=door.lock,
         tls_key_and_cert_pem=door.key_and_cert_pem,
         max_calls=settings.grpc_max_calls,
+        connection_age_s=settings.grpc_connection_age_s,
+        # Whatever was asked on it is answered by then.
+        connection_grace_s=settings.max_deadline_ms / 1000 + _HANG_UP_S,
         streams=StreamLimits(
             most=settings.max_streams,
             window=settings.stream_window,

@@ -34,7 +34,9 @@ class GrpcServer:
     max_message_bytes: of a request; well above the largest picture, so that one that is a little
     too large is refused with our words instead of the library's. lock: before all but health.
     tls_key_and_cert_pem: serve TLS with them. max_calls: open at a time, of all kinds; streams and
-    watchers are bounded below that by `streams`. others: services that share the port.
+    watchers are bounded below that by `streams`. connection_age_s: after which a connection takes no
+    new calls, and its client connects anew; 0 for never. connection_grace_s: what its calls have then
+    to end. others: services that share the port.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class GrpcServer:
         max_message_bytes: int,
         default_deadline_ms: int,
         max_calls: int = 1000,
+        connection_age_s: float = 0.0,
+        connection_grace_s: float = 60.0,
         lock: Lock,
         tls_key_and_cert_pem: tuple[bytes, bytes] | None = None,
         streams: StreamLimits | None = None,
@@ -59,7 +63,10 @@ class GrpcServer:
                 MalformedInterceptor(inspector.refused, _OWN_STREAMS),
             ),
             maximum_concurrent_rpcs=max_calls,
-            options=_options(max_message_bytes),
+            options=(
+                *_options(max_message_bytes),
+                *_age_options(connection_age_s, connection_grace_s),
+            ),
         )
         names = [service.name for service in others]
         self._health = HealthServicer(inspector, (INSPECTION_SERVICE, *names))
@@ -114,6 +121,16 @@ def _options(max_message_bytes: int) -> Sequence[tuple[str, int]]:
         # Clients look after us likewise; gRPC would hang up on more than one ping in 5 minutes.
         ("grpc.http2.min_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", _LEAST_PING_INTERVAL_MS),
+    )
+
+
+def _age_options(age_s: float, grace_s: float) -> Sequence[tuple[str, int]]:
+    """GRPC itself spreads ages by a tenth, so that connections that were made at once do not all end at once."""
+    if not age_s:
+        return ()
+    return (
+        ("grpc.max_connection_age_ms", max(1, round(age_s * 1000))),
+        ("grpc.max_connection_age_grace_ms", round(grace_s * 1000)),
     )
 
 

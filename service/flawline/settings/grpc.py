@@ -1,0 +1,18 @@
+"""Settings of gRPC connections."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+
+class GrpcSettings(BaseSettings):
+    """How long they live."""
+
+    grpc_connection_age_s: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="A gRPC connection of this age takes no new calls: its client connects anew, and may come to "
+        "another api. Streams on it end `max_deadline_ms` later, to be opened again. 0 for never.",
+    )
