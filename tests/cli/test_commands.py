@@ -289,6 +289,7 @@ def test_check_says_that_it_ran_on_the_cpu(artifact: Path, monkeypatch: pytest.M
             "queue (FLAWLINE_QUEUE) cannot be used",
         ),
         ("FLAWLINE_QUEUE", "redis://:geheim/x@host", "queue (FLAWLINE_QUEUE) cannot be used"),
+        ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1/plant-2", "FLAWLINE_QUEUE_NAMESPACE"),
         ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?nonsense=1", "option behind a ?"),
         ("FLAWLINE_QUEUE", "rediss://:geheim@127.0.0.1:1?ssl_cert_reqs=odd", "option behind a ?"),
         ("FLAWLINE_QUEUE", "redis://:geheim@127.0.0.1:1?decode_responses=1", "option behind a ?"),

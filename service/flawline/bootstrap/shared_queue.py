@@ -12,9 +12,10 @@ from flawline.settings import FlawlineSettings
 # Without the address, or what its parser says of it: both may show the password.
 _UNUSABLE = (
     "queue (FLAWLINE_QUEUE) cannot be used: it is no address like redis://:PASSWORD@host:6379/0 or "
-    "unix:///path/to/socket, or has an option behind a ? that redis-py does not know, or that is Flawline's to choose "
-    "(protocol, decode_responses, max_connections, and time limits, for which there is FLAWLINE_QUEUE_TIMEOUT_S); in a "
-    "password write / as %2F, # as %23, ? as %3F, @ as %40."
+    "unix:///path/to/socket, or names its database by something else than a number (for a name of your own there is "
+    "FLAWLINE_QUEUE_NAMESPACE), or has an option behind a ? that redis-py does not know, or that is Flawline's to "
+    "choose (protocol, decode_responses, max_connections, and time limits, for which there is "
+    "FLAWLINE_QUEUE_TIMEOUT_S); in a password write / as %2F, # as %23, ? as %3F, @ as %40."
 )
 
 

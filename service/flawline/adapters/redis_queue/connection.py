@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -178,6 +179,7 @@ class Server:
 
 
 def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | None = None) -> Redis:
+    _refuse_odd_database(url)
     # redis-py's connection by a socket file does not know the word: there is no network to watch.
     keepalive = {} if url.startswith("unix://") else {"socket_keepalive": True}
     ours = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "protocol": _PROTOCOL}
@@ -194,6 +196,14 @@ def _client(url: str, timeout_s: float, retry: Retry, max_connections: int | Non
     )
     _refuse_odd_options(pool, ours, most)
     return Redis.from_pool(pool)  # which closes it too
+
+
+def _refuse_odd_database(url: str) -> None:
+    """Raises ValueError for a path that is no number: redis-py would take database 0, which others may share."""
+    address = urlsplit(url)
+    database = unquote(address.path).strip("/")
+    if address.scheme != "unix" and database and not (database.isascii() and database.isdigit()):
+        raise ValueError("the address names a database by something else than its number")
 
 
 def _refuse_odd_options(
