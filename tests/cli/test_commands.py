@@ -272,6 +272,13 @@ def test_simulate_prints_which_alarms_are_raised_and_when(monkeypatch: pytest.Mo
     assert "no alarm" not in fading + softer + rising
 
 
+def test_simulate_says_when_it_ends_before_anything_goes_wrong() -> None:
+    result = run("simulate", "fading-light", "--frames", "60")
+    assert result.exit_code == 0, result.output
+    assert "nothing was tried: the line learns from its first 1000 frames" in result.stdout
+    assert "no alarm" not in result.stdout
+
+
 def test_check_says_that_it_ran_on_the_cpu(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLAWLINE_ENGINE_DEVICE", "cuda")
     result = run("check")

@@ -91,7 +91,13 @@ def _play(scenario: Scenario, settings: FlawlineSettings, seed: int) -> None:
     for event in play(scenario, settings.line_options, settings.single_frame_limits, seed):
         click.echo(_sentence(event))
         events += 1
-    if not events:
+    learn = settings.baseline_frames
+    if scenario.frames <= learn:
+        click.echo(
+            f"  nothing was tried: the line learns from its first {learn} frames (FLAWLINE_BASELINE_FRAMES), "
+            "and all is steady until then; play more (--frames)"
+        )
+    elif not events:
         click.echo("  no alarm")
 
 
