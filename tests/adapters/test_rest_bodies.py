@@ -286,6 +286,23 @@ async def test_a_form_may_come_in_pieces_of_any_size(
     assert [request.picture for request in inspector.requests] == pictures
 
 
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"picture": "YWJj", "min_score": "0,5"}, "min_score: must be a number, as in 0.5."),
+        ({"picture": "YWJj", "deadline_ms": 1.5}, "deadline_ms: must be a whole number."),
+        ({"picture": "YWJj", "part_id": 4711}, "part_id: must be text."),
+        ({"picture": 1}, "picture: must be a picture file as text in base64."),
+        ({"frames": []}, "frames: must not be empty."),
+    ],
+)
+async def test_what_is_of_another_kind_is_told_what_to_be(
+    client: httpx.AsyncClient, body: dict, says: str
+) -> None:
+    response = await client.post(URL, json=body)
+    assert (response.status_code, response.json()["detail"]) == (422, says)
+
+
 async def test_a_parameter_in_query_and_body_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post(f"{URL}?line=a", json={"picture": "YWJj", "line": "b"})
     assert response.status_code == 422

@@ -42,6 +42,14 @@ PROBLEM_MEDIA_TYPE = "application/problem+json"
 
 _SHOWN_CHARACTERS = 64
 _SHOWN_FAULTS = 16
+# pydantic's own words are for who reads Python: "Input should be a valid bytes", "after validation".
+_FAULT_TEXTS = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number."),
+    **dict.fromkeys(("float_parsing", "float_type"), "must be a number, as in 0.5."),
+    "string_type": "must be text.",
+    "bytes_type": "must be a picture file as text in base64.",
+    "too_short": "must not be empty.",
+}
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _STATUSES: Mapping[type[InspectionError], int] = {
     UnknownRecipe: 404,
@@ -160,7 +168,7 @@ def _fault_text(fault: Mapping[str, Any]) -> str:
             known = ", ".join(InspectionQuery.model_fields)
             return f"there is no such parameter; known: {known}."
         return "there is no such field."
-    return str(fault["msg"]).removesuffix(".") + "."
+    return _FAULT_TEXTS.get(fault["type"]) or str(fault["msg"]).removesuffix(".") + "."
 
 
 async def _framework_error(request: Request, error: HTTPException) -> Response:
