@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from certificates import make_certificate, needs_openssl
 from pictures import numbered
 from redis_process import free_port
 from server_process import ServerProcess, run_flawline
@@ -17,6 +18,7 @@ from flawline.cli.running_server import RunningServer
 from flawline.settings import FlawlineSettings
 
 TOKEN = "0123456789abcdef-token"
+NOWHERE = "https://127.0.0.1:1"
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,25 @@ def said(server: ServerProcess, folder: Path, *arguments: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return [" ".join(line.split()) for line in done.stdout.splitlines()]
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (("models", "--url", NOWHERE, "list"), "No Flawline answers"),
+        (("bench", NOWHERE), "127.0.0.1:1"),
+        (("health",), "Neither a server"),
+    ],
+)
+def test_who_asks_has_the_certificate_and_not_its_key(
+    tmp_path: Path, command: tuple[str, ...], says: str
+) -> None:
+    certificate_path = str(make_certificate(tmp_path).cert_path)
+    ports = {"port": str(free_port()), "metrics_port": str(free_port())}
+    done = run_flawline(*command, tls_cert_file=certificate_path, **ports)
+    assert says in done.stderr + done.stdout
+    assert "TLS_KEY_FILE" not in done.stderr
 
 
 @pytest.mark.timeout(180)

@@ -10,7 +10,7 @@ import urllib.request
 import click
 
 from flawline.cli.fault import Fault
-from flawline.settings import FlawlineSettings, SettingsError, load_settings
+from flawline.settings import FlawlineSettings, SettingsError, load_caller_settings
 
 _WAIT_S = 2.0
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to look, not where to listen
@@ -23,7 +23,7 @@ def command() -> None:
     Exit code 0 when it is, 1 when it is not or none is there. It needs no token, as the probes ask for none.
     """
     try:
-        settings = load_settings(insecure=True)  # it asks, and listens nowhere
+        settings = load_caller_settings()
     except SettingsError as error:
         raise Fault(str(error)) from error
     for port in (settings.port, settings.metrics_port):

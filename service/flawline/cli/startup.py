@@ -8,20 +8,27 @@ from typing import Any
 
 from flawline.bootstrap import StartupError
 from flawline.cli.fault import Fault
-from flawline.settings import FlawlineSettings, SettingsError, load_settings
+from flawline.settings import FlawlineSettings, SettingsError, load_caller_settings, load_settings
 
 
 def settings_from(**overrides: Any) -> FlawlineSettings:
     """Settings of the environment; overrides that are not None win. Raises Fault."""
-    try:
+    with _faults_told():
         return load_settings(**overrides)
-    except SettingsError as error:
-        raise Fault(str(error)) from error
 
 
 def caller_settings(**overrides: Any) -> FlawlineSettings:
-    """The same for what only asks: that a server may not listen there without a token is none of its faults."""
-    return settings_from(insecure=True, **overrides)
+    """The same for what only asks, and listens nowhere."""
+    with _faults_told():
+        return load_caller_settings(**overrides)
+
+
+@contextmanager
+def _faults_told() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        raise Fault(str(error)) from error
 
 
 @contextmanager

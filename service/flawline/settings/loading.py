@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flawline.settings.callers import CallerSettings
 from flawline.settings.fields import PREFIX, FlawlineSettings
 
 _SERVICE_LINK = re.compile(r"(.*_)?(SERVICE_(HOST|PORT.*)|PORT_\d+_(TCP|UDP).*)")
@@ -29,10 +30,19 @@ def load_settings(**overrides: Any) -> FlawlineSettings:
 
     Raises SettingsError with all faults at once.
     """
+    return _loaded(FlawlineSettings, overrides)
+
+
+def load_caller_settings(**overrides: Any) -> FlawlineSettings:
+    """The same for what only asks a server, and listens nowhere."""
+    return _loaded(CallerSettings, overrides)
+
+
+def _loaded(kind: type[FlawlineSettings], overrides: Mapping[str, Any]) -> FlawlineSettings:
     faults = _unknown_variables(os.environ)
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        settings = FlawlineSettings(**given)
+        settings = kind(**given)
     except ValidationError as error:
         faults += [_sentence(fault) for fault in error.errors(include_url=False)]
     if faults:
