@@ -289,8 +289,19 @@ async def test_a_form_may_come_in_pieces_of_any_size(
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        ({"picture": "YWJj", "min_score": "0,5"}, "min_score: must be a number, as in 0.5."),
-        ({"picture": "YWJj", "deadline_ms": 1.5}, "deadline_ms: must be a whole number."),
+        (
+            {"picture": "YWJj", "min_score": "0,5"},
+            "min_score: must be a number without quotes, as in 0.5.",
+        ),
+        (
+            {"picture": "YWJj", "deadline_ms": "500"},
+            "deadline_ms: must be a whole number, without quotes.",
+        ),
+        ({"frames": ["YWJj"]}, "frames[0]: must be an object, {...}."),
+        (
+            {"picture": "YWJj", "deadline_ms": 1.5},
+            "deadline_ms: must be a whole number, without quotes.",
+        ),
         ({"picture": "YWJj", "part_id": 4711}, "part_id: must be text."),
         ({"picture": 1}, "picture: must be a picture file as text in base64."),
         ({"frames": []}, "frames: must not be empty."),

@@ -44,10 +44,14 @@ _SHOWN_CHARACTERS = 64
 _SHOWN_FAULTS = 16
 # pydantic's own words are for who reads Python: "Input should be a valid bytes", "after validation".
 _FAULT_TEXTS = {
-    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "must be a whole number."),
-    **dict.fromkeys(("float_parsing", "float_type"), "must be a number, as in 0.5."),
+    **dict.fromkeys(("int_parsing", "int_from_float"), "must be a whole number."),
+    "int_type": "must be a whole number, without quotes.",
+    "float_parsing": "must be a number, as in 0.5.",
+    "float_type": "must be a number without quotes, as in 0.5.",
     "string_type": "must be text.",
     "bytes_type": "must be a picture file as text in base64.",
+    "list_type": "must be a list, [...].",
+    **dict.fromkeys(("model_type", "model_attributes_type"), "must be an object, {...}."),
     "too_short": "must not be empty.",
 }
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
