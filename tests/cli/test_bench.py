@@ -356,6 +356,11 @@ def test_a_first_picture_that_is_refused(server: ServerProcess, tmp_path: Path) 
         assert "takes no picture" in refused(url, tmp_path)
 
 
+def test_an_empty_line_is_none(server: ServerProcess) -> None:
+    for url in (server.url, f"grpc://{server.grpc_target}"):
+        assert figures(url, "--clients", "1", "--line", "", *SHORT)["frames"]["answered"] > 0
+
+
 @needs_openssl
 def test_token_and_tls(artifact: Path, tmp_path: Path) -> None:
     made = make_certificate(tmp_path)

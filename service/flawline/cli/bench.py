@@ -30,10 +30,13 @@ _OTHER_DESCRIPTORS = 256
 
 
 def _text(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Bytes of a command line that are no UTF-8 come as surrogates, which no protocol can send."""
+    """An empty one, of a variable that is not set, is none.
+
+    Bytes of a command line that are no UTF-8 come as surrogates, which no protocol can send.
+    """
     if value is not None and not value.isprintable():
         raise click.BadParameter("it is not all printable UTF-8 text.", ctx, param)
-    return value
+    return value or None
 
 
 @click.command("bench", short_help="Send pictures to a running server, and measure its answers.")
