@@ -15,6 +15,8 @@ def draw_plots(results: Sequence[Result], folder: Path) -> list[Path]:
     mpl.use("svg")
     # The same results give the same file.
     mpl.rcParams["svg.hashsalt"] = "flawline"
+    # Letters as letters: drawn, they were half of the file.
+    mpl.rcParams["svg.fonttype"] = "none"
     kinds = list(dict.fromkeys(result.kind for result in results))
     return [_draw(kind, [r for r in results if r.kind == kind], folder) for kind in kinds]
 
