@@ -168,4 +168,4 @@ def test_a_single_cadence_is_drawn_as_rows_and_several_as_curves(
     words = path.read_text("utf-8")
     assert title in words
     # Once in the legend, and once for its row.
-    assert words.count("<!-- other-2x1/http -->") == (2 if len(rates) == 1 else 1)
+    assert words.count(">other-2x1/http</text>") == (2 if len(rates) == 1 else 1)
