@@ -21,8 +21,13 @@ _JPEG, _DEFLATE = 7, (8, 32946)
 _PLAIN = ("L", "RGB", "YCbCr")
 _END_OF_IMAGE, _START_OF_SCAN = b"\xff\xd9", b"\xff\xda"
 _MOST_SCANS = 100
+_MOST_TABLE_BYTES = 1 << 13
+"""All tables that there can be are a third of it. They are read for each strip: with megabytes of comments among them
+that would take minutes."""
 _SPARE_BYTES = 1 << 24
 """A tile may be larger than its picture; 8 bytes a pixel are the most that there are."""
+_SLICE_BYTES = 1 << 12
+"""So much of deflate holds 4 MB at most."""
 
 
 def check_strips(image: TiffImageFile, data: bytes) -> None:
@@ -38,16 +43,19 @@ def check_strips(image: TiffImageFile, data: bytes) -> None:
         return
     offsets, counts = (tags.get(tag, ()) for tag in (_TILES if _TILES[0] in tags else _STRIPS))
     tables = bytes(tags.get(_JPEG_TABLES, b""))
+    if len(tables) > _MOST_TABLE_BYTES:
+        raise ValueError("more than tables")
     pixels = np.empty(0) if is_jpeg else np.asarray(image)
     rows = max(1, tags.get(_ROWS_PER_STRIP, image.height))
-    bytes_left, room = len(data), image.width * image.height * 8 + _SPARE_BYTES
+    size = image.width * image.height
+    bytes_left, room = len(data), size * 8 + _SPARE_BYTES
     for index, (offset, count) in enumerate(zip(offsets, counts, strict=False)):
         bytes_left -= count
         if bytes_left < 0 or room <= 0:
             return
         strip = data[offset : offset + count]
         if is_jpeg:
-            room -= _check_jpeg(strip, tables, room)
+            room -= _check_jpeg(strip, tables, min(room, size + _SPARE_BYTES))
         elif not _has_sum_of(pixels[index * rows : (index + 1) * rows], strip):
             room -= _check_deflate(strip, room)
 
@@ -61,17 +69,19 @@ def _has_sum_of(pixels: NDArray[Any], strip: bytes) -> bool:
 
 
 def _check_deflate(strip: bytes, most: int) -> int:
-    """Bytes that it holds, up to `most`."""
+    """Bytes that it holds, about `most` at most; never are all of them held at a time."""
     inflating = zlib.decompressobj()
-    size = len(inflating.decompress(strip, most))
-    if not inflating.eof and size < most:
-        raise ValueError("cut short")
-    return size
+    size = 0
+    for start in range(0, len(strip), _SLICE_BYTES):
+        size += len(inflating.decompress(strip[start : start + _SLICE_BYTES]))
+        if inflating.eof or size >= most:
+            return size
+    raise ValueError("cut short")
 
 
 def _check_jpeg(strip: bytes, tables: bytes, most: int) -> int:
     """Pixels that it holds. More than `most`, or scans without end, are left to libtiff, which refuses them."""
-    whole = tables[: tables.rfind(_END_OF_IMAGE)] + strip[2:] if tables else strip
+    whole = tables.rsplit(_END_OF_IMAGE, 1)[0] + strip[2:] if tables else strip
     height, width, *_ = simplejpeg.decode_jpeg_header(whole)
     if height * width <= most and whole.count(_START_OF_SCAN) <= _MOST_SCANS:
         # An eighth of the sides: all is read, hardly anything computed.

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 import zlib
 from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -103,3 +105,44 @@ def test_what_would_take_minutes_to_check_is_not() -> None:
     broken = data[:start] + bytes(count) + data[start + count :]
     image.tag_v2[273], image.tag_v2[279] = (0,) * 60_000, (len(data) + 1,) * 60_000
     check_strips(image, broken)
+
+
+def test_a_strip_that_holds_far_more_than_its_picture_takes_little_memory() -> None:
+    image = TiffImageFile(io.BytesIO(tiff("L", DEFLATE)))
+    image.load()
+    data = zlib.compress(bytes(40_000_000))
+    image.tag_v2[273], image.tag_v2[279] = (0,), (len(data),)
+    tracemalloc.start()
+    try:
+        check_strips(image, data)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_jpeg_that_is_larger_than_its_picture_is_not_decoded() -> None:
+    """Its coefficients alone would be gigabytes; libtiff refuses it, or does not need it."""
+    stream = io.BytesIO()
+    Image.new("L", (1500, 1500)).save(stream, "TIFF", compression="jpeg")
+    image = TiffImageFile(io.BytesIO(stream.getvalue()))
+    large = simplejpeg.encode_jpeg(np.zeros((4600, 4600, 1), np.uint8), colorspace="GRAY")
+    broken = large[: len(large) // 2]
+    image.tag_v2[273], image.tag_v2[279] = (0,), (len(broken),)
+    image.tag_v2[347] = b""
+    check_strips(image, broken)
+
+
+def test_jpeg_tables_may_lack_their_end() -> None:
+    data = tiff("L", "jpeg")
+    image = TiffImageFile(io.BytesIO(data))
+    image.tag_v2[347] = image.tag_v2[347].removesuffix(b"\xff\xd9")
+    check_strips(image, data)
+
+
+def test_jpeg_tables_with_megabytes_of_comments_are_refused() -> None:
+    data = tiff("L", "jpeg")
+    image = TiffImageFile(io.BytesIO(data))
+    comment = b"\xff\xfe\xff\xff" + bytes(65533)
+    image.tag_v2[347] = image.tag_v2[347][:-2] + comment * 100 + b"\xff\xd9"
+    with pytest.raises(ValueError, match="more than tables"):
+        check_strips(image, data)
