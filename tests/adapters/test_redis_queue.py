@@ -308,6 +308,27 @@ async def test_a_lease_is_kept_while_its_picture_is_still_on_its_way(
     assert (lease.job.picture, slow.counts["resolved"]) == (bytes(20), 1)
 
 
+async def test_jobs_of_two_classes_may_come_in_the_same_millisecond(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their entries have the same id then."""
+    worker, extended, asked = make(lease_s=0.1), [], asyncio.Event()
+
+    async def note(name: str, consumer: str, *places: object) -> None:
+        extended.append({*zip(places[::2], places[1::2], strict=True)})
+        asked.set()
+
+    async def fail(key: str) -> None:
+        await asked.wait()
+        raise RedisError
+
+    monkeypatch.setattr(worker._server, "run", note)
+    monkeypatch.setattr(worker._server.commands, "get", fail)
+    jobs = [(number, b"5-0", b"id", b"press", 60_000, 0, b"", b"", 1) for number in (1, 2)]
+    assert await worker._leases._all_taken(jobs, CLOCK.monotonic_s()) == []
+    assert extended[0] == {(1, "5-0"), (2, "5-0")}
+
+
 async def test_who_lost_a_lease_can_neither_extend_nor_hand_it_back(make: Maker) -> None:
     api, frozen, heir = make(), make(lease_s=0.1), make(lease_s=0.1)
     await api.submit(job("a"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -194,7 +194,7 @@ class Leases:
 
     async def _all_taken(self, jobs: Sequence[Sequence[Any]], told_s: float) -> list[Lease]:
         """Who takes them extends what he was given. Until then they are extended here: pictures may come slowly."""
-        places = {job[1]: (job[0], job[1].decode()) for job in jobs}
+        places = {(job[0], job[1].decode()) for job in jobs}
         if all(job[_PICTURE] for job in jobs):
             return await self._each_taken(jobs, told_s, places)
         extending = asyncio.create_task(self._extend_on(places))
@@ -204,7 +204,7 @@ class Leases:
             await end(extending)
 
     async def _each_taken(
-        self, jobs: Sequence[Sequence[Any]], told_s: float, places: dict[bytes, tuple[int, str]]
+        self, jobs: Sequence[Sequence[Any]], told_s: float, places: set[tuple[int, str]]
     ) -> list[Lease]:
         """In turn; `places` loses those that could not be taken."""
         leases = []
@@ -212,14 +212,14 @@ class Leases:
             if (lease := await self._taken(job, told_s)) is not None:
                 leases.append(lease)
             else:
-                del places[job[1]]
+                places.discard((job[0], job[1].decode()))
         return leases
 
-    async def _extend_on(self, places: Mapping[bytes, tuple[int, str]]) -> None:
+    async def _extend_on(self, places: set[tuple[int, str]]) -> None:
         while True:
             await asyncio.sleep(self._lease_ms / 1000 / _EXTENSIONS_PER_LEASE)
             with suppress(RedisError):
-                flat = [part for place in places.values() for part in place]
+                flat = [part for place in places for part in place]
                 await self._server.run("extend", self._consumer, *flat)
 
     async def _taken(self, fields: Sequence[Any], told_s: float) -> Lease | None:
