@@ -268,6 +268,35 @@ async def test_after_a_restart_what_may_have_been_inspected_twice_is_counted() -
     assert figures.resent == figures.maybe_inspected_twice == WINDOW
 
 
+async def test_who_had_the_service_goes_on_trying_while_something_else_answers() -> None:
+    """A proxy that is set up anew may answer anything; nobody starts a camera, or a screen, again then."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        strangers.append(writer)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    strangers: list[asyncio.StreamWriter] = []
+    async with Rig() as old, Rig() as new, AsyncExitStack() as ways:
+        async with served(old) as first:
+            port = first.port
+            target = f"127.0.0.1:{port}"
+            camera = await ways.enter_async_context(AsyncCamera(target, deadline_s=0.5))
+            check(1, await camera.inspect(frame(1)))
+            client = await ways.enter_async_context(AsyncGrpcClient(target))
+            news = await ways.enter_async_context(client.watch(reconnect=True))
+            later = asyncio.ensure_future(anext(news))
+            await asyncio.sleep(0)
+        async with await asyncio.start_server(answer, "127.0.0.1", port):
+            assert (await camera.inspect(frame(2))).verdict is Verdict.UNDEFINED
+            await until(lambda: len(strangers) > 5)
+        async with served(new, port):
+            await until(lambda: camera.figures.connections == 2)
+            check(3, await camera.inspect(frame(3)))
+            assert not later.done()
+        later.cancel()
+
+
 async def test_a_service_that_is_away_is_undefined_by_the_deadline() -> None:
     async with AsyncCamera(f"127.0.0.1:{free_port()}", deadline_s=0.5) as camera:
         answers = [await camera.send(frame(number)) for number in range(3)]

@@ -70,13 +70,13 @@ class Stream:
         try:
             await connection.serve(call, opening)
         except Exception as error:  # noqa: BLE001 - nobody looks at this task: if it died, the camera would be silent
-            return _failure_from(error)
+            return _failure_from(error, was_there=self._ledger.figures.connections > 0)
         finally:
             call.cancel()
         return Failure("ended", "The service ended the stream.")
 
 
-def _failure_from(error: Exception) -> Failure:
+def _failure_from(error: Exception, *, was_there: bool) -> Failure:
     """Raises RefusedError."""
     if not isinstance(
         error, (grpc.aio.AioRpcError, asyncio.TimeoutError, asyncio.InvalidStateError)
@@ -84,7 +84,7 @@ def _failure_from(error: Exception) -> Failure:
         _log.error("The stream of a camera broke, and is opened again.", exc_info=error)
     _forget_frames(error)
     if isinstance(error, grpc.aio.AioRpcError):
-        return failure_of(error)
+        return failure_of(error, was_there=was_there)
     return Failure("unreachable", f"The stream could not be used: {error!r}.")
 
 

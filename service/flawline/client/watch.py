@@ -29,6 +29,7 @@ class Watch:
         self._pauses = Pauses()
         self._missed = 0
         self._gaps = 0
+        self._was_there = False
 
     async def open(self) -> None:
         """Hear of what is finished from now on. Raises AwayError; RefusedError."""
@@ -47,7 +48,7 @@ class Watch:
                     inspection = inspection_from(message.inspection)
                     yield WatchedInspection(inspection, self._missed, self._gaps)
             except grpc.aio.AioRpcError as error:
-                failure = failure_of(error)
+                failure = failure_of(error, was_there=self._was_there)
             await self._or_give_up(failure or Failure("ended", "The service ended the stream."))
             self._gaps += 1
             await self.open()
@@ -65,7 +66,8 @@ class Watch:
             if call.done():  # refused: the next read says why
                 await call.read()
         except grpc.aio.AioRpcError as error:
-            return failure_of(error)
+            return failure_of(error, was_there=self._was_there)
+        self._was_there = True
         return None
 
     async def _or_give_up(self, failure: Failure) -> None:

@@ -105,15 +105,19 @@ def inspection_from(message: pb.Inspection) -> Inspection:
     )
 
 
-def failure_of(error: grpc.aio.AioRpcError) -> Failure:
-    """What may go better next time. Raises RefusedError for what will not."""
+def failure_of(error: grpc.aio.AioRpcError, *, was_there: bool = False) -> Failure:
+    """What may go better next time. Raises RefusedError for what will not.
+
+    was_there: the service has answered before. What answers in its place now, a proxy that is set up anew say, may go.
+    """
     status = error.code()
     info, retry, violations = _details_of(error)
     code = info.reason.lower() or status.name.lower()
     detail = error.details() or status.name
     if status in _NOT_LET_IN:
         raise NotLetInError(code, detail)
-    _refuse_strangers(detail)
+    if not was_there:
+        _refuse_strangers(detail)
     if status in _AT_FAULT:
         fields = [violation.field for violation in violations.field_violations]
         raise RefusedError(code, detail, fields[0] if fields else None)
