@@ -167,9 +167,12 @@ async def test_an_engine_that_hangs_keeps_nobody_from_another(rig: RawRig) -> No
     await settle()
     rig.clock.advance(0.1)
     assert isinstance(await late, Expired)
+    waits = rig.ask(noise(3), deadline_ms=1000)
+    await settle()
     _, outcome = await asyncio.wait_for(rig.raw.run("other", noise(2)), 5)
     assert isinstance(outcome, RawOutput)
     rig.engine.release()
+    assert isinstance(await waits, RawOutput)
 
 
 async def test_a_failing_engine_fails_the_request_alone(

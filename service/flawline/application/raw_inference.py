@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -145,7 +145,7 @@ class RawInference:
     ) -> RawOutcome:
         figures = self._statistics.raw(lent.info.ref)
         ran: list[tuple[int, float, float]] = []
-        async with self._turn:
+        async with self._turn_on(lent.engine):
             call = await self._begun(images, lent.engine, lambda *run: ran.append(run))
             output = await asyncio.shield(call)
         require_rows(output, len(images))
@@ -158,15 +158,23 @@ class RawInference:
         figures.executed(len(images), ended_s - begun_s)
         return output
 
+    @asynccontextmanager
+    async def _turn_on(self, engine: SharedEngine) -> AsyncIterator[None]:
+        """Once the engine has ended what another gave up, which is waited for without the turn: it may hang."""
+        while True:
+            while (given_up := self._inside.get(engine)) is not None:
+                await asyncio.wait({given_up})
+            async with self._turn:
+                if engine not in self._inside:
+                    yield
+                    return
+
     async def _begun(
         self,
         images: NDArray[np.uint8],
         engine: SharedEngine,
         ran: Callable[[int, float, float], object],
     ) -> asyncio.Task[RawOutput]:
-        """Once the engine has ended what another gave up. One that hangs keeps nobody from other engines."""
-        while (given_up := self._inside.get(engine)) is not None:
-            await asyncio.wait({given_up})
         call = self._inside[engine] = await engine.begun(images, ran)
         call.add_done_callback(lambda _: self._inside.pop(engine))
         return call
