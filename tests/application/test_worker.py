@@ -905,6 +905,43 @@ async def test_what_is_being_handed_back_is_not_extended(monkeypatch: pytest.Mon
     assert [first in receipts for receipts in told] == [False]
 
 
+async def test_an_extension_that_has_begun_is_waited_for_before_a_lease_is_handed_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+    order: list[str] = []
+
+    async def extend(leases: Sequence[Lease]) -> None:
+        begun.set()
+        await goes_on.wait()
+        order.append("extended")
+
+    async with Rig(extend_every_s=0.1, max_batch=1) as rig:
+        release = rig.queue.release
+
+        async def note(lease: Lease) -> None:
+            order.append("handed back")
+            await release(lease)
+
+        monkeypatch.setattr(rig.queue, "extend", extend)
+        monkeypatch.setattr(rig.queue, "release", note)
+        rig.engine.hold()
+        asking = [rig.ask(numbered(n), deadline_ms=60_000) for n in range(2)]
+        await settle()
+        rig.clock.advance(0.1)
+        await asyncio.wait_for(begun.wait(), 5)
+        rig.engine.closed = True
+        rig.engine.release()
+        await settle()
+        assert order == []
+        goes_on.set()
+        await settle()
+        rig.engine.closed = False
+        rig.clock.advance(1.0)
+        await asyncio.gather(*asking)
+    assert order[:2] == ["extended", "handed back"]
+
+
 async def test_stopping_what_was_never_started_is_harmless() -> None:
     await Rig().worker.stop()
 

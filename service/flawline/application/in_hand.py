@@ -20,6 +20,7 @@ class InHand:
         self._in_work: dict[str, Lease] = {}
         self._set_aside: dict[str, Lease] = {}
         self._leaving: set[str] = set()
+        self._extending = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -27,11 +28,6 @@ class InHand:
     def leases(self) -> tuple[Lease, ...]:
         """All of them."""
         return (*self._in_work.values(), *self._set_aside.values())
-
-    @property
-    def to_extend(self) -> tuple[Lease, ...]:
-        """All but those that are being handed back: to extend one would keep it from others until it ran out."""
-        return tuple(lease for lease in self.leases if lease.receipt not in self._leaving)
 
     def __len__(self) -> int:
         return len(self._in_work) + len(self._set_aside)
@@ -61,10 +57,19 @@ class InHand:
             self._let_go(one.lease)
             self._traces.worked(one.lease, one.outcome, one.trail.spans)
 
+    async def extend(self) -> None:
+        """Make all last but those that are being handed back, which it would keep from others until they ran out."""
+        async with self._extending:
+            held = [lease for lease in self.leases if lease.receipt not in self._leaving]
+            if held:
+                await self._queue.extend(held)
+
     async def hand_back(self, lease: Lease) -> None:
         """Hand it back to the queue, unfinished."""
         self._leaving.add(lease.receipt)
         try:
+            async with self._extending:
+                pass  # an extension that had begun might come to the queue after it
             await self._queue.release(lease)
         finally:
             self._leaving.discard(lease.receipt)

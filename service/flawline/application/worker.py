@@ -281,9 +281,8 @@ class BatchWorker:
     async def _extend(self) -> None:
         while self._extend_every_s is not None:
             await pause(self._clock, self._extend_every_s)
-            held = self._in_hand.to_extend
-            if held and not self._engine.stuck:
-                await self._queue.extend(held)
+            if not self._engine.stuck:
+                await self._in_hand.extend()
         await asyncio.Event().wait()
 
     def _spawn(self, errand: Coroutine[Any, Any, None]) -> None:
