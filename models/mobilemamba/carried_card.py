@@ -86,9 +86,12 @@ def carried_over(card: str, made: Derived) -> str:
 
 
 def _of_source(line: str, made: Derived) -> str:
+    """What was measured is said of the file that it was measured on: another graph, INT8 say, does otherwise."""
     if not made.section:
         return line
-    return line.replace("## Figures on ", f"## Figures of `{made.source.name}` on ")
+    own = f"of `{made.source.name}`"
+    line = line.replace("## Figures on ", f"## Figures {own} on ")
+    return line.replace("| PyTorch and ONNX Runtime |", f"| PyTorch and ONNX Runtime {own} |")
 
 
 def _start(line: str) -> str:
