@@ -11,6 +11,7 @@ from rig import Rig
 
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.application.answer import KeptAnswer
+from flawline.application.deadline import pause
 from flawline.application.idempotency import AnswerKey
 from flawline.core.errors import BadPicture, InvalidRequest, KeyReused
 from flawline.core.values import Verdict
@@ -267,6 +268,25 @@ async def test_a_claim_lasts_until_its_answer_is_kept_however_late(rig: Rig) -> 
     assert rig.engine.sizes == [1]
     await settle()
     assert await memory.claim(AnswerKey("", "default", "k").text, 60.0), "the claim was not ended"
+
+
+async def test_a_claim_lasts_although_holding_it_is_slow_too(rig: Rig) -> None:
+    class HoldsLate(KeepsLate):
+        async def hold(self, key: str, life_s: float) -> None:
+            await pause(rig.clock, 0.4)
+            await super().hold(key, life_s)
+            await pause(rig.clock, 0.4)
+
+    memory = HoldsLate(rig)
+    rig.inspector._idempotency._memory = memory
+    asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
+    await asyncio.wait_for(memory.asked.wait(), 5)
+    for _ in range(50):
+        await settle()
+        rig.clock.advance(0.1)
+        assert not await memory.claim(AnswerKey("", "default", "k").text, 1.0)
+    memory.goes_on.set()
+    await asking
 
 
 class Elsewhere:

@@ -144,8 +144,9 @@ class Idempotency:
     async def _hold_while(self, key: str, keeping: asyncio.Task[KeptAnswer]) -> None:
         """A memory that is slow may take beyond the deadline, and so beyond our claim."""
         while not keeping.done():
-            await self._memory.hold(key, _CLAIM_OUTLIVES_S)
+            # From when it is asked: where that takes long as well, the next one must not come later still.
             moment_s = self._clock.monotonic_s() + _CLAIM_OUTLIVES_S / 2
+            await self._memory.hold(key, _CLAIM_OUTLIVES_S)
             with suppress(DeadlinePassed):
                 await within(self._clock, moment_s, asyncio.wait({keeping}))
 
