@@ -48,7 +48,8 @@ def check_strips(image: TiffImageFile, data: bytes) -> None:
     pixels = np.empty(0) if is_jpeg else np.asarray(image)
     rows = max(1, tags.get(_ROWS_PER_STRIP, image.height))
     size = image.width * image.height
-    bytes_left, room = len(data), size * 8 + _SPARE_BYTES
+    # Of JPEG it is pixels that are counted, in three planes at most.
+    bytes_left, room = len(data), size * (3 if is_jpeg else 8) + _SPARE_BYTES
     for index, (offset, count) in enumerate(zip(offsets, counts, strict=False)):
         bytes_left -= count
         if bytes_left < 0 or room <= 0:

@@ -132,6 +132,18 @@ def test_a_jpeg_that_is_larger_than_its_picture_is_not_decoded() -> None:
     check_strips(image, broken)
 
 
+def test_jpegs_beyond_those_of_the_picture_are_not_decoded() -> None:
+    whole = simplejpeg.encode_jpeg(np.zeros((4200, 4200, 1), np.uint8), colorspace="GRAY")
+    data = tiff("L", "jpeg")
+    image = TiffImageFile(io.BytesIO(data))
+    image._size = (4200, 4200)
+    broken = whole[: len(whole) // 2]
+    image.tag_v2[273] = (0, len(whole), 2 * len(whole), 3 * len(whole))
+    image.tag_v2[279] = (len(whole),) * 3 + (len(broken),)
+    image.tag_v2[347] = b""
+    check_strips(image, whole * 3 + broken)
+
+
 def test_jpeg_tables_may_lack_their_end() -> None:
     data = tiff("L", "jpeg")
     image = TiffImageFile(io.BytesIO(data))
