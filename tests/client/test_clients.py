@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -341,6 +343,14 @@ async def test_what_the_protocols_would_take_for_different_things_is_refused_by_
         await ask(Frame(b"jpeg", **{field: value}))
     assert (caught.value.code, caught.value.field) == ("invalid_request", field)
     assert not service.inspector.requests
+
+
+@pytest.mark.parametrize("score", [Decimal("0.25"), Fraction(1, 4), np.float32(0.25)])
+async def test_any_number_is_a_score_by_every_way(
+    ask: Ask, service: ScriptedService, score: Any
+) -> None:
+    await ask(Frame(b"jpeg", min_score=score))
+    assert service.inspector.requests[0].min_score == 0.25
 
 
 @pytest.mark.parametrize("token", ["geheim\ngeheim", "geheim geheim", "geheimü", " \n"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from numbers import Real
 
 from flawline.client.errors import RefusedError
@@ -74,7 +75,7 @@ def refuse_unsendable(asked_for: Frame | Part) -> None:
         if text == "":
             raise _unsendable(field, "is empty; None leaves it out")
     score: object = asked_for.min_score
-    if isinstance(score, bool) or not isinstance(score, Real | None):
+    if isinstance(score, bool) or not isinstance(score, Real | Decimal | None):
         raise _unsendable("min_score", f"must be a number, not {type(score).__name__}")
 
 

@@ -223,7 +223,7 @@ def _query(asked_for: Frame | Part, remaining_s: float) -> dict[str, str | float
         "line": asked_for.line,
         "part_id": asked_for.part_id,
         "recipe": asked_for.recipe,
-        "min_score": asked_for.min_score,
+        "min_score": None if asked_for.min_score is None else float(asked_for.min_score),
         "priority": asked_for.priority,
         "deadline_ms": deadline_ms_of(remaining_s),
     }
