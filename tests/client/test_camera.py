@@ -281,7 +281,7 @@ async def test_who_had_the_service_goes_on_trying_while_something_else_answers()
         async with served(old) as first:
             port = first.port
             target = f"127.0.0.1:{port}"
-            camera = await ways.enter_async_context(AsyncCamera(target, deadline_s=0.5))
+            camera = await ways.enter_async_context(AsyncCamera(target, deadline_s=2.0))
             check(1, await camera.inspect(frame(1)))
             client = await ways.enter_async_context(AsyncGrpcClient(target))
             news = await ways.enter_async_context(client.watch(reconnect=True))
