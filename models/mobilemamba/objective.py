@@ -1,4 +1,4 @@
-"""What training minimises: the detection loss, and where it is asked for the contrastive one beside it."""
+"""What training minimises: the detection loss, and where they are asked for the picture's and the contrastive one."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mobilemamba.losses.contrastive import (
     wrong_predictions,
 )
 from mobilemamba.losses.detection import DetectionWeights, detection_loss
+from mobilemamba.losses.picture import picture_loss
 
 
 class Objective(nn.Module):
@@ -51,6 +52,10 @@ class Objective(nn.Module):
         assignment = self.assigner(boxes.detach(), scores, predictions.points_xy, targets)
         loss = detection_loss(predictions, boxes, assignment, self.detection)
         parts = dict(vars(loss))
+        if self.detection.picture > 0:
+            flawed = targets.present.any(dim=1)
+            parts["picture"] = picture_loss(predictions.class_logits, flawed)
+            parts["total"] = parts["total"] + self.detection.picture * parts["picture"]
         if self.projection is None:
             return parts
         settings = self.contrastive

@@ -69,6 +69,7 @@ RANGES = {
     "loss.box": NOT_NEGATIVE,
     "loss.classes": NOT_NEGATIVE,
     "loss.sides": NOT_NEGATIVE,
+    "loss.picture": NOT_NEGATIVE,
     "contrast.background_weight": NOT_NEGATIVE,
     "contrast.prediction_weight": NOT_NEGATIVE,
     "contrast.temperature": POSITIVE,

@@ -8,11 +8,14 @@ import torch
 from mobilemamba.assigner import Assignment, Targets, TaskAlignedAssigner
 from mobilemamba.geometry import complete_iou
 from mobilemamba.head import Predictions
+from mobilemamba.losses.contrastive import ContrastConfig
 from mobilemamba.losses.detection import (
     DetectionWeights,
     detection_loss,
     distribution_focal_loss,
 )
+from mobilemamba.losses.picture import BORDER_LOGIT, picture_loss
+from mobilemamba.objective import Objective
 
 SQUARE = torch.tensor([0.0, 0.0, 10.0, 10.0])
 
@@ -161,3 +164,36 @@ def test_total_is_the_weighted_sum_of_its_parts() -> None:
     loss = detection_loss(predictions, predictions.boxes_xyxy(), found, weights)
     expected = 2 * loss.box + 3 * loss.classes + 5 * loss.sides
     assert loss.total.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_a_picture_is_judged_by_its_highest_score() -> None:
+    logits = torch.full((2, 3, 5), -6.0)
+    logits[0, 1, 2] = logits[1, 0, 4] = BORDER_LOGIT
+    logits.requires_grad_()
+    loss = picture_loss(logits, torch.tensor([True, False]))
+    assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
+    loss.backward()
+    moved = logits.grad.nonzero().tolist()
+    assert moved == [[0, 1, 2], [1, 0, 4]]
+    assert logits.grad[0, 1, 2] < 0, "a flawed picture's is to rise"
+    assert logits.grad[1, 0, 4] > 0, "a clean one's to fall"
+
+
+def test_a_picture_well_on_its_side_of_the_border_hardly_counts() -> None:
+    logits = torch.tensor([BORDER_LOGIT + 4, BORDER_LOGIT - 4]).reshape(2, 1, 1)
+    right = picture_loss(logits, torch.tensor([True, False])).item()
+    assert right < 0.001
+    assert picture_loss(logits, torch.tensor([False, True])).item() > 7
+
+
+def test_whether_a_picture_is_flawed_is_minimised_where_it_is_asked_for() -> None:
+    predictions, targets = toy_predictions(), one_box([8, 8, 40, 40])
+    without, asked = (
+        Objective(DetectionWeights(picture=weight), ContrastConfig(), 8)(predictions, targets, 0.0)
+        for weight in (0.0, 2.0)
+    )
+    assert "picture" not in without
+    expected = picture_loss(predictions.class_logits, torch.tensor([True, False])).item()
+    assert asked["picture"].item() == pytest.approx(expected)
+    more = (asked["total"] - without["total"]).item()
+    assert more == pytest.approx(2 * expected, rel=1e-4)

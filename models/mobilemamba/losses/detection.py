@@ -15,16 +15,17 @@ from mobilemamba.head import Predictions
 
 @dataclass(frozen=True)
 class DetectionWeights:
-    """Weights of the three parts; the defaults are those of the YOLOv8 family."""
+    """Weights of the parts; the first three are those of the YOLOv8 family. picture: of `picture_loss`, 0 for none."""
 
     box: float = 7.5
     classes: float = 0.5
     sides: float = 1.5
+    picture: float = 0.0
 
 
 @dataclass(frozen=True)
 class DetectionLoss:
-    """Scalars; `total` is the weighted sum that is minimised, the others are the unweighted parts."""
+    """Scalars; `total` is the weighted sum of the others, the unweighted parts."""
 
     total: Tensor
     box: Tensor
