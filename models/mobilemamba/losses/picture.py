@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 BORDER_LOGIT = -2.0
 """A score of 0.12, about where the thresholds of an artifact lie."""
+# So that a picture well on its side of the border hardly counts: how high its scores should be is for the boxes to say.
 _STEEPNESS = 2.0
-# A picture well on the right side of the border hardly counts: how high its scores should be is for the boxes to say.
 
 
 def picture_loss(class_logits: Tensor, flawed: Tensor) -> Tensor:
