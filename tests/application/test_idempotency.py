@@ -14,7 +14,7 @@ from flawline.application.answer import KeptAnswer
 from flawline.application.deadline import pause
 from flawline.application.idempotency import AnswerKey
 from flawline.core.errors import BadPicture, InvalidRequest, KeyReused
-from flawline.core.values import Verdict
+from flawline.core.values import Inspection, Verdict
 
 
 async def test_a_repeat_gets_the_same_answer_and_is_not_inspected_again(rig: Rig) -> None:
@@ -229,11 +229,17 @@ class KeepsLate(MemoryAnswers):
         return await super().keep(key, answer)
 
 
-async def test_an_answer_that_is_kept_after_its_deadline_is_that_of_a_repeat(rig: Rig) -> None:
-    memory = KeepsLate(rig)
+async def being_kept(rig: Rig, memory: KeepsLate) -> asyncio.Task[Inspection]:
+    """A request under the key k whose answer that memory has been asked to keep."""
     rig.inspector._idempotency._memory = memory
     asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
     await asyncio.wait_for(memory.asked.wait(), 5)
+    return asking
+
+
+async def test_an_answer_that_is_kept_after_its_deadline_is_that_of_a_repeat(rig: Rig) -> None:
+    memory = KeepsLate(rig)
+    asking = await being_kept(rig, memory)
     await settle()
     rig.clock.advance(0.6)
     first = await asking
@@ -251,9 +257,7 @@ async def test_an_answer_that_is_kept_after_its_deadline_is_that_of_a_repeat(rig
 
 async def test_a_claim_lasts_until_its_answer_is_kept_however_late(rig: Rig) -> None:
     memory = KeepsLate(rig)
-    rig.inspector._idempotency._memory = memory
-    asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
-    await asyncio.wait_for(memory.asked.wait(), 5)
+    asking = await being_kept(rig, memory)
     for _ in range(10):
         await settle()
         rig.clock.advance(0.5)
@@ -278,9 +282,7 @@ async def test_a_claim_lasts_although_holding_it_is_slow_too(rig: Rig) -> None:
             await pause(rig.clock, 0.4)
 
     memory = HoldsLate(rig)
-    rig.inspector._idempotency._memory = memory
-    asking = rig.ask(numbered(1), idempotency_key="k", deadline_ms=1000)
-    await asyncio.wait_for(memory.asked.wait(), 5)
+    asking = await being_kept(rig, memory)
     for _ in range(50):
         await settle()
         rig.clock.advance(0.1)

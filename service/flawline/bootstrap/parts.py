@@ -20,7 +20,7 @@ from flawline.adapters.prometheus import (
     show_model,
 )
 from flawline.adapters.system_clock import SystemClock
-from flawline.application.ports import InferenceEngine, JobSource, Traces
+from flawline.application.ports import EXTENSIONS_PER_LEASE, InferenceEngine, JobSource, Traces
 from flawline.application.stages import Stages
 from flawline.application.statistics import Statistics
 from flawline.application.traces import NoTraces
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 _MOST_DECODE_THREADS = 4
 _MOST_LONE_THREADS = 4
-# Three chances to extend before a lease runs out.
-_EXTENSIONS_PER_LEASE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +227,7 @@ class Base:
             stall_limit_s=self.settings.engine_stall_s,
             spread=self.pools.prepare if self._spreads else None,
             shared=lease_s is not None,
-            extend_every_s=None if lease_s is None else lease_s / _EXTENSIONS_PER_LEASE,
+            extend_every_s=None if lease_s is None else lease_s / EXTENSIONS_PER_LEASE,
         )
 
     def shared_queue(self) -> RedisQueue:

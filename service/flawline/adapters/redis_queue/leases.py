@@ -15,13 +15,12 @@ from flawline.adapters.redis_queue.keys import CLASSES, Keys
 from flawline.adapters.redis_queue.wire import STRANGE, meta_from, outcome_to_wire
 from flawline.application.failures import new_error_id
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
-from flawline.application.ports import Clock
+from flawline.application.ports import EXTENSIONS_PER_LEASE, Clock
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_EXTENSIONS_PER_LEASE = 3
 # Of what `take` returns of a job; empty where the picture lies apart.
 _PICTURE = 7
 _UNKNOWN: dict[str, Any] = {"recipe": "", "min_score": None}
@@ -217,7 +216,7 @@ class Leases:
 
     async def _extend_on(self, places: set[tuple[int, str]]) -> None:
         while True:
-            await asyncio.sleep(self._lease_ms / 1000 / _EXTENSIONS_PER_LEASE)
+            await asyncio.sleep(self._lease_ms / 1000 / EXTENSIONS_PER_LEASE)
             with suppress(RedisError):
                 flat = [part for place in places for part in place]
                 await self._server.run("extend", self._consumer, *flat)

@@ -3,7 +3,13 @@
 from flawline.application.ports.clock import Clock, Timer
 from flawline.application.ports.engine import InferenceEngine, NothingToRun, StartableEngine
 from flawline.application.ports.memory import AnswerMemory, InspectionFeed, TicketMemory
-from flawline.application.ports.queue import JobIntake, JobQueue, JobSource, LocalQueue
+from flawline.application.ports.queue import (
+    EXTENSIONS_PER_LEASE,
+    JobIntake,
+    JobQueue,
+    JobSource,
+    LocalQueue,
+)
 from flawline.application.ports.telemetry import (
     InspectionSpan,
     ModelTelemetry,
@@ -13,6 +19,7 @@ from flawline.application.ports.telemetry import (
 )
 
 __all__ = [
+    "EXTENSIONS_PER_LEASE",
     "AnswerMemory",
     "Clock",
     "InferenceEngine",

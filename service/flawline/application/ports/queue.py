@@ -7,6 +7,9 @@ from typing import Protocol
 
 from flawline.application.job import Job, JobOutcome, Lease
 
+EXTENSIONS_PER_LEASE = 3
+"""So often is a lease extended in the time that it lasts: one or two may fail."""
+
 
 class JobIntake(Protocol):
     """The end of a queue where work is handed in, and its outcome fetched."""
