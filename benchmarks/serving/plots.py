@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +57,13 @@ def _draw(kind: str, results: list[Result], folder: Path) -> Path:
     path = folder / f"{kind}.svg"
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+    path.write_text(_rounded(path.read_text("utf-8")), "utf-8")
     return path
+
+
+def _rounded(svg: str) -> str:
+    """To hundredths of a point: matplotlib writes millionths, which are a sixth of the file."""
+    return re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}", svg)
 
 
 def _line(name: str, number: int) -> str:
