@@ -14,7 +14,7 @@ ANEW = "remove its folder, so that this run is done again"
 
 
 def append_epoch(path: Path, report: dict[str, Any]) -> None:
-    """Add the line of an epoch.
+    """Add the line of an epoch, its figures to six digits.
 
     It is to be written before the checkpoint of that epoch: a run that stops between the two does the epoch again,
     while a checkpoint without its line would leave a run that has all its epochs and can never tell of one.
@@ -23,7 +23,7 @@ def append_epoch(path: Path, report: dict[str, Any]) -> None:
         OSError: it cannot be written; part of a line may be left, which `keep_epochs` takes away.
     """
     with path.open("a", encoding="utf-8") as file:
-        file.write(to_json(report) + "\n")
+        file.write(to_json(_rounded(report)) + "\n")
 
 
 def keep_epochs(path: Path, epochs: int) -> None:
@@ -57,6 +57,14 @@ def best_epoch(path: Path, epochs: int) -> dict[str, Any]:
         raise CheckpointError(f"{path} lacks epoch {epochs}, which the run has done; {ANEW}")
     best = max(measured, key=lambda pair: pair[0])[1]
     return {"epoch": best["epoch"], "metrics": best["metrics"]}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _epoch(line: bytes) -> int:
