@@ -125,6 +125,9 @@ def test_why_there_is_no_verdict_is_counted(
     assert value("flawline_undefined_total", line | {"reason": "stopped"}) == 0
     assert value("flawline_undecidable_total", line | {"reason": "black"}) == 1
     assert value("flawline_undecidable_total", line | {"reason": "other"}) == 1
+    metrics.inspected(replace(BLACK, reasons=(*BLACK.reasons, *INSPECTION.reasons)))
+    assert value("flawline_undecidable_total", line | {"reason": "black"}) == 2
+    assert value("flawline_undecidable_total", line | {"reason": "other"}) == 1  # it is one frame
 
 
 def test_what_was_found_on_a_frame_not_to_be_trusted_is_no_defect(

@@ -18,6 +18,7 @@ _STAGES = ("queue", "decode", "preprocess", "inference", "postprocess")
 # Why we turn requests away that are in order: alerts watch these.
 _OUR_REASONS = ("queue_full", "line_full", "not_ready")
 _UNDEFINED_REASONS = ("deadline", "processing_failed", "stopped", OTHER)
+_FOUND = "defect"
 _UNDECIDABLE_REASONS = ("black", "over_exposed", "flat", "blurred", "frozen", "wrong_size", OTHER)
 
 
@@ -149,6 +150,8 @@ class InspectionMetrics:
         self, counter: Series[Counter], words: tuple[str, ...], line: str, inspection: Inspection
     ) -> None:
         for reason in inspection.reasons:
+            if reason.code == _FOUND:  # beside why its frame is not to be trusted
+                continue
             counter.labels(line, reason.code if reason.code in words else OTHER).inc()
 
     def _begin_at_zero(self) -> None:
