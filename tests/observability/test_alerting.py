@@ -5,10 +5,14 @@ The rules are those that are shipped, unchanged; only addresses, and how often i
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import httpx
 import pytest
 from pictures import numbered
 from plant import Plant, good
-from prometheus_process import needs_alertmanager, needs_prometheus, until
+from prometheus_process import AlertmanagerProcess, needs_alertmanager, needs_prometheus, until
 from redis_process import needs_redis
 from server_process import run_flawline
 
@@ -67,3 +71,30 @@ def test_every_rule_can_be_evaluated_on_what_is_scraped(plant: Plant) -> None:
     assert len(rules()) > 40
     until(lambda: all(rule["health"] != "unknown" for rule in rules()), "each was evaluated once")
     assert [rule for rule in rules() if rule["health"] != "ok"] == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "hidden"),
+    [
+        ("ApiDown@1 LineSilent@ VerdictBudgetBurning@", ""),
+        ("NotReady@1 LineSilent@ VerdictBudgetBurning@", "VerdictBudgetBurning@"),
+        ("NoWorker@ NotReady@1 NotReady@2 QueueUnreachable@1", "NoWorker@ NotReady@1"),
+    ],
+)
+def test_one_instance_hides_what_follows_from_it(tmp_path: Path, raised: str, hidden: str) -> None:
+    manager = AlertmanagerProcess(tmp_path, "http://127.0.0.1:9")
+    url = f"{manager.url}/api/v2/alerts"
+    split = [alert.split("@") for alert in raised.split()]
+    alerts = [{"labels": {"alertname": f"Flawline{name}", "instance": at}} for name, at in split]
+
+    def known() -> dict[str, Any]:
+        found = [(alert["labels"], alert["status"]) for alert in httpx.get(url).json()]
+        return {f"{its['alertname'][8:]}@{its.get('instance', '')}": how for its, how in found}
+
+    try:
+        httpx.post(url, json=alerts).raise_for_status()
+        until(lambda: len(known()) == len(alerts), "all are known")
+        kept_quiet = {name for name, status in known().items() if status["inhibitedBy"]}
+        assert kept_quiet == set(hidden.split())
+    finally:
+        manager.kill()

@@ -77,7 +77,6 @@ class PrometheusProcess(_Server):
         config["rule_files"] = [str(path) for path in RULES]
         config["alerting"]["alertmanagers"] = [_at([alertmanager])]
         for job in config["scrape_configs"]:
-            del job["dns_sd_configs"]
             job.update(_at(targets[job["job_name"]]))
         file = folder / "prometheus.yml"
         file.write_text(yaml.safe_dump(config))
