@@ -135,6 +135,17 @@ def test_no_budget_keeps_a_node_from_being_emptied() -> None:
         assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
+@pytest.mark.parametrize(
+    ("file", "threads"),
+    [("k8s/overlays/edge/node/node.yaml", 2), ("docker/edge/flawline.service", 2)],
+)
+def test_memory_suffices_for_the_largest_pictures(file: str, threads: int) -> None:
+    """180 MB, and 13 bytes a pixel in each thread: measured with progressive CMYK of 50 megapixels."""
+    text = (ROOT / file).read_text("utf-8")
+    gigabytes = int(re.findall(r"(?:memory: |MemoryMax=)(\d+)Gi?$", text, re.MULTILINE)[-1])
+    assert gigabytes << 30 > 180e6 + threads * 13 * FlawlineSettings().max_pixels
+
+
 def test_make_help_lists_every_verb() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     (declared,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
