@@ -127,6 +127,8 @@ def test_provisioning_names_what_there_is() -> None:
     )["datasources"]
     prometheus = yaml.safe_load((SHIPPED / "prometheus/prometheus.yml").read_text("utf-8"))
     assert source["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
+    # By DNS it would forget a container that ended.
+    assert all("dns_sd_configs" not in job for job in prometheus["scrape_configs"])
     (provider,) = yaml.safe_load(
         (GRAFANA / "provisioning/dashboards/flawline.yaml").read_text("utf-8")
     )["providers"]
@@ -167,6 +169,13 @@ def test_every_query_has_data_once_a_line_runs(plant: Plant) -> None:
             f'sum(flawline_inspections_total{{verdict="{verdict}"}})'
         )
         assert float(sample["value"][1]) > 0, verdict
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_what_may_be_picked_changes_a_panel(path: Path) -> None:
+    asked = json.dumps(loaded(path)["panels"])
+    for variable in loaded(path)["templating"]["list"]:
+        assert re.search(rf"\$\{{?{variable['name']}\b", asked), variable["name"]
 
 
 def test_panels_do_not_ask_for_lines_by_name() -> None:

@@ -27,23 +27,11 @@ _BIG_NAME_PX = 30
 
 
 def dashboard(
-    uid: str, title: str, description: str, *, lines_of: str, time_from: str
+    uid: str, title: str, description: str, *, time_from: str, lines_of: str | None = None
 ) -> build.Dashboard:
-    """An empty one; `lines_of`: the metric whose lines may be picked."""
+    """An empty one; `lines_of`: the metric whose lines may be picked, where panels go by `$line`."""
     source = build.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
-    everything = model.VariableOption(text="All", value="$__all", selected=True)
-    line = (
-        build.QueryVariable("line")
-        .label("Line")
-        .query(f"label_values({lines_of}, line)")
-        .datasource(DATASOURCE)
-        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(model.VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .current(everything)
-    )
-    return (
+    page = (
         build.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -61,7 +49,22 @@ def dashboard(
             .include_vars(True)
         )
         .with_variable(source)
-        .with_variable(line)
+    )
+    return page if lines_of is None else page.with_variable(_lines(lines_of))
+
+
+def _lines(metric: str) -> build.QueryVariable:
+    everything = model.VariableOption(text="All", value="$__all", selected=True)
+    return (
+        build.QueryVariable("line")
+        .label("Line")
+        .query(f"label_values({metric}, line)")
+        .datasource(DATASOURCE)
+        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(model.VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .current(everything)
     )
 
 

@@ -14,7 +14,6 @@ def made() -> build.Dashboard:
         "flawline-platform",
         "Flawline: platform",
         "Do all processes run, is Redis there, who uses how much, and which versions run?",
-        lines_of="flawline_inspections_total",
         time_from="now-1h",
     )
     _wrong(page)
