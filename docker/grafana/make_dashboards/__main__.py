@@ -38,15 +38,26 @@ def plain(value: Any) -> Any:
     return value
 
 
+def unsay(part: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Leave out what Grafana takes for granted."""
+    for key in [key for key, default in defaults.items() if part.get(key) == default]:
+        del part[key]
+
+
 def write(folder: Path) -> None:
     """One file a dashboard; panels are numbered in their order.
 
     What is deleted was of Grafana 10, which the SDK writes, and is no more of 13 (check_schema.py); both do without.
     """
+    panels_say = {"transparent": False, "transformations": [], "repeatDirection": "h"}
+    targets_say = {"instant": False, "range": False}
     for name, page in PAGES.items():
         made = plain(json.loads(JSONEncoder().encode(page.made().build())))
         for number, panel in enumerate(made["panels"], start=1):
             panel["id"] = number
+            unsay(panel, panels_say)
+            for target in panel.get("targets", ()):
+                unsay(target, targets_say)
             if panel["type"] == "heatmap":
                 del panel["options"]["tooltip"]
         del made["style"]
