@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -21,8 +22,11 @@ from redis_process import free_port
 from tiny_artifact import write_tiny_artifact
 
 from flawline.adapters.onnx_engine import OnnxEngine
+from flawline.adapters.redis_queue import QueueState
 from flawline.application.inspector import InspectionRequest, Inspector, Readiness
+from flawline.application.traces import NoTraces
 from flawline.bootstrap import Running, StartupError, build_service, running, serve
+from flawline.bootstrap.parts import Base
 from flawline.core.values import Verdict
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
 from flawline.settings import FlawlineSettings
@@ -207,6 +211,17 @@ async def test_the_deadline_holds_on_real_time(
     assert inspection.verdict is Verdict.UNDEFINED
     assert inspection.reasons[0].code == "deadline"
     assert inspection.processing_times.total_ms < 2050
+
+
+def test_a_queue_that_is_away_shows_no_figures_of_before(tmp_path: Path) -> None:
+    base = Base.of(settings_of(tmp_path, queue=f"redis://127.0.0.1:{free_port()}"), NoTraces())
+    queue = base.shared_queue()
+    queue.state = QueueState(depth=200, oldest_age_s=3.0, leased=8, dead_letters=2)
+    value = base.registry.get_sample_value
+    for name in ("depth", "oldest_age_seconds", "leased"):
+        assert math.isnan(value(f"flawline_queue_{name}") or 0.0), name
+    assert value("flawline_queue_dead_letters") == 2  # still there, when it is back
+    base.pools.close()
 
 
 @pytest.mark.parametrize("taken", ["port", "grpc_port"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ from flawspec.decoding import DecodeLimits
 from flawspec.errors import ArtifactError
 
 if TYPE_CHECKING:
-    from flawline.adapters.redis_queue import RedisQueue
+    from flawline.adapters.redis_queue import QueueState, RedisQueue
 
 _MOST_DECODE_THREADS = 4
 _MOST_LONE_THREADS = 4
@@ -237,13 +238,18 @@ class Base:
 
         settings = self.settings
         queue = queue_in_redis(settings, self.clock, self.queue_metrics.event)
+
+        def now(figure: Callable[[QueueState], float]) -> Callable[[], float]:
+            """Not as it was before Redis went away; a maximum over processes passes over what is no number."""
+            return lambda: figure(queue.state) if queue.reachable else math.nan
+
         self.queue_metrics.watch(
-            lambda: queue.state.depth,
-            lambda: queue.state.oldest_age_s,
+            now(lambda state: state.depth),
+            now(lambda state: state.oldest_age_s),
             settings.queue_capacity,
         )
         self.queue_metrics.watch_shared(
-            lambda: queue.state.leased,
+            now(lambda state: state.leased),
             lambda: queue.state.dead_letters,
             lambda: float(queue.reachable),
         )
