@@ -491,6 +491,23 @@ async def test_the_state_is_measured(make: Maker) -> None:
     assert queue.reachable
 
 
+async def test_nothing_waits_less_than_no_time_when_the_clock_of_redis_goes_back(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    queue, stream = make(), f"{namespace}:jobs:inline"
+    await queue.submit(job("a"))
+    ((entry_id, fields),) = await client.xrange(stream)
+    later_ms = int(fields[b"submitted_ms"]) + 30_000
+    await client.xadd(stream, fields | {b"submitted_ms": later_ms})
+    await client.xdel(stream, entry_id)
+    await client.zadd(f"{namespace}:waiting", {"a": later_ms})
+    await queue.start()
+    await until(lambda: queue.state.depth == 1)
+    assert queue.state.oldest_age_s == 0
+    (lease,) = await queue.lease(1)
+    assert lease.job.submitted_s <= CLOCK.monotonic_s()
+
+
 async def test_a_server_out_of_memory_refuses_and_still_finishes(start_redis: RedisStarter) -> None:
     server = start_redis(maxmemory="8mb", maxmemory_policy="noeviction")
     options = RedisQueueOptions(server.url, capacity=1000, line_capacity=1000)

@@ -5,6 +5,11 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- Never below 0, to which a clock that was set back would lead.
+local function age_ms(since_ms)
+  return math.max(0, now_ms() - tonumber(since_ms))
+end
+
 local function fields_of(flat)
   local fields = {}
   for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end

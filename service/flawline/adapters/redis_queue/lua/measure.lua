@@ -4,6 +4,6 @@ local leased = 0
 for _, stream in ipairs(STREAMS) do
   leased = leased + redis.call('XPENDING', stream, GROUP)[1]
 end
-local age_ms = oldest[2] and (now_ms() - tonumber(oldest[2])) or 0
-return {redis.call('ZCARD', WAITING), age_ms, leased, redis.call('XLEN', DEAD),
+local oldest_ms = oldest[2] and age_ms(oldest[2]) or 0
+return {redis.call('ZCARD', WAITING), oldest_ms, leased, redis.call('XLEN', DEAD),
   redis.call('ZRANGEBYSCORE', WORKERS, now_ms(), '+inf'), now_ms()}

@@ -34,7 +34,7 @@ local function consider(class, entry_id, flat, deliveries)
   else
     wait_no_more(id, line)
     taken[#taken + 1] = {class, entry_id, id, line, tonumber(fields.deadline_ms) - now,
-      now - tonumber(fields.submitted_ms), fields.meta, fields.picture or '', deliveries}
+      age_ms(fields.submitted_ms), fields.meta, fields.picture or '', deliveries}
   end
 end
 
