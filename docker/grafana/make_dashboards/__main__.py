@@ -56,6 +56,7 @@ def write(folder: Path) -> None:
         for number, panel in enumerate(made["panels"], start=1):
             panel["id"] = number
             unsay(panel, panels_say)
+            unsay(panel.get("fieldConfig", {}).get("defaults", {}), {"mappings": []})
             for target in panel.get("targets", ()):
                 unsay(target, targets_say)
             if panel["type"] == "heatmap":
