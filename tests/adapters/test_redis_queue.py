@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 from redis_process import RedisProcess, RedisStarter, free_port
 from rig import MODEL
 from scripted_inspector import NOT_OK as INSPECTION
+from swallowing_proxy import SwallowingProxy
 
 from flawline.adapters.redis_queue import RedisQueue, RedisQueueOptions
 from flawline.adapters.redis_queue.wire import (
@@ -628,6 +629,31 @@ async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
         await client.aclose()
         await queue.close()
         server.kill()
+
+
+async def test_a_replica_that_takes_over_behind_the_same_address_is_found(
+    start_redis: RedisStarter,
+) -> None:
+    """Redis keeps the connections of a server that becomes a replica, and answers READONLY on them for ever."""
+    former, other = start_redis(), start_redis()
+    client = Redis.from_url(former.url)
+    async with SwallowingProxy(former.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        queue = RedisQueue(RedisQueueOptions(url, capacity=8, line_capacity=8), CLOCK)
+        try:
+            await queue.start()
+            await client.replicaof("127.0.0.1", other.port)
+            with pytest.raises(NotReady, match="queue_unavailable"):
+                await queue.submit(job("a"))
+            proxy.target = other.port
+            await until(lambda: queue.reachable)
+            await queue.submit(job("b"))
+            (lease,) = await queue.lease(8)
+            await queue.resolve([(lease, JUDGED)])
+            assert await asyncio.wait_for(queue.result("b"), 5) == JUDGED
+        finally:
+            await client.aclose()
+            await queue.close()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A TCP proxy that can become a black hole: connections stay open, and nothing arrives."""
+"""A TCP proxy that can become a black hole (connections stay open, and nothing arrives), or lead elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 
 class SwallowingProxy:
     def __init__(self, port: int) -> None:
-        self._target = port
+        self.target = port
         self._cut: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -39,7 +39,7 @@ class SwallowingProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:  # what is behind it is down, and so it is for who comes through it
             writer.close()
             return

@@ -98,8 +98,9 @@ class Server:
     def __init__(self, url: str, keys: Keys, command_timeout_s: float) -> None:
         self.link = Link()
         # A lost connection is tried again at once: every script may run twice. A timeout is not:
-        # a server that does not answer would be waited for several times.
-        again = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, (ConnectionError,))
+        # a server that does not answer would be waited for several times. A server that has become a replica keeps
+        # its connections: only a new one leads to what has taken its place behind the same address.
+        again = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, (ConnectionError, ReadOnlyError))
         self.commands = _client(url, command_timeout_s, again, max_connections=_COMMAND_CONNECTIONS)
         self.blocking = _client(url, BLOCK_S + _BLOCK_MARGIN_S, Retry(NoBackoff(), 0))
         self._prelude = keys.lua() + _source("common")
