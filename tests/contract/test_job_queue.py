@@ -161,6 +161,15 @@ async def test_a_job_that_is_handed_back_goes_to_another_worker(bench: QueueBenc
     assert await bench.queue.result("a") == failed("a")
 
 
+async def test_what_was_handed_back_is_extended_in_vain(bench: QueueBench) -> None:
+    """By who did so: what he had sent before may come after it."""
+    await bench.submit("a")
+    (lease,) = await bench.queue.lease(1)
+    await bench.queue.release(lease)
+    await bench.queue.extend([lease])
+    assert await asyncio.wait_for(bench.leased(1), 1) == ["a"]
+
+
 async def test_a_worker_that_waits_is_woken_by_what_is_handed_back(bench: QueueBench) -> None:
     await bench.submit("a")
     (lease,) = await bench.queue.lease(1)

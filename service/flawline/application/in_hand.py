@@ -19,8 +19,6 @@ class InHand:
         self._traces = traces
         self._in_work: dict[str, Lease] = {}
         self._set_aside: dict[str, Lease] = {}
-        self._leaving: set[str] = set()
-        self._extending = asyncio.Lock()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -58,21 +56,13 @@ class InHand:
             self._traces.worked(one.lease, one.outcome, one.trail.spans)
 
     async def extend(self) -> None:
-        """Make all last but those that are being handed back, which it would keep from others until they ran out."""
-        async with self._extending:
-            held = [lease for lease in self.leases if lease.receipt not in self._leaving]
-            if held:
-                await self._queue.extend(held)
+        """Make all last."""
+        if leases := self.leases:
+            await self._queue.extend(leases)
 
     async def hand_back(self, lease: Lease) -> None:
         """Hand it back to the queue, unfinished."""
-        self._leaving.add(lease.receipt)
-        try:
-            async with self._extending:
-                pass  # an extension that had begun might come to the queue after it
-            await self._queue.release(lease)
-        finally:
-            self._leaving.discard(lease.receipt)
+        await self._queue.release(lease)
         self._let_go(lease)
 
     async def release(self) -> None:

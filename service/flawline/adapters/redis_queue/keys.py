@@ -32,6 +32,8 @@ from flawline.core.drain import RATE_WINDOW
 from flawline.core.priority import TURNS, Priority, order_at
 
 GROUP = "workers"
+NOBODY = "nobody"
+"""The consumer that has what was handed back; no worker goes by that name."""
 GRACE_S = 30.0
 REPLIES_LIFE_S = 600.0
 RATE_LIFE_S = 60.0
@@ -103,7 +105,7 @@ class Keys:
             for turn in range(TURNS)
         )
         return (
-            f"local GROUP = '{GROUP}'\n"
+            f"local GROUP, NOBODY = '{GROUP}', '{NOBODY}'\n"
             f"local STREAMS = {{{streams}}}\n"
             f"local ORDERS = {{{orders}}}\n"
             f"local BELL, DEAD = '{self.bell}', '{self.dead}'\n"

@@ -47,7 +47,7 @@ class JobSource(Protocol):
         ...
 
     async def release(self, lease: Lease) -> None:
-        """Hand a job back unworked, to be taken by another worker."""
+        """Hand a job back unworked, to be taken by another worker; to extend it then changes nothing."""
         ...
 
     async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:

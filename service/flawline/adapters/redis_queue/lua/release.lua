@@ -1,5 +1,6 @@
 -- ARGV: consumer, class, entry id, lease_ms. Made to look long idle, so that the next one claims it;
--- that it was delivered here does not count.
+-- that it was delivered here does not count. It is nobody's until then: an extension that its worker sent
+-- before, and that comes after this, must not make it look worked on.
 local consumer, entry_id, lease_ms = ARGV[1], ARGV[3], tonumber(ARGV[4])
 local stream = STREAMS[tonumber(ARGV[2])]
 local pending = redis.call('XPENDING', stream, GROUP, entry_id, entry_id, 1)[1]
@@ -10,7 +11,7 @@ if waiting_for_nobody(fields) then
   forget(stream, entry_id, fields.id, fields.line)
   return 0
 end
-redis.call('XCLAIM', stream, GROUP, consumer, 0, entry_id, 'IDLE', lease_ms + 1,
+redis.call('XCLAIM', stream, GROUP, NOBODY, 0, entry_id, 'IDLE', lease_ms + 1,
   'RETRYCOUNT', math.max(0, tonumber(pending[4]) - 1), 'JUSTID')
 wait(fields.id, fields.line, tonumber(fields.submitted_ms))
 ring()
