@@ -386,6 +386,24 @@ async def test_a_failed_job_is_answered_and_kept_as_a_dead_letter(
     assert await keys_left(client, namespace) == {"dead"}
 
 
+async def test_dead_letters_leave_room_for_what_is_to_be_inspected(
+    start_redis: RedisStarter,
+) -> None:
+    """A person is to drop them, who may not come for days."""
+    server = start_redis(maxmemory="24mb", maxmemory_policy="noeviction")
+    queue = RedisQueue(RedisQueueOptions(server.url, capacity=8, line_capacity=8), CLOCK)
+    try:
+        for number in range(60):
+            await queue.submit(job(f"{number}", picture=bytes(500_000)))
+            (lease,) = await queue.lease(1)
+            await queue.resolve([(lease, Failed("1a2b3c"))])
+        letters = [letter.job_id for letter in await queue.dead_letters.all()]
+        assert 5 < len(letters) < 25
+        assert letters[-1] == "59"
+    finally:
+        await queue.close()
+
+
 async def test_without_workers_the_stream_stays_bounded(
     make: Maker, client: Redis, namespace: str
 ) -> None:

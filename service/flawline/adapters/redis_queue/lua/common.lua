@@ -56,7 +56,15 @@ local function finish(stream, entry_id, id, line, outcome)
   redis.call('DEL', wanted_key(id))
 end
 
--- Keeps the whole job, its picture too, where a person can look at it.
+local function short_of_memory()
+  local memory = redis.pcall('INFO', 'memory')
+  if type(memory) ~= 'string' then return false end -- not every user may ask
+  local function figure(name) return tonumber(string.match(memory, '\n' .. name .. ':(%d+)')) end
+  return figure('maxmemory') > 0 and figure('used_memory') > figure('maxmemory') / 2
+end
+
+-- Keeps the whole job, its picture too, where a person can look at it. Only a person drops letters, and what is to
+-- be inspected must not want for memory until then: the oldest go once half of it is used.
 local function bury(flat, reason, deliveries, now)
   local fields, letter = fields_of(flat), {}
   for i = 1, #flat do letter[i] = flat[i] end
@@ -71,6 +79,11 @@ local function bury(flat, reason, deliveries, now)
     letter[#letter + 1] = extra
   end
   redis.call('XADD', DEAD, 'MAXLEN', '~', MOST_DEAD_LETTERS, '*', unpack(letter))
+  local kept = redis.call('XLEN', DEAD)
+  while kept > 1 and short_of_memory() do
+    kept = kept - 1
+    redis.call('XTRIM', DEAD, 'MAXLEN', '=', kept)
+  end
 end
 
 local function waiting_for_nobody(fields)
