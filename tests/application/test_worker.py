@@ -762,11 +762,23 @@ async def test_a_worker_that_died_shows(
     assert "the queue is gone" in caplog.text
 
 
-async def test_stopping_does_not_wait_for_a_stuck_engine(rig: Rig) -> None:
+async def test_stopping_waits_neither_for_a_stuck_engine_nor_for_each_lease(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving: list[Lease] = []
+    all_leave = asyncio.Event()
+
+    async def hang(lease: Lease) -> None:
+        leaving.append(lease)
+        if len(leaving) == 3:
+            all_leave.set()
+        await all_leave.wait()
+
+    monkeypatch.setattr(rig.queue, "release", hang)
     rig.engine.hold()
     asking = [rig.ask(numbered(n)) for n in range(3)]
     await rig.engine.started.get()
-    await rig.worker.stop()
+    await asyncio.wait_for(rig.worker.stop(), 5)
     rig.clock.advance(1.0)
     assert {(await task).verdict for task in asking} == {Verdict.UNDEFINED}
 

@@ -66,9 +66,8 @@ class InHand:
         self._let_go(lease)
 
     async def release(self) -> None:
-        """Hand all of them back to the queue."""
-        for lease in self.leases:
-            await self._queue.release(lease)
+        """Hand all of them back to the queue, side by side: one that hangs is waited for once, and not for each."""
+        await asyncio.gather(*map(self._queue.release, self.leases))
         self._in_work.clear()
         self._set_aside.clear()
 
