@@ -44,6 +44,22 @@ async def test_nobody_holds_a_connection_by_silence(
     await server.stop()
 
 
+async def test_a_connection_ends_with_an_answer_once_it_is_of_age() -> None:
+    server = HttpServer(app, 1.0, connection_age_s=0.1)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answers = []
+    while not answers or b"connection: close" not in answers[-1]:
+        writer.write(ASK)
+        answers.append(await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S))
+        await asyncio.sleep(0.01)
+    assert len(answers) > 1
+    assert answers[-1].startswith(b"HTTP/1.1 200")
+    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+    writer.close()
+    await server.stop()
+
+
 async def test_a_head_in_time_is_not_held_against_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """The head's clock stops with the head; a body of many chunks is larger than any head may be."""
     monkeypatch.setattr(http_server, "_HEAD_TIMEOUT_S", 0.2)

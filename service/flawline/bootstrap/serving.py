@@ -98,6 +98,7 @@ def _http_server(
         HttpLock(app, door.lock, service.inspector.refused),
         _HANG_UP_S,
         max_connections=settings.max_connections,
+        connection_age_s=settings.http_connection_age_s,
         tls_cert_and_key=door.cert_and_key_paths,
     )
 

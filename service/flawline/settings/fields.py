@@ -10,8 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from flawline.application.request import LINE_NAME_RULE, is_line_name
+from flawline.settings.connections import ConnectionSettings
 from flawline.settings.engine import EngineSettings
-from flawline.settings.grpc import GrpcSettings
 from flawline.settings.logs import LogSettings
 from flawline.settings.models import ModelSettings
 from flawline.settings.open_inference import OpenInferenceSettings
@@ -25,7 +25,7 @@ _OTHER_LINE = "other"  # the label of undeclared lines
 
 
 class FlawlineSettings(
-    GrpcSettings,
+    ConnectionSettings,
     EngineSettings,
     TilingSettings,
     ModelSettings,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import random
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,14 +27,16 @@ from flawline.adapters.http_server.refusals import (
 _KEEP_ALIVE_S = 75
 # How long what stands before a body may take to arrive; its bytes are bounded as well, and by nobody else.
 _HEAD_TIMEOUT_S = 30
+_CLOSE = (b"connection", b"close")
 
 
 class HttpServer:
     """Serves one ASGI application.
 
     hang_up_s: how long stopping waits for answers that are still being sent. max_connections: open
-    at a time; who comes on top of them is told to come again. tls_cert_and_key: serve TLS with
-    these files.
+    at a time; who comes on top of them is told to come again. connection_age_s: after which one is
+    closed with its next answer, and its client connects anew; 0 for never. tls_cert_and_key: serve
+    TLS with these files.
     """
 
     def __init__(
@@ -41,12 +45,13 @@ class HttpServer:
         hang_up_s: float,
         *,
         max_connections: int = 4096,
+        connection_age_s: float = 0.0,
         tls_cert_and_key: tuple[Path, Path] | None = None,
     ) -> None:
         cert_path, key_path = tls_cert_and_key or (None, None)
         config = uvicorn.Config(
             _ExpectationsMet(app),
-            http=_protocol_of_at_most(max_connections),
+            http=_protocol_of_at_most(max_connections, connection_age_s or math.inf),
             ssl_certfile=cert_path,
             ssl_keyfile=key_path,
             lifespan="off",
@@ -103,7 +108,7 @@ class _ExpectationsMet:
 
         async def closing_send(message: Message) -> None:
             if message["type"] == "http.response.start" and not body_wanted:
-                headers = [*message.get("headers", ()), (b"connection", b"close")]
+                headers = [*message.get("headers", ()), _CLOSE]
                 message = {**message, "headers": headers}
             await send(message)
 
@@ -118,12 +123,16 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
     """
 
     parser: Any
+    age_s = math.inf
+    _leaves_s = math.inf
     _bytes_outside_bodies = 0
     _gave_up = False
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
+        # Spread, as gRPC does it, so that connections that were made at once do not all end at once.
+        self._leaves_s = self.loop.time() + self.age_s * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
         if hasattr(self, "parser"):  # httptools'
             self.parser = DecliningParser(self.parser)
         # Uvicorn waits for the next request so long, and for the first one for ever.
@@ -138,6 +147,10 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         super().data_received(data)
         if self._bytes_outside_bodies > MAX_HEAD_BYTES:
             self._give_up(HEAD_TOO_LARGE)
+        if self.cycle is not None and self.loop.time() >= self._leaves_s:
+            # The newest of requests sent ahead: those before it are answered first.
+            others = [header for header in self.cycle.default_headers if header != _CLOSE]
+            self.cycle.default_headers = [*others, _CLOSE]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
@@ -213,13 +226,14 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
             self._head_timer = None
 
 
-def _protocol_of_at_most(max_connections: int) -> type[asyncio.Protocol]:
-    """The protocol, but not on more connections than that.
+def _protocol_of_at_most(max_connections: int, most_age_s: float) -> type[asyncio.Protocol]:
+    """The protocol, but not on more connections than that, nor much longer on one.
 
     Uvicorn's own limit would answer 503 to all, those who have long been there and probes included.
     """
 
     class FewProtocol(_BoundedProtocol):
+        age_s = most_age_s
         _refused = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
