@@ -14,6 +14,7 @@ from rig import Rig
 from flawline.adapters.grpc_api import GrpcServer, StreamLimits
 from flawline.adapters.memory_feed import MemoryFeed
 from flawline.application.idempotency import AnswerKey
+from flawline.application.traces import NoSpan
 from flawline.core.lock import Lock
 from flawline.rpc.v1 import inspection_pb2 as pb
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
@@ -209,7 +210,14 @@ async def test_no_more_frames_are_read_than_the_window_holds(bench: Bench) -> No
     assert sorted(sequences) == list(range(1, 11))
 
 
-async def test_a_full_queue_slows_a_stream_down_and_refuses_nothing(bench: Bench) -> None:
+async def test_a_full_queue_slows_a_stream_down_and_refuses_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traced: list[NoSpan] = []
+    begin = bench.rig.traces.begin
+    monkeypatch.setattr(
+        bench.rig.traces, "begin", lambda sent: traced.append(begin(sent)) or traced[-1]
+    )
     bench.rig.queue.refuse_next(3)
     stream = await bench.open()
     await stream.send(1)
@@ -218,6 +226,7 @@ async def test_a_full_queue_slows_a_stream_down_and_refuses_nothing(bench: Bench
         bench.rig.clock.advance(1.0)
     assert (await stream.answer()).inspection.verdict == pb.VERDICT_NOT_OK
     assert bench.rig.telemetry.rejections == []
+    assert len(traced) == 1
 
 
 async def test_a_queue_that_stays_full_is_undefined_by_the_deadline(bench: Bench) -> None:

@@ -42,10 +42,6 @@ class Opening:
             raise InvalidRequest("stream_id", f"stream_id must be {LINE_NAME_RULE}.")
 
 
-class Stopped(Exception):  # noqa: N818 - an ordinary turn of events
-    """The frame was not accepted since the service stops: it wants another connection."""
-
-
 @dataclass(frozen=True, slots=True)
 class Unexpected:
     """Nobody expected this; the log has the cause under `error_id`."""
@@ -167,10 +163,10 @@ class FrameStream:
     async def _answered(self, sequence: int, request: InspectionRequest) -> FrameAnswer | None:
         """None for a frame that another connection must bring again."""
         try:
-            return FrameAnswer(sequence, await self._inspect(request))
-        except Stopped:
-            return None
+            return FrameAnswer(sequence, await self._inspector.traced(request, self._inspect))
         except InspectionError as error:
+            if _for_good(error):
+                return None
             self._inspector.refused(error.code)
             return FrameAnswer(sequence, error)
         except Exception:
@@ -187,11 +183,14 @@ class FrameStream:
             try:
                 return await self._inspector.tried(request)
             except (QueueFull, NotReady) as error:
-                if isinstance(error, NotReady) and error.for_good:
-                    raise Stopped from error
-                if self._clock.monotonic_s() + pause_s >= ends_s:
+                if _for_good(error) or self._clock.monotonic_s() + pause_s >= ends_s:
                     raise
             await pause(self._clock, pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             left_ms = (ends_s - self._clock.monotonic_s()) * 1000
             request = replace(request, deadline_ms=max(1, int(left_ms)))
+
+
+def _for_good(error: InspectionError) -> bool:
+    """Whether the service stops, so that the frame wants another connection."""
+    return isinstance(error, NotReady) and error.for_good

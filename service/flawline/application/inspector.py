@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -155,28 +155,30 @@ class Inspector:
         monotonic clock, once the picture is queued.
         """
         try:
-            return await self.tried(request, accepted)
+            return await self.traced(request, lambda traced: self.tried(traced, accepted))
         except InspectionError as error:
             self._telemetry.rejected(error.code)
             raise
 
-    async def tried(
-        self, request: InspectionRequest, accepted: Callable[[float], None] = tell_nobody
+    async def traced(
+        self,
+        request: InspectionRequest,
+        inspect: Callable[[InspectionRequest], Awaitable[Inspection]],
     ) -> Inspection:
-        """As `inspect`, for who may try again after a refusal: it counts once he says that it was `refused`."""
+        """What `inspect` says of the request, as one span, however often it is `tried` for that."""
         span = self._traces.begin(usable_traceparent(request.traceparent))
         try:
-            traced = replace(request, traceparent=span.traceparent)
-            inspection = await self._inspected(traced, accepted)
+            inspection = await inspect(replace(request, traceparent=span.traceparent))
         except BaseException as error:
             span.ended(why_ended(error))
             raise
         span.answered(inspection)
         return inspection
 
-    async def _inspected(
-        self, request: InspectionRequest, accepted: Callable[[float], None]
+    async def tried(
+        self, request: InspectionRequest, accepted: Callable[[float], None] = tell_nobody
     ) -> Inspection:
+        """As `inspect`, within `traced`, for who may try again: a refusal counts once he says that it was `refused`."""
         order = self._checked(request, accepted)
         key = checked_idempotency_key(request.idempotency_key)
         if key is None:
