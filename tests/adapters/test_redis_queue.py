@@ -316,7 +316,7 @@ async def test_jobs_of_two_classes_may_come_in_the_same_millisecond(
     worker, extended, asked = make(lease_s=0.1), [], asyncio.Event()
 
     async def note(name: str, consumer: str, *places: object) -> None:
-        extended.append({*zip(places[::2], places[1::2], strict=True)})
+        extended.append({*zip(places[::2], places[1::2], strict=False)})
         asked.set()
 
     async def fail(key: str) -> None:
@@ -1032,7 +1032,7 @@ def test_what_is_no_outcome_is_not_understood(text: bytes) -> None:
 async def test_a_picture_that_cannot_be_had_costs_no_other_and_no_share(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = make(inline_picture_bytes=10)
+    worker = make(inline_picture_bytes=10, lease_s=0.2, max_deliveries=1)
     for n in range(3):
         await worker.submit(job(str(n), picture=bytes(20)))
     get, asked = worker._server.commands.get, []
@@ -1049,6 +1049,8 @@ async def test_a_picture_that_cannot_be_had_costs_no_other_and_no_share(
     assert len(worker._leases._held) == 2
     await worker.resolve([(lease, JUDGED) for lease in leases])
     assert not worker._leases._held
+    (again,) = await asyncio.wait_for(worker.lease(8), 5)
+    assert (again.job.job_id, again.deliveries) == ("1", 1)  # it killed nobody
 
 
 async def test_the_time_that_pictures_take_to_come_is_taken_off_all_their_deadlines(
