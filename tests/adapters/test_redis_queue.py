@@ -148,6 +148,8 @@ def test_an_outcome_of_another_version_is_understood() -> None:
     fields = json.loads(outcome_to_wire(MEASURED))
     newer = fields | {"quality": fields["quality"] | {"glare": 0.5}, "mood": "good"}
     assert outcome_from_wire(json.dumps(newer).encode()) == MEASURED
+    del fields["quality"]["saturated"]
+    assert outcome_from_wire(json.dumps(fields).encode()) == JUDGED
     del fields["quality"]
     assert outcome_from_wire(json.dumps(fields).encode()) == JUDGED
 

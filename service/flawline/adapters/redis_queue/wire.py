@@ -165,7 +165,9 @@ def _judged(fields: dict[str, Any]) -> Judged:
 
 
 def _quality(fields: dict[str, float] | None) -> FrameQuality | None:
-    return None if fields is None else FrameQuality(*(fields[name] for name in MEASURES))
+    if fields is None or not fields.keys() >= {*MEASURES}:
+        return None
+    return FrameQuality(*(fields[name] for name in MEASURES))
 
 
 def announcement_to_wire(worker: str, model: ModelInfo) -> str:
