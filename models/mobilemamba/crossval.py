@@ -27,7 +27,7 @@ from mobilemamba.split import Groups, find_groups, share_out
 from mobilemamba.start import learned_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
-from mobilemamba.trained_on import TrainedOn, pictures_sha256
+from mobilemamba.trained_on import TrainedOn, first_places, pictures_sha256
 from mobilemamba.whole_file import write_whole
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
@@ -151,7 +151,7 @@ def _trained(
 def _halves(
     config: RunConfig, labels: LabelSet, groups: Groups, parts: list[list[int]]
 ) -> list[list[Dataset]]:
-    """For each fold what is trained on and what is measured on.
+    """For each fold what is trained on and what is measured on: a picture that is listed twice, once.
 
     Raises:
         DatasetError: a fold would be empty, or leave nothing to learn from.
@@ -159,7 +159,9 @@ def _halves(
     found = []
     for number, part in enumerate(parts):
         rest = sorted(set(range(len(groups.samples))) - set(part))
-        sets = [_numbered(labels, [groups.samples[i] for i in side]) for side in (rest, part)]
+        held = [groups.samples[i] for i in part]
+        measured = [held[i] for i in first_places(pictures_sha256(held))]
+        sets = [_numbered(labels, side) for side in ([groups.samples[i] for i in rest], measured)]
         fault = "holds no picture" if not part else ""
         fault = fault or ("leaves no box to learn from" if not has_boxes(sets[0]) else "")
         if fault:

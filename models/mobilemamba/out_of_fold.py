@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
+from mobilemamba.trained_on import first_places
 from mobilemamba.whole_file import whole
 
 # what damage to a .npz file raises, and what another file of numpy's does
@@ -48,6 +49,18 @@ class OutOfFold:
     detections: Sequence[Detections]
     pictures_sha256: tuple[str, ...] = ()
     config_sha256: str = ""
+
+    def once(self) -> OutOfFold:
+        """Each picture as it comes first, since a copy is no further evidence; all where no digests are known."""
+        if not self.pictures_sha256:
+            return self
+        places = first_places(self.pictures_sha256)
+        return replace(
+            self,
+            samples=[self.samples[i] for i in places],
+            detections=[self.detections[i] for i in places],
+            pictures_sha256=tuple(self.pictures_sha256[i] for i in places),
+        )
 
     def save(self, path: Path) -> None:
         """Write beside the target, then rename."""

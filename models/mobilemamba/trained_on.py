@@ -101,6 +101,14 @@ def pictures_sha256(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(picture_sha256(s.grey) for s in samples)
 
 
+def first_places(digests: Sequence[str]) -> list[int]:
+    """Where each digest comes first, in order: what tells a set's pictures from copies of them."""
+    firsts: dict[str, int] = {}
+    for place, digest in enumerate(digests):
+        firsts.setdefault(digest, place)
+    return list(firsts.values())
+
+
 def _samples_sha256(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for sample in dataset.samples:

@@ -17,12 +17,13 @@ from mobilemamba_command import run
 
 from flawspec.artifact import read_manifest, sha256_file
 from flawspec.labels import LabelSet
+from flawspec.manifest import TrainingData
 from mobilemamba.artifact_files import rewrite
 from mobilemamba.card import _remake
 from mobilemamba.checkpoint import Blend
 from mobilemamba.cli import commands
 from mobilemamba.config import load_config
-from mobilemamba.dataset import Sample
+from mobilemamba.dataset import Sample, load_dataset
 from mobilemamba.evaluate import Detections
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.release import ReleaseRequest
@@ -146,8 +147,10 @@ def test_from_pictures_to_a_measured_artifact(
     assert run(monkeypatch, *promise, "--out", artifacts, "--version", "0.1.1") == 0
     printed = capsys.readouterr()
     assert f"caution: {artifact.name} was trained on {data / 'annotations.json'}; " in printed.err
+    assert "8 pictures are given again and are counted once" in printed.err
     result = json.loads(printed.out)
-    assert (result["defective"], result["clean"]) == (8, 8)
+    assert (result["defective"], result["clean"]) == (8, 0)
+    assert len(result["pictures_sha256"].split()) == 8
     changed = read_manifest(Path(result["artifact"]["path"]))
     assert (
         dict(zip(changed.labels.names, changed.score_thresholds, strict=True))
@@ -164,7 +167,13 @@ def test_from_pictures_to_a_measured_artifact(
     assert "8 of the pictures were trained on" in card
 
     apart = dataclasses.replace(changed, score_thresholds=(0.2, 0.6), model_version="0.1.3")
-    source, _ = rewrite(artifact, apart, artifacts)
+    without_flaws = load_dataset(None, data / "images", changed.labels)
+    learned = TrainingData("squares", "clean", 8, without_flaws.sha256)
+    source, _ = rewrite(artifact, dataclasses.replace(apart, training_data=(learned,)), artifacts)
+    assert run(monkeypatch, "calibrate", source, *promise[2:]) == 0
+    cautions = capsys.readouterr().err
+    assert f"was trained on {data / 'images'}; what is promised on these pictures" in cautions
+    assert "annotations.json" not in cautions
     out_of_fold = tmp_path / "out-of-fold.npz"
     sources = ["--out-of-fold", out_of_fold, "--start", "0.5", "--escape-rate", "0.5"]
     again = ["calibrate", source, *sources, "--out", artifacts, "--version", "0.1.2"]

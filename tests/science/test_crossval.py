@@ -80,7 +80,11 @@ def test_detections_are_kept_with_their_truth(tmp_path: Path) -> None:
 def test_every_picture_is_measured_once_by_a_network_that_did_not_see_it(
     config_file, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    config = load_config(config_file(epochs=1))
+    path = config_file(epochs=1)
+    head, rest = path.read_text().split("[val]")
+    listed_again = head[head.index("[[train]]") :]
+    path.write_text(f"{head}{listed_again}[val]{rest}")
+    config = load_config(path)
     seen: list[int] = []
 
     def observer(number: int) -> Observer:

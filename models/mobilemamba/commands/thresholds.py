@@ -30,7 +30,7 @@ from mobilemamba.commands.arguments import (
 from mobilemamba.commands.carrying import write_card
 from mobilemamba.config import load_config
 from mobilemamba.crossval import DETECTIONS, cross_validate
-from mobilemamba.dataset import load_clean, load_dataset
+from mobilemamba.dataset import load_dataset
 from mobilemamba.evaluate import shown
 from mobilemamba.measured import evaluate_samples
 from mobilemamba.out_of_fold import OutOfFold
@@ -116,7 +116,10 @@ def calibrate(
     if artifact is not None:
         verify(artifact, None)
     card = _check_target(artifact, out, version)
-    found = _evidence(artifact, coco, images, clean, out_of_fold)
+    given = _evidence(artifact, coco, images, clean, out_of_fold)
+    found = given.once()
+    if copies := len(given.samples) - len(found.samples):
+        click.echo(f"{copies} pictures are given again and are counted once", err=True)
     names = found.labels.names
     starts = _starts(artifact, start, names)
     result = _choose(found, starts, escape_rate, false_reject_rate, confidence)
@@ -202,13 +205,16 @@ def _evidence(
     if artifact is None or coco is None or images is None:
         raise click.UsageError("give ARTIFACT, --coco and --images, or --out-of-fold")
     manifest = read_manifest(artifact)
-    dataset = load_dataset(coco, images, labels=manifest.labels)
-    if dataset.sha256 in {entry.sha256 for entry in manifest.training_data}:
+    sets = [(coco, load_dataset(coco, images, labels=manifest.labels))]
+    if clean is not None:
+        sets.append((clean, load_dataset(None, clean, labels=manifest.labels)))
+    learned = {entry.sha256 for entry in manifest.training_data}
+    for source in (place for place, dataset in sets if dataset.sha256 in learned):
         click.echo(
-            f"caution: {artifact.name} was trained on {coco}; what is promised on these pictures holds for no others",
+            f"caution: {artifact.name} was trained on {source}; what is promised on these pictures holds for no others",
             err=True,
         )
-    pictures = (*dataset.samples, *(load_clean(clean) if clean is not None else ()))
+    pictures = tuple(sample for _, dataset in sets for sample in dataset.samples)
     found = evaluate_samples(artifact, manifest, pictures)
     digests = pictures_sha256(pictures)
     return OutOfFold(manifest.labels, pictures, found, digests, manifest.train_config_sha256)
