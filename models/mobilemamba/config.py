@@ -129,6 +129,10 @@ class RunConfig:
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
     sha256: str = ""
 
+    def already_begun(self) -> RunConfig:
+        """The same run without `model.start`: a checkpoint holds all that it took from there, the file may be gone."""
+        return dataclasses.replace(self, model=dataclasses.replace(self.model, start=""))
+
 
 def load_config(path: Path) -> RunConfig:
     """Read and check a TOML file.

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mobilemamba_command import run
 
 from flawspec.artifact import read_manifest
 from flawspec.labels import LabelSet
@@ -18,7 +19,7 @@ from mobilemamba.detector import Detector, build_detector
 from mobilemamba.export import check_parity, textured_pictures
 from mobilemamba.from_artifact import recalibrate
 from mobilemamba.start import start_from
-from mobilemamba.train import Trainer
+from mobilemamba.train import LAST, Trainer
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
 # The oldest has the plain graph, the newest the folded one.
@@ -64,6 +65,23 @@ def test_statistics_fit_the_pictures_and_change_nothing() -> None:
         # with one batch of just these pictures training computes what evaluation does
         trained = (network.train()(x).class_logits - after).abs().mean()
     assert trained < 0.02 * gap
+
+
+def test_a_run_goes_on_without_what_it_started_from(
+    config_file, tmp_path: Path, monkeypatch
+) -> None:
+    config, out, start = config_file(epochs=1), tmp_path / "run", tmp_path / "start.safetensors"
+    first = Trainer(load_config(config), out, torch.device("cpu"))
+    save_checkpoint(start, first.progress, first.state)
+    config.write_text(config.read_text().replace("[model]\n", '[model]\nstart = "$START"\n'))
+    monkeypatch.setenv("START", str(start))
+    begun = Trainer(load_config(config), out, torch.device("cpu"))
+    out.mkdir()
+    save_checkpoint(out / LAST, begun.progress, begun.state)
+    start.unlink()
+    monkeypatch.delenv("START")
+    assert run(monkeypatch, "train", config, "--out", out, "--resume") == 0
+    assert run(monkeypatch, "train", config, "--out", tmp_path / "other") == 2
 
 
 def test_a_run_takes_all_but_the_classes_and_goes_on_at_another_size(

@@ -35,7 +35,7 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     chosen = choose_device(device)
     if not resume:
         _check_free(out)
-    trainer = Trainer(run, out, chosen)
+    trainer = Trainer(run.already_begun() if resume else run, out, chosen)
     if resume:
         trainer.resume(out / LAST)
         if trainer.progress.data is None:
