@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from flawspec.manifest import ArtifactManifest
+from mobilemamba.annotations import printable
 from mobilemamba.comparison import Table, ablation_table, curves, peer_table
 from mobilemamba.confusion import Mistake, Mistakes, find_mistakes
 from mobilemamba.dataset import Dataset
@@ -39,7 +40,7 @@ NOTES = {
 }
 WORST = 12
 MISSES, FALSE_ALARMS = "misses.png", "false-alarms.png"
-TILE_PX = 240
+TILE_PX, CAPTION_PX = 240, 22
 COLOURS = 128
 TRUE, REPORTED = "#00b050", "#ff2020"
 
@@ -145,33 +146,49 @@ def _classes(manifest: ArtifactManifest, dataset: Dataset, report: ArtifactRepor
 
 
 def _mistakes(folder: Path, names: tuple[str, ...], mistakes: Mistakes) -> list[str]:
-    sheet(mistakes.misses[:WORST], names, TRUE).save(folder / MISSES)
-    sheet(mistakes.false_alarms[:WORST], names, REPORTED).save(folder / FALSE_ALARMS)
+    misses, alarms = mistakes.misses[:WORST], mistakes.false_alarms[:WORST]
+    sheet(misses, names, TRUE).save(folder / MISSES)
+    sheet(alarms, names, REPORTED).save(folder / FALSE_ALARMS)
     return [
         _picture(
             f"Worst misses ({len(mistakes.misses)} in all)",
             MISSES,
             "Thick green: the flaw that was missed. The figure is the best score that overlapped it.",
         ),
+        _listed(misses, names),
         _picture(
             f"Worst false alarms ({len(mistakes.false_alarms)} in all)",
             FALSE_ALARMS,
             "Thick red: what was reported. Thin green: the true boxes.",
         ),
+        _listed(alarms, names),
     ]
 
 
+def _listed(mistakes: tuple[Mistake, ...], names: tuple[str, ...]) -> str:
+    """In the page and not in the sheet: names of files are of any length and script, and are to be copied."""
+    lines = (
+        f"{names[m.class_id]} {m.score:.2f}: {html.escape(printable(m.sample.name))}"
+        for m in mistakes
+    )
+    return "<ol>" + "".join(f"<li>{line}</li>" for line in lines) + "</ol>"
+
+
 def sheet(mistakes: tuple[Mistake, ...], names: tuple[str, ...], colour: str) -> Image.Image:
-    """The pictures of `mistakes` in rows of four, the box in question in `colour`, other true boxes thin green."""
-    columns = 4
+    """The pictures of `mistakes` in rows of four, the box in question in `colour`, other true boxes thin green.
+
+    Each has its number, its score, and as much of its class as there is room for.
+    """
+    columns, height = 4, TILE_PX + CAPTION_PX
     rows = max(1, -(-len(mistakes) // columns))
-    page = Image.new("RGB", (columns * TILE_PX, rows * (TILE_PX + 22)), "white")
+    page = Image.new("RGB", (columns * TILE_PX, rows * height), "white")
     for index, mistake in enumerate(mistakes):
-        tile = _tile(mistake, colour)
-        left, top = (index % columns) * TILE_PX, (index // columns) * (TILE_PX + 22)
-        page.paste(tile, (left, top))
-        caption = f"{names[mistake.class_id]} {mistake.score:.2f}  {mistake.sample.name}"
-        ImageDraw.Draw(page).text((left + 4, top + TILE_PX + 4), caption, fill="black")
+        left, top = (index % columns) * TILE_PX, (index // columns) * height
+        page.paste(_tile(mistake, colour), (left, top))
+        caption = Image.new("RGB", (TILE_PX - 4, CAPTION_PX), "white")
+        words = f"{index + 1}.  {mistake.score:.2f} {names[mistake.class_id]}"
+        ImageDraw.Draw(caption).text((4, 4), words, fill="black")
+        page.paste(caption, (left, top + TILE_PX))
     return page
 
 

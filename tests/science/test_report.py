@@ -31,7 +31,7 @@ class Manifest:
 def sample(name: str, *boxes: tuple[int, list[float]]) -> Sample:
     grey = np.full((100, 100), 90, np.uint8)
     xyxy = np.array([b for _, b in boxes], np.float32).reshape(-1, 4)
-    return Sample(name, int(name), grey, xyxy, np.array([c for c, _ in boxes], np.int64))
+    return Sample(name, 1, grey, xyxy, np.array([c for c, _ in boxes], np.int64))
 
 
 def found(*entries: tuple[int, float, list[float]]) -> Detections:
@@ -93,6 +93,22 @@ def test_a_set_without_boxes_has_a_page_too(tmp_path: Path) -> None:
     assert "mAP50 <b>–</b>, mAP50-95 –" in text
     assert "<td>pit</td><td>0</td><td>–</td><td>0.500</td><td>0.000</td><td>–</td>" in text
     assert "nan" not in text
+
+
+def test_a_picture_of_any_name_keeps_to_its_tile_and_is_named_in_the_page(tmp_path: Path) -> None:
+    names = ("Teil ß <1> \u94a2.png", "a\udcfcb.png", "camera_2_of_line_3" * 4)
+    samples = tuple(sample(name, (PIT, LEFT)) for name in names)
+    dataset = Dataset(Manifest.labels, samples, "0" * 64)
+    report = ArtifactReport(measure(dataset, [found()] * 3), [found()] * 3)
+    text = write_report(tmp_path, Manifest, dataset, report, "val").read_text("utf-8")
+    for name in ("Teil ß &lt;1&gt; \u94a2.png", "a\ufffdb.png", names[2]):
+        assert f"<li>pit 0.00: {name}</li>" in text
+    drawn = np.asarray(
+        sheet(
+            find_mistakes(dataset, [found()] * 3, (0.5, 0.5)).misses, ("pit" * 21, "x"), "#ff0000"
+        )
+    )
+    assert (drawn[:, 236:240] == 255).all(), "nothing runs into the next tile"
 
 
 def test_a_sheet_without_mistakes_is_an_empty_page() -> None:
