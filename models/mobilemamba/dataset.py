@@ -178,7 +178,13 @@ def _read_picture(
     size = (grey.shape[1], grey.shape[0])
     if picture.size_px not in (None, size):
         stated = "x".join(map(str, picture.size_px or ()))
-        faults.append(f"picture {path} is {size[0]}x{size[1]}, not {stated}")
+        # who only exchanged the two numbers would train on boxes that lie elsewhere
+        turned = (
+            "; if its EXIF orientation turns it, its boxes too must be those of the upright picture"
+            if picture.size_px == size[::-1]
+            else ""
+        )
+        faults.append(f"picture {path} is {size[0]}x{size[1]}, not {stated}{turned}")
     return grey
 
 

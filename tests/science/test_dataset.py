@@ -92,6 +92,16 @@ def test_every_fault_is_reported_at_once(coco_folder) -> None:
     assert len(caught.value.faults) == 9
 
 
+def test_a_picture_that_its_exif_turns_is_told_apart_from_one_of_another_size(coco_folder) -> None:
+    folder = coco_folder(count=1)
+    exif = Image.Exif()
+    exif[0x112] = 6
+    Image.new("L", (96, 48), 90).save(folder / "images" / "0.png", exif=exif)
+    path = edit(folder, lambda content: content["images"][0].update(height=48))
+    with pytest.raises(DatasetError, match=r"is 48x96, not 96x48; if its EXIF orientation turns"):
+        load_dataset(path, folder / "images")
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -219,7 +219,8 @@ def test_a_part_without_pictures_gets_no_file(
     assert {p.name for p in out.iterdir()} == {"train.json", "groups.json"}
     said = capsys.readouterr().out
     assert (
-        f"{out}/val.json is not written: no picture was left for its share of 0.01, since" in said
+        f"{out}/val.json is not written: no picture was left for its share of 0.01, since those of one place stay "
+        "together and each class is shared out evenly; give" in said
     )
     assert f"{out}/test.json is not written: its share is 0\n" in said
     assert len(load_dataset(out / "train.json", folder / "images").samples) == 4

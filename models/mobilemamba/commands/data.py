@@ -96,8 +96,8 @@ def _why_empty(share: float) -> str:
     if share == 0:
         return "its share is 0"
     return (
-        f"no picture was left for its share of {share:g}, since those of one place stay together; give more pictures "
-        "or a larger share"
+        f"no picture was left for its share of {share:g}, since those of one place stay together and each class is "
+        "shared out evenly; give more pictures, a larger share or another --seed"
     )
 
 

@@ -146,9 +146,11 @@ def _class_names(folder: Path) -> tuple[str, ...]:
                 fault = f"line {names.index('') + 1} of {place} is blank: a class's number is its line, counted from 0"
                 raise DatasetError(folder, [f"{fault}; name the class, or close the gap"])
             return names
-    raise DatasetError(
-        folder, [f"there is no {CLASSES}, in it or above it, that names the classes"]
+    fault = (
+        f"there is no {CLASSES} in it or in {above}: put one there that names the classes, one a line, in the order of "
+        "their numbers (that of `names` in a data.yaml)"
     )
+    raise DatasetError(folder, [fault])
 
 
 def _boxes(
