@@ -13,12 +13,18 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from flawspec.artifact import sha256_file
 from mobilemamba.checkpoint import Blend, CheckpointError, load_average, save_checkpoint
 from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.evaluate import Metrics
 from mobilemamba.train import Trainer
+
+OPPOSED = -0.5  # cosine of two kernels that point against one another
+MOST_OPPOSED = (
+    0.08  # share of kernels: after long runs up to 0.04, of one network in two forms 0.15
+)
 
 
 def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: Path) -> Metrics:
@@ -36,7 +42,8 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
         Metrics of the blend on the validation set.
 
     Raises:
-        CheckpointError: one of the two does not fit; `checkpoint` is of another run, or a blend; or `out` exists.
+        CheckpointError: one of the two does not fit, or is in another form; `checkpoint` is of another run, or a blend;
+            or `out` exists.
         ConfigError, DatasetError: see `sets.load_sets`.
     """
     if out.exists():
@@ -52,6 +59,7 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
     progress.require_data(trainer.data, checkpoint)
     if progress.blend is not None:
         raise CheckpointError(f"{checkpoint} is a blend itself; give the run's own checkpoint")
+    _require_one_form(trainer.network, other, ended, checkpoint)
     _move_towards(trainer.state.average.network, ended, share)
     metrics = trainer.evaluate()
     made = Blend(share, checkpoint.name, other.name, sha256_file(other))
@@ -59,6 +67,30 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
     # Of the state, `export` reads the average alone.
     save_checkpoint(out, replace(progress, best_map50=metrics.map50, blend=made), trainer.state)
     return metrics
+
+
+@torch.no_grad()
+def _require_one_form(earlier: nn.Module, other: Path, ended: nn.Module, checkpoint: Path) -> None:
+    """That few kernels, of one output channel each, point against those of the other network.
+
+    An artifact does not hold the sign of a norm's weight: read back, the kernel before it has that sign.
+
+    Raises:
+        CheckpointError: many do.
+    """
+    theirs = ended.state_dict()
+    cosines = [
+        F.cosine_similarity(value.flatten(1), theirs[name].flatten(1))
+        for name, value in earlier.state_dict().items()
+        if value.ndim == 4 and len(value) > 1  # a scale by channel is [1, C, 1, 1]
+    ]
+    opposed = float((torch.cat(cosines) < OPPOSED).float().mean())
+    if opposed > MOST_OPPOSED:
+        raise CheckpointError(
+            f"{opposed:.0%} of the kernels of {other} point against those of {checkpoint}, so that their mean is "
+            "neither: it is another network, or the same in another form, as an artifact is of the checkpoint that it "
+            "was exported from. Give the very file that the run, or the first of several, started from"
+        )
 
 
 @torch.no_grad()

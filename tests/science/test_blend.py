@@ -83,10 +83,15 @@ def test_no_run_goes_on_from_a_blend_and_nothing_is_blended_twice(
 
 
 def test_what_does_not_belong_together_is_refused(
-    two_runs: tuple[Path, Path, Path], config_file, tmp_path: Path
+    two_runs: tuple[Path, Path, Path], config_file, tmp_path: Path, monkeypatch
 ) -> None:
     config, after, before = two_runs
-    out = tmp_path / "blend.safetensors"
+    out, folder = tmp_path / "blend.safetensors", tmp_path / "artifacts"
+    assert run(monkeypatch, "export", tmp_path / "run.toml", before, "--out", folder) == 0
+    with pytest.raises(
+        CheckpointError, match=r"1\d% of the kernels .* or the same in another form"
+    ):
+        blend(load_config(config), after, next(folder.glob("*.onnx")), 0.5, out)
     with pytest.raises(CheckpointError, match="not trained as this configuration says"):
         blend(load_config(config), before, before, 0.5, out)
     root = Path(__file__).parents[2] / "models" / "artifacts"

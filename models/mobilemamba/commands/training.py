@@ -111,8 +111,9 @@ def export(
 def blend(config: Path, checkpoint: Path, other: Path, share: float, out: Path) -> None:
     """Mix the weights of CHECKPOINT, trained as CONFIG says, with those of OTHER, which it came from.
 
-    OTHER is an artifact or a checkpoint of the same classes. A run that teaches a network something more forgets some
-    of what it knew; between the two often lies one that has both. `export` takes what is written.
+    OTHER is an artifact or a checkpoint of the same classes: the very file that the run, or the first of several,
+    started from. A run that teaches a network something more forgets some of what it knew; between the two often lies
+    one that has both. `export` takes what is written.
     """
     metrics = blend_weights(load_config(config), checkpoint, other, share, out)
     click.echo(
