@@ -5,9 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from mobilemamba.carried_card import Derived, carried_over
 from mobilemamba.evaluate import shown
-from mobilemamba.reexport import Reexport
 from mobilemamba.release import Release, ReleaseRequest
 
 
@@ -21,32 +19,6 @@ def model_card(release: Release, request: ReleaseRequest, config_file: Path) -> 
             *_remake(release, request, config_file),
             "",
         )
-    )
-
-
-def reexported_card(card: str, made: Reexport) -> str:
-    """The card of an artifact, as `card_of` gives it, carried over to one that was exported anew from it."""
-    manifest = made.manifest
-    source, folder = (shlex.quote(p.as_posix()) for p in (made.source, made.artifact.parent))
-    derived = Derived(
-        source=made.source,
-        source_name=manifest.model_name,
-        artifact=made.artifact,
-        name=manifest.model_name,
-        version=manifest.model_version,
-        sha256=made.sha256,
-        size_bytes=len(made.content),
-        fact=_anew(made),
-        command=f"mobilemamba reexport {source} --version {manifest.model_version} --out {folder}",
-    )
-    return carried_over(card, derived)
-
-
-def _anew(made: Reexport) -> str:
-    source = f"`{made.source.name}` (sha256 `{made.source_sha256}`)"
-    return (
-        f"| exported anew | from {source}, with its weights, thresholds and figures, which were measured on it; "
-        f"the two differ by {made.difference:.1e} at most (batch 1, 3, 8; generated pictures) |"
     )
 
 

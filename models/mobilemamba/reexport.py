@@ -33,20 +33,16 @@ MOST_DIFFERENT = (
 
 @dataclass(frozen=True)
 class Reexport:
-    """What is to be written and from what.
+    """What is to be written.
 
     Attributes:
-        source, source_sha256: the old file.
-        artifact, content, sha256, manifest: the new one.
-        difference: the largest between the two, of scores and of boxes divided by the input's larger side.
+        artifact, content, sha256: the new file.
+        difference: the largest between it and the old one, of scores and of boxes divided by the input's larger side.
     """
 
-    source: Path
-    source_sha256: str
     artifact: Path
     content: bytes
     sha256: str
-    manifest: ArtifactManifest
     difference: float
 
 
@@ -58,7 +54,7 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
         ExportError: the new graph does not say what the old one says, or would overwrite it.
         FlawspecError: `source` is no artifact, or not the listed one.
     """
-    digest = verify(source, None)
+    verify(source, None)
     manifest = read_manifest(source)
     changed = dataclasses.replace(manifest, model_version=version)
     path = derived_path(changed, folder, source)
@@ -83,7 +79,7 @@ def reexport(source: Path, version: str, folder: Path) -> Reexport:
         )
     content = with_manifest(graph, changed)
     sha256 = hashlib.sha256(content).hexdigest()
-    return Reexport(source, digest, path, content, sha256, changed, difference)
+    return Reexport(path, content, sha256, difference)
 
 
 def _network_in(source: Path, manifest: ArtifactManifest) -> Detector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-from mobilemamba.card import _data, reexported_card
+from mobilemamba.card import _data
 from mobilemamba.carried_card import Derived, carried_over
 
 CARD = """# toy 0.1.0
@@ -22,29 +22,22 @@ mobilemamba evaluate models/artifacts/toy-0.1.0.onnx --coco "$DATA/val.json" --i
 """
 
 
-def anew(card: str, source: str, artifact: str) -> list[str]:
-    version = Path(artifact).stem.removeprefix("toy-")
-    made = SimpleNamespace(
-        source=Path(source),
-        source_sha256="00",
-        artifact=Path(artifact),
-        content=b"",
-        sha256="11",
-        manifest=SimpleNamespace(model_name="toy", model_version=version),
-        difference=0.0,
+def anew(card: str, source: str, artifact: str, command: str) -> list[str]:
+    made = Derived(
+        Path(source), "toy", Path(artifact), "toy", "0.1.9", "11", 0, "| changed |", command
     )
-    return reexported_card(card, made).splitlines()
+    return carried_over(card, made).splitlines()
 
 
 def test_the_commands_name_the_files_that_were_read_and_written() -> None:
-    first = anew(CARD, "models/artifacts/toy-0.1.0.onnx", "my anew/toy-0.1.1.onnx")
+    once, again = "mobilemamba reexport toy-0.1.0.onnx", "mobilemamba reexport toy-0.1.1.onnx"
+    first = anew(CARD, "models/artifacts/toy-0.1.0.onnx", "my anew/toy-0.1.1.onnx", once)
     options = '--coco "$DATA/val.json" --images "$DATA" --json'
-    once = "mobilemamba reexport models/artifacts/toy-0.1.0.onnx --version 0.1.1 --out 'my anew'"
     assert first[-3:-1] == [once, f"mobilemamba evaluate 'my anew/toy-0.1.1.onnx' {options}"]
-    second = anew("\n".join(first), "my anew/toy-0.1.1.onnx", "/srv/toy-0.1.2.onnx")
+    second = anew("\n".join(first), "my anew/toy-0.1.1.onnx", "/srv/toy-0.1.2.onnx", again)
     assert second[-4:-1] == [
         once,
-        "mobilemamba reexport 'my anew/toy-0.1.1.onnx' --version 0.1.2 --out /srv",
+        again,
         f"mobilemamba evaluate /srv/toy-0.1.2.onnx {options}",
     ]
 

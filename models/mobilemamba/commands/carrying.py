@@ -13,11 +13,16 @@ from mobilemamba.whole_file import write_whole
 
 
 def write_card(
-    card: str | None, source: Path, artifact: Path, how: str, section: tuple[str, ...]
+    card: str | None,
+    source: Path,
+    artifact: Path,
+    how: str,
+    section: tuple[str, ...] = (),
+    likeness: str = "",
 ) -> None:
     """Beside `artifact`, from `card`, that of `source`; where there was none, this is said.
 
-    how: was it made, in a word. section: its own figures or thresholds.
+    how: was it made, in a word. section: its own figures or thresholds. likeness: what it has in common with `source`.
     """
     if card is None:
         click.echo(f"{artifact}: {NO_CARD}", err=True)
@@ -31,7 +36,7 @@ def write_card(
         version=manifest.model_version,
         sha256=sha256_file(artifact),
         size_bytes=artifact.stat().st_size,
-        fact=f"| {how} | from `{source.name}` (sha256 `{sha256_file(source)}`) |",
+        fact=f"| {how} | from `{source.name}` (sha256 `{sha256_file(source)}`){likeness} |",
         command=_this_command(),
         section=section,
     )
