@@ -95,7 +95,7 @@ def test_a_set_without_boxes_has_a_page_too(tmp_path: Path) -> None:
     assert "nan" not in text
 
 
-def test_a_picture_of_any_name_keeps_to_its_tile_and_is_named_in_the_page(tmp_path: Path) -> None:
+def test_a_picture_of_any_name_keeps_to_its_tile(tmp_path: Path) -> None:
     names = ("Teil ß <1> \u94a2.png", "a\udcfcb.png", "camera_2_of_line_3" * 4)
     samples = tuple(sample(name, (PIT, LEFT)) for name in names)
     dataset = Dataset(Manifest.labels, samples, "0" * 64)

@@ -67,21 +67,14 @@ def test_statistics_fit_the_pictures_and_change_nothing() -> None:
     assert trained < 0.02 * gap
 
 
-def test_a_run_goes_on_without_what_it_started_from(
-    config_file, tmp_path: Path, monkeypatch
-) -> None:
-    config, out, start = config_file(epochs=1), tmp_path / "run", tmp_path / "start.safetensors"
-    first = Trainer(load_config(config), out, torch.device("cpu"))
-    save_checkpoint(start, first.progress, first.state)
+def test_a_run_goes_on_without_its_start(config_file, tmp_path: Path, monkeypatch) -> None:
+    config = config_file(epochs=1)
     config.write_text(config.read_text().replace("[model]\n", '[model]\nstart = "$START"\n'))
-    monkeypatch.setenv("START", str(start))
-    begun = Trainer(load_config(config), out, torch.device("cpu"))
-    out.mkdir()
-    save_checkpoint(out / LAST, begun.progress, begun.state)
-    start.unlink()
+    monkeypatch.setenv("START", str(RELEASED))
+    begun = Trainer(load_config(config), tmp_path, torch.device("cpu"))
+    save_checkpoint(tmp_path / LAST, begun.progress, begun.state)
     monkeypatch.delenv("START")
-    assert run(monkeypatch, "train", config, "--out", out, "--resume") == 0
-    assert run(monkeypatch, "train", config, "--out", tmp_path / "other") == 2
+    assert run(monkeypatch, "train", config, "--out", tmp_path, "--resume") == 0
 
 
 def test_a_run_takes_all_but_the_classes_and_goes_on_at_another_size(
