@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from flawspec.errors import CorruptPicture
+from flawspec.errors import CorruptPicture, PictureError, UnsupportedPicture
 from flawspec.limits import DecodeLimits
 from flawspec.opening import OpenPicture, open_picture
 from flawspec.png_rows import has_all_rows
@@ -79,8 +79,16 @@ def _strict_jpeg(data: bytes) -> Image.Image:
     try:
         luma = simplejpeg.decode_jpeg(data, "GRAY", strict=True)
     except ValueError as error:
-        raise _damaged_pixels("JPEG") from error
+        raise _refused_pixels("JPEG", error) from error
     return Image.fromarray(luma[:, :, 0])
+
+
+def _refused_pixels(name: str, error: Exception) -> PictureError:
+    if "subsampling" in str(error):
+        return UnsupportedPicture(
+            f"This {name} has unusual chroma subsampling; store it as grey, 4:4:4, 4:2:2 or 4:2:0."
+        )
+    return _damaged_pixels(name)
 
 
 def _damaged_pixels(name: str) -> CorruptPicture:
@@ -103,7 +111,7 @@ def _loaded(picture: OpenPicture, data: bytes) -> Image.Image:
         if isinstance(image, TiffImageFile):
             check_strips(image, data)
     except Exception as error:  # Pillow's decoders raise nearly anything on garbage
-        raise _damaged_pixels(picture.format) from error
+        raise _refused_pixels(picture.format, error) from error
     may_lack_rows = picture.format == "PNG" and _may_lack_rows(image)
     if lacks_strips or (may_lack_rows and not has_all_rows(data)):
         raise _damaged_pixels(picture.format)

@@ -33,6 +33,7 @@ from flawspec.tiff_header import (
     HEIGHT,
     ORIENTATION,
     PHOTOMETRIC,
+    SUBFILE_TYPE,
     WHITE_IS_ZERO,
     WIDTH,
     TiffHeader,
@@ -49,7 +50,9 @@ _MAX_JPEG_SCANS = 100
 _SEND = "Send JPEG, PNG, BMP or TIFF, grey or colour, with 8 or 16 bits a sample."
 
 _GREY_16 = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-_MODES = _GREY_16 | {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
+_MODES = _GREY_16 | {"L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
+_FEW_BITS = re.compile("'[LP];[124]")
+"""In what Pillow says of how samples are stored."""
 _LYING = frozenset({5, 6, 7, 8})
 """The EXIF orientations that swap width and height."""
 _MODE_WORDS = {"F": "floating-point", "I": "signed or 32 bit", "LAB": "CIE Lab"}
@@ -185,6 +188,10 @@ def _tiff_header(data: bytes) -> TiffHeader:
         raise UnsupportedPicture(
             "This TIFF has several pages, and one picture is inspected; send each page by itself."
         )
+    if header.firsts.get(SUBFILE_TYPE, 0) & 1:
+        raise UnsupportedPicture(
+            "This TIFF shows a reduced picture, as a camera's raw file does; send the whole one as a TIFF."
+        )
     return header
 
 
@@ -237,6 +244,9 @@ def _check_size(width_px: int, height_px: int, limits: DecodeLimits) -> None:
 
 
 def _check_pixels(kind: _Format, image: ImageFile.ImageFile, tiff: TiffHeader | None) -> None:
+    if image.mode == "1" or any(_FEW_BITS.search(repr(tile[3])) for tile in image.tile[:1]):
+        # Of so few levels a flawed frame can look like a clean one.
+        raise UnsupportedPicture(f"This {kind.name} stores a pixel in fewer than 8 bits. {_SEND}")
     if image.mode not in _MODES:
         words = _MODE_WORDS.get(image.mode, "unusual")
         raise UnsupportedPicture(f"This {kind.name} has {words} pixels. {_SEND}")

@@ -15,7 +15,7 @@ def without_compressed_extras(data: bytes) -> bytes:
     """The same picture without colour profiles and compressed texts; `data` itself where it has none.
 
     A kilobyte of them can inflate to a megabyte, and a file may hold thousands. Raises ValueError for a
-    file of absurdly many chunks.
+    file of absurdly many chunks, and where the header is not the first chunk, and only there.
     """
     kept: list[tuple[int, int]] = []
     start, position = 0, _SIGNATURE_BYTES
@@ -23,6 +23,9 @@ def without_compressed_extras(data: bytes) -> bytes:
         head = data[position : position + _HEAD_BYTES]
         if len(head) < _HEAD_BYTES:
             break
+        # Pillow takes the last one, wherever it stands; what else is read of it here stands in the first chunk.
+        if (head[4:] == b"IHDR") != (position == _SIGNATURE_BYTES):
+            raise ValueError("the header is not the first chunk")
         end = position + _HEAD_BYTES + int.from_bytes(head[:4], "big") + _CRC_BYTES
         if head[4:] in _COMPRESSED_EXTRAS:
             kept.append((start, position))

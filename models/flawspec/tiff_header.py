@@ -11,6 +11,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+SUBFILE_TYPE = 254
 WIDTH = 256
 HEIGHT = 257
 BITS_PER_SAMPLE = 258

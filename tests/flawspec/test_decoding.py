@@ -91,15 +91,8 @@ def test_alpha_is_dropped_not_blended(mode: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", EXACT)
-def test_one_bit_is_black_and_white(kind: str) -> None:
-    bits = noise(HEIGHT, WIDTH) > 127
-    decoded = decode_grey(encoded(Image.fromarray(bits), kind), LIMITS)
-    np.testing.assert_array_equal(decoded, np.where(bits, 255, 0))
-
-
-@pytest.mark.parametrize("kind", EXACT)
 def test_a_palette_is_looked_up(kind: str) -> None:
-    indices, colours = noise(HEIGHT, WIDTH) % 16, noise(16, 3, seed=1)
+    indices, colours = noise(HEIGHT, WIDTH) % 32, noise(32, 3, seed=1)
     image = Image.fromarray(indices, "P")
     image.putpalette(colours.tobytes())
     decoded = decode_grey(encoded(image, kind), LIMITS)
@@ -108,7 +101,7 @@ def test_a_palette_is_looked_up(kind: str) -> None:
 
 @pytest.mark.parametrize("transparency", [0, b"\0\x40\x80\xc0"])
 def test_a_palette_with_transparent_entries_is_looked_up(transparency: int | bytes) -> None:
-    indices, colours = noise(HEIGHT, WIDTH) % 16, noise(16, 3, seed=1)
+    indices, colours = noise(HEIGHT, WIDTH) % 32, noise(32, 3, seed=1)
     image = Image.fromarray(indices, "P")
     image.putpalette(colours.tobytes())
     decoded = decode_grey(encoded(image, "PNG", transparency=transparency), LIMITS)

@@ -95,6 +95,16 @@ def bmp(compression: int = 0, bits: int | None = None) -> bytes:
     return bytes(data)
 
 
+def few_bits() -> list[bytes]:
+    """A dithered frame with flaws came out OK."""
+    return [
+        *(encoded(Image.fromarray(GREY > 127), kind) for kind in ("PNG", "BMP", "TIFF")),
+        *(encoded(Image.fromarray(GREY).quantize(colours), "PNG") for colours in (2, 16)),
+        *(png(64, 64, bits=bits) for bits in (2, 4)),
+        *(tiff((258, 3, 1, bits)) for bits in (2, 4)),
+    ]
+
+
 FROM_THE_HEADER = [
     ("nothing", b"", errors.EmptyPicture, "empty"),
     ("a text named .jpg", b"This is not a picture.\n" * 40, errors.NotAPicture, "not a picture"),
@@ -122,6 +132,14 @@ FROM_THE_HEADER = [
     ),
     ("png without sides", png(0, 0), errors.CorruptPicture, "PNG header"),
     ("png of 3 bits", png(64, 64, bits=3), errors.CorruptPicture, "PNG header"),
+    *(
+        ("a png header elsewhere", data, errors.CorruptPicture, "PNG header")
+        for data in (
+            png_of_rows(64)[:8] + chunk(b"a" * 4, b"b" * 18) + png_of_rows(64)[8:],
+            png_of_rows(64)[:33] + png_of_rows(64)[8:],
+        )
+    ),
+    *(("few levels", data, errors.UnsupportedPicture, "fewer than 8 bits") for data in few_bits()),
     ("bmp mark only", b"BM", errors.CorruptPicture, "BMP header"),
     ("bmp of 2 bits", bmp(bits=2), errors.UnsupportedPicture, "kind of BMP"),
     ("bmp with a jpeg in it", bmp(4), errors.UnsupportedPicture, "kind of BMP"),
@@ -130,6 +148,7 @@ FROM_THE_HEADER = [
     ("tiff directory beyond the end", b"MM\0*\xff\0\0\0", errors.CorruptPicture, "TIFF header"),
     ("tiff without width", tiff((256, 4, 0, 0)), errors.CorruptPicture, "TIFF header"),
     ("tiff of 12 bits", tiff((258, 3, 1, 12)), errors.UnsupportedPicture, "fewer than 16 bits"),
+    ("tiff of a thumbnail", tiff((254, 4, 1, 1)), errors.UnsupportedPicture, "reduced picture"),
     ("tiff of 7 bits", tiff((258, 3, 1, 7)), errors.UnsupportedPicture, "kind of TIFF"),
     (
         "tiff of floats",
@@ -240,7 +259,7 @@ def test_pixels_that_are_cut_short_or_damaged(data: bytes) -> None:
         decode_grey(data, LIMITS)
 
 
-@pytest.mark.parametrize("kind", ["1", "L", "P", "LA", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("kind", ["L", "LA", "RGB", "RGBA", "I;16"])
 @pytest.mark.parametrize("size", [(64, 64), (67, 65)])
 def test_a_png_whose_last_row_is_black_is_whole(kind: str, size: tuple[int, int]) -> None:
     image = Image.new(kind, size)
@@ -307,6 +326,13 @@ def test_a_jpeg_is_never_mended(data: bytes) -> None:
     assert probe(data, LIMITS).width_px == 192
     with pytest.raises(errors.CorruptPicture, match="its pixels are not"):
         decode_grey(data, LIMITS)
+
+
+def test_a_jpeg_of_unknown_subsampling_is_not_called_damaged() -> None:
+    data = bytearray(encoded(Image.new("RGB", (64, 64)), "JPEG"))
+    data[data.index(b"\xff\xc0") + 11] = 0x42
+    with pytest.raises(errors.UnsupportedPicture, match="chroma subsampling"):
+        decode_grey(bytes(data), LIMITS)
 
 
 def test_colour_profiles_and_texts_are_passed_over_without_inflating_them() -> None:
