@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from flawline.application.inspector import Inspector
 from flawline.application.order import tell_nobody
-from flawline.application.request import InspectionRequest, checked_idempotency_key
+from flawline.application.request import InspectionRequest, key_of_one
 from flawline.core.errors import BadPicture
 from flawline.core.values import Inspection, PartInspection
 from flawline.core.verdict import combined
@@ -29,7 +29,8 @@ async def inspect_part(
     others are then withdrawn, and the text names the frame. A repeat under an idempotency key gets
     the answers that its frames had. `accepted` is told the latest deadline once all are queued.
     """
-    keys = _keys_of_frames(frames)
+    key = frames[0].idempotency_key
+    keys = [key_of_one(key, f"frame {index}") for index in range(len(frames))]
     if keys[0] is not None:
         digest = await asyncio.to_thread(_digest_of, [frame.picture for frame in frames])
         frames = [replace(frame, frames_sha256=digest) for frame in frames]
@@ -86,17 +87,3 @@ def _digest_of(pictures: Sequence[bytes]) -> str:
     for picture in pictures:
         digest.update(hashlib.sha256(picture).digest())
     return digest.hexdigest()
-
-
-def _keys_of_frames(frames: Sequence[InspectionRequest]) -> list[str | None]:
-    """One key each: the part's with the frame's place, in a form that no caller chooses by chance.
-
-    Raises InvalidRequest.
-    """
-    key = checked_idempotency_key(frames[0].idempotency_key)
-    if key is None:
-        return [None] * len(frames)
-    return [
-        hashlib.sha256(f"frame {index} of {key}".encode()).hexdigest()
-        for index in range(len(frames))
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -123,6 +124,13 @@ def checked_idempotency_key(key: str | None) -> str | None:
             f"The idempotency key must be 1 to {MAX_KEY_CHARACTERS} printable ASCII characters.",
         )
     return key
+
+
+def key_of_one(key: str | None, place: str) -> str | None:
+    """Of one of several pictures under `key`, in a form that no caller chooses by chance. Raises InvalidRequest."""
+    if checked_idempotency_key(key) is None:
+        return None
+    return hashlib.sha256(f"{place} of {key}".encode()).hexdigest()
 
 
 def usable_traceparent(traceparent: str | None) -> str | None:

@@ -16,6 +16,7 @@ from scripted_inspector import NOT_OK, OK, TOO_LATE, ScriptedInspector
 from tiny_artifact import boxes_and_scores
 
 from flawline.application.inspector import InspectionRequest, Readiness
+from flawline.application.request import checked_idempotency_key
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
 from flawline.core.model_errors import ModelControlOff, ModelIsStable, UnknownModel
 from flawline.core.values import Inspection
@@ -140,7 +141,7 @@ async def test_pictures_in_json_are_inspected_one_by_one(
 
     inspector.outcome = answer
     body = pictures(b"\x00one", b"two", b"three", id="4711", parameters=parameters)
-    headers = {"traceparent": "trace", "idempotency-key": "again"}
+    headers = {"traceparent": "trace", "idempotency-key": "k" * 255}
     response = await client.post(INFER, json=body, headers=headers)
     assert response.status_code == 200
     document = response.json()
@@ -160,7 +161,9 @@ async def test_pictures_in_json_are_inspected_one_by_one(
     assert outputs["classes"]["data"] == ["scratches", "patches"] * 2
     assert outputs["verdict"]["data"] == ["NotOK", "OK", "NotOK"]
     assert [r.picture for r in inspector.requests] == [b"\x00one", b"two", b"three"]
-    assert [r.idempotency_key for r in inspector.requests] == ["again/0", "again/1", "again/2"]
+    keys = {r.idempotency_key for r in inspector.requests}
+    assert len(keys) == 3
+    assert all(checked_idempotency_key(key) for key in keys)
     for request in inspector.requests:
         assert (request.line, request.part_id, request.recipe) == ("press-2", "SN 1", "default")
         assert (request.min_score, request.deadline_ms) == (0.25, 70)
@@ -446,6 +449,10 @@ BAD = {
     "two keys": (
         {"json": pictures(b"1"), "headers": [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]},
         "one Idempotency-Key",
+    ),
+    "key too long": (
+        {"json": pictures(b"1", b"2"), "headers": {"Idempotency-Key": "k" * 256}},
+        "1 to 255 printable",
     ),
     "length too long": ({"content": b"{}", "headers": {LENGTH: "3"}}, "has 2 bytes"),
     "length no number": ({"content": b"{}", "headers": {LENGTH: "-1"}}, "number of bytes"),

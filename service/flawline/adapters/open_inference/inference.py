@@ -34,6 +34,7 @@ from flawline.application.failures import new_error_id
 from flawline.application.inspector import InspectionRequest, Inspector
 from flawline.application.job import Expired, Failed
 from flawline.application.raw_inference import RawInference
+from flawline.application.request import key_of_one
 from flawline.core.errors import InspectionError, InvalidRequest, NotReady
 from flawline.core.values import Inspection, Verdict
 from flawspec.artifact import BOXES_NAME, SCORES_NAME
@@ -154,10 +155,14 @@ class InferenceService:
         Raises OpenInferenceError when none of them has a verdict.
         """
         pictures = checked.tensor.elements
-        requests = [
-            self._one_inspection(checked, request, bytes(picture), index, len(pictures))
-            for index, picture in enumerate(pictures)
-        ]
+        try:
+            requests = [
+                self._one_inspection(checked, request, bytes(picture), index, len(pictures))
+                for index, picture in enumerate(pictures)
+            ]
+        except InvalidRequest as error:
+            self._inspector.refused(error.code)
+            raise in_protocol_words(error) from error
         outcomes = await asyncio.gather(*map(self._outcome, requests))
         versions = {o.model.version for o in outcomes if isinstance(o, Inspection)}
         if all(verdict_of(outcome) is Verdict.UNDEFINED for outcome in outcomes):
@@ -178,7 +183,7 @@ class InferenceService:
             priority=options.priority,
             deadline_ms=self._deadline_ms(options, request),
             traceparent=call.traceparent,
-            idempotency_key=key if key is None or count == 1 else f"{key}/{index}",
+            idempotency_key=key if count == 1 else key_of_one(key, f"picture {index}"),
             caller=call.caller,
             model=checked.model.info.name,
             model_version=request.version or None,
