@@ -225,3 +225,23 @@ async def test_an_offer_of_another_protocol_is_declined_and_costs_no_body(pieces
         assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
     writer.close()
     await server.stop()
+
+
+@pytest.mark.parametrize("length", [0, 8_000_000])
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_who_sends_and_then_reads_gets_his_answer(version: bytes, length: int) -> None:
+    """Of a picture that is refused by its head; the reset that came instead said nothing of the reason."""
+    head = b"POST / HTTP/%b\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+    answer = await _said_to([head % (version, length) + bytes(length)])
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"here")
+
+
+async def test_stopping_waits_for_no_body_that_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server.unread, "_LINGER_S", 2 * WAIT_S)
+    server = HttpServer(app, 2 * WAIT_S)
+    reader, writer = await asyncio.open_connection("127.0.0.1", await server.start("127.0.0.1", 0))
+    writer.write(b"POST / HTTP/1.0\r\nHost: x\r\nContent-Length: 9\r\n\r\nbod")
+    await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
+    await asyncio.wait_for(server.stop(), WAIT_S)
+    writer.close()

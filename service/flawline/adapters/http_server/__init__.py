@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from flawline.adapters.http_server.offers import DecliningParser
@@ -22,12 +22,12 @@ from flawline.adapters.http_server.refusals import (
     TOO_MANY_CONNECTIONS,
     UNREADABLE,
 )
+from flawline.adapters.http_server.unread import LEAVES, UnreadBodies
 
 # Clients on a line send a picture every few seconds; a new connection for each would be waste.
 _KEEP_ALIVE_S = 75
 # How long what stands before a body may take to arrive; its bytes are bounded as well, and by nobody else.
 _HEAD_TIMEOUT_S = 30
-_CLOSE = (b"connection", b"close")
 
 
 class HttpServer:
@@ -49,8 +49,9 @@ class HttpServer:
         tls_cert_and_key: tuple[Path, Path] | None = None,
     ) -> None:
         cert_path, key_path = tls_cert_and_key or (None, None)
+        self._bodies = UnreadBodies(app)
         config = uvicorn.Config(
-            _ExpectationsMet(app),
+            self._bodies,
             http=_protocol_of_at_most(max_connections, connection_age_s or math.inf),
             ssl_certfile=cert_path,
             ssl_keyfile=key_path,
@@ -81,38 +82,8 @@ class HttpServer:
         """Accept no connection, let running answers end, close."""
         if self._serving is not None:
             self._server.should_exit = True
+            self._bodies.stop()
             await self._serving
-
-
-class _ExpectationsMet:
-    """Closes the connection after an answer to who waits for leave to send (`Expect: 100-continue`).
-
-    Nobody could tell whether his body follows or the next request (RFC 9110, section 10.1.1).
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (b"expect", b"100-continue") not in [
-            (name, value.lower()) for name, value in scope["headers"]
-        ]:
-            await self._app(scope, receive, send)
-            return
-        body_wanted = False
-
-        async def noting_receive() -> Message:
-            nonlocal body_wanted
-            body_wanted = True  # and uvicorn says 100 Continue
-            return await receive()
-
-        async def closing_send(message: Message) -> None:
-            if message["type"] == "http.response.start" and not body_wanted:
-                headers = [*message.get("headers", ()), _CLOSE]
-                message = {**message, "headers": headers}
-            await send(message)
-
-        await self._app(scope, noting_receive, closing_send)
 
 
 class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen at run time
@@ -149,8 +120,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
             self._give_up(HEAD_TOO_LARGE)
         if self.cycle is not None and self.loop.time() >= self._leaves_s:
             # The newest of requests sent ahead: those before it are answered first.
-            others = [header for header in self.cycle.default_headers if header != _CLOSE]
-            self.cycle.default_headers = [*others, _CLOSE]
+            self.cycle.scope[LEAVES] = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_ended()
