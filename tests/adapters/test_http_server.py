@@ -60,6 +60,22 @@ async def test_a_connection_ends_with_an_answer_once_it_is_of_age() -> None:
     await server.stop()
 
 
+@pytest.mark.parametrize("rest", [b"x", b"xx"])
+async def test_nobody_holds_a_connection_by_a_body_that_is_answered_already(
+    monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(http_server, "_KEEP_ALIVE_S", 0.3)
+    server = HttpServer(app, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(_ask(body=b"xxx")[:-2])
+    await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
+    writer.write(rest)
+    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
+    writer.close()
+    await server.stop()
+
+
 async def test_a_head_in_time_is_not_held_against_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """The head's clock stops with the head; a body of many chunks is larger than any head may be."""
     monkeypatch.setattr(http_server, "_HEAD_TIMEOUT_S", 0.2)

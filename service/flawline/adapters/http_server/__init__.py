@@ -115,7 +115,16 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         if self._gave_up:
             return
         self._bytes_outside_bodies += len(data)
+        answered, timer = self.cycle, self.timeout_keep_alive_task
+        is_answered = answered is not None and answered.response_complete and answered.more_body
+        if is_answered:
+            # The rest of a body that was not waited for: uvicorn would stop the clock at it, and start it no more.
+            self.timeout_keep_alive_task = None
         super().data_received(data)
+        if is_answered and self.cycle is answered:
+            self.timeout_keep_alive_task = timer
+        elif is_answered and timer is not None:
+            timer.cancel()
         if self._bytes_outside_bodies > MAX_HEAD_BYTES:
             self._give_up(HEAD_TOO_LARGE)
         if self.cycle is not None and self.loop.time() >= self._leaves_s:
