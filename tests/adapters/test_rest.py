@@ -375,6 +375,7 @@ async def test_bodies_share_their_memory(
         refused = await client.post(URL, content=b"x")
         assert refused.status_code == 429
         assert problem_of(refused)["verdict"] == "Undefined"
+        assert "FLAWLINE_MAX_OPEN_BYTES" in problem_of(refused)["detail"]
         assert refused.headers["retry-after"] == "1"
         assert inspector.refusals == ["queue_full"]
         answering.set()

@@ -9,6 +9,7 @@ from flawline.core.errors import QueueFull
 
 # When the memory is full: about the time in which the next request leaves again.
 _RETRY_AFTER_S = 1.0
+_FULL = "The bodies of open requests take all of FLAWLINE_MAX_OPEN_BYTES on the server"
 
 
 class Reserved:
@@ -22,7 +23,7 @@ class Reserved:
         """Have room for so many bytes altogether. Raises QueueFull when there is none."""
         more = min(count, self._room.most_bytes) - self.bytes
         if more > self._room.free_bytes:
-            raise QueueFull(_RETRY_AFTER_S)
+            raise QueueFull(_RETRY_AFTER_S, _FULL)
         if more > 0:
             self._room.free_bytes -= more
             self.bytes += more

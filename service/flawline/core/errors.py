@@ -79,12 +79,12 @@ class BadPicture(InspectionError):
 
 
 class QueueFull(InspectionError):
-    """More work is waiting than the queue may hold; try again after `retry_after_s` seconds."""
+    """More is waiting than may be, in the queue unless `fault` says where; try again after `retry_after_s` seconds."""
 
     code = "queue_full"
 
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(f"The queue is full; try again in {retry_after_s:.1f} s.")
+    def __init__(self, retry_after_s: float, fault: str = "The queue is full") -> None:
+        super().__init__(f"{fault}; try again in {retry_after_s:.1f} s.")
         self.retry_after_s = retry_after_s
 
 
@@ -94,8 +94,7 @@ class LineFull(QueueFull):
     code = "line_full"
 
     def __init__(self, line: str, retry_after_s: float) -> None:
-        super().__init__(retry_after_s)
-        self.args = (f"Too much of line {line!r} is waiting; try again in {retry_after_s:.1f} s.",)
+        super().__init__(retry_after_s, f"Too much of line {line!r} is waiting")
         self.line = line
 
 
