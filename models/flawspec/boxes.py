@@ -1,8 +1,8 @@
 """Box formats and their areas and overlaps.
 
 A box array is [..., 4] of one frame's pixels; the name of a variable carries the layout: `xyxy` is
-x_min, y_min, x_max, y_max; `xywh` is x_min, y_min, width, height (COCO); `cxcywh` is centre x,
-centre y, width, height. Pixel edges, not pixel centres: the whole frame is (0, 0, width, height).
+x_min, y_min, x_max, y_max; `xywh` is x_min, y_min, width, height (COCO). Pixel edges, not
+pixel centres: the whole frame is (0, 0, width, height).
 Every function returns a new float32 array and leaves its argument alone.
 """
 
@@ -25,21 +25,6 @@ def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Boxes:
     """From corners to COCO's layout."""
     boxes = np.array(boxes_xyxy, dtype=np.float32)
     boxes[..., 2:] -= boxes[..., :2]
-    return boxes
-
-
-def xyxy_to_cxcywh(boxes_xyxy: ArrayLike) -> Boxes:
-    """From corners to centre and size."""
-    boxes = xyxy_to_xywh(boxes_xyxy)
-    boxes[..., :2] += boxes[..., 2:] / 2
-    return boxes
-
-
-def cxcywh_to_xyxy(boxes_cxcywh: ArrayLike) -> Boxes:
-    """From centre and size to corners."""
-    boxes = np.array(boxes_cxcywh, dtype=np.float32)
-    boxes[..., :2] -= boxes[..., 2:] / 2
-    boxes[..., 2:] += boxes[..., :2]
     return boxes
 
 
