@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.responses import PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flawline.adapters import http_server
 from flawline.adapters.http_server import HttpServer
 
 ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 WAIT_S = 30.0
+
+
+@asynccontextmanager
+async def connected(served: ASGIApp) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    server = HttpServer(served, 1.0)
+    port = await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    yield reader, writer
+    writer.close()
+    await server.stop()
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,14 +46,10 @@ async def test_nobody_holds_a_connection_by_silence(
     monkeypatch: pytest.MonkeyPatch, limit: str, sent: bytes
 ) -> None:
     monkeypatch.setattr(http_server, limit, 0.1)
-    server = HttpServer(app, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(sent)
-    answers = await asyncio.wait_for(reader.read(), WAIT_S)  # until the server has closed it
-    assert answers.count(b"HTTP/1.1 200") == sent.count(ASK)
-    writer.close()
-    await server.stop()
+    async with connected(app) as (reader, writer):
+        writer.write(sent)
+        answers = await asyncio.wait_for(reader.read(), WAIT_S)  # until the server has closed it
+        assert answers.count(b"HTTP/1.1 200") == sent.count(ASK)
 
 
 async def test_a_connection_ends_with_an_answer_once_it_is_of_age() -> None:
@@ -65,15 +73,11 @@ async def test_nobody_holds_a_connection_by_a_body_that_is_answered_already(
     monkeypatch: pytest.MonkeyPatch, rest: bytes
 ) -> None:
     monkeypatch.setattr(http_server, "_KEEP_ALIVE_S", 0.3)
-    server = HttpServer(app, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_ask(body=b"xxx")[:-2])
-    await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
-    writer.write(rest)
-    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
-    writer.close()
-    await server.stop()
+    async with connected(app) as (reader, writer):
+        writer.write(_ask(body=b"xxx")[:-2])
+        await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
+        writer.write(rest)
+        assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
 
 
 async def test_a_head_in_time_is_not_held_against_a_body(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,19 +93,15 @@ async def test_a_head_in_time_is_not_held_against_a_body(monkeypatch: pytest.Mon
             more = message["more_body"]
         await PlainTextResponse("here")(scope, receive, send)
 
-    server = HttpServer(counting, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for _ in range(4):
-        writer.write(b"1\r\nx\r\n" * 10_000)
-        await writer.drain()
-        await asyncio.sleep(0.1)
-    writer.write(b"0\r\n\r\n")
-    assert (await asyncio.wait_for(reader.readline(), WAIT_S)).startswith(b"HTTP/1.1 200")
-    assert sum(sizes) == 40_000
-    writer.close()
-    await server.stop()
+    async with connected(counting) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(4):
+            writer.write(b"1\r\nx\r\n" * 10_000)
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        writer.write(b"0\r\n\r\n")
+        assert (await asyncio.wait_for(reader.readline(), WAIT_S)).startswith(b"HTTP/1.1 200")
+        assert sum(sizes) == 40_000
 
 
 def _ask(*, path: int = 1, header: int = 1, body: bytes = b"") -> bytes:
@@ -133,16 +133,11 @@ async def test_a_head_that_is_too_large_is_refused_however_it_arrives(
 
 async def _said_to(parts: Sequence[bytes]) -> bytes:
     """All that a server says to one who sends these, a moment apart, and then waits."""
-    server = HttpServer(app, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for part in parts:
-        writer.write(part)
-        await asyncio.sleep(0.01 if len(parts) > 1 else 0)
-    answer = await asyncio.wait_for(reader.read(), WAIT_S)
-    writer.close()
-    await server.stop()
-    return answer
+    async with connected(app) as (reader, writer):
+        for part in parts:
+            writer.write(part)
+            await asyncio.sleep(0.01 if len(parts) > 1 else 0)
+        return await asyncio.wait_for(reader.read(), WAIT_S)
 
 
 def _assert_refused_once(answer: bytes, status: bytes, code: bytes) -> None:
@@ -176,29 +171,21 @@ async def test_nothing_is_said_of_a_request_in_the_place_of_an_earlier_one() -> 
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    server = HttpServer(busy, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(_ask())
-    await asyncio.wait_for(asked.wait(), WAIT_S)
-    writer.write(UNREADABLE["no HTTP"])
-    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
-    writer.close()
-    await server.stop()
+    async with connected(busy) as (reader, writer):
+        writer.write(_ask())
+        await asyncio.wait_for(asked.wait(), WAIT_S)
+        writer.write(UNREADABLE["no HTTP"])
+        assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
 
 
 @pytest.mark.parametrize("sizes", [{"header": 65_000}, {"path": 65_000}])
 async def test_a_head_of_64_kib_is_served(sizes: dict[str, int]) -> None:
-    server = HttpServer(app, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for _ in range(2):
-        writer.write(_ask(**sizes, body=b"picture"))
-        assert (await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)).startswith(
-            b"HTTP/1.1 200"
-        )
-    writer.close()
-    await server.stop()
+    async with connected(app) as (reader, writer):
+        for _ in range(2):
+            writer.write(_ask(**sizes, body=b"picture"))
+            assert (await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)).startswith(
+                b"HTTP/1.1 200"
+            )
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -220,27 +207,23 @@ USUAL = POST + b"Content-Length: 5\r\n\r\nusual"
 @pytest.mark.parametrize("pieces", [1, 2, 400])
 async def test_an_offer_of_another_protocol_is_declined_and_costs_no_body(pieces: int) -> None:
     """Java's client offers HTTP/2 with every request."""
-    server = HttpServer(echo, 1.0)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for asked, answer in (
-        (WHOLE, b"POST<picture>"),
-        (CHUNKED, b"POST<picture>"),
-        (BARE, b"GET<>"),
-        (USUAL, b"POST<usual>"),
-    ):
-        for start in range(0, len(asked), step := -(-len(asked) // pieces)):
-            writer.write(asked[start : start + step])
-            await asyncio.sleep(0)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
-        assert head.startswith(b"HTTP/1.1 200 ")
-        assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
-    writer.write(WHOLE + CHUNKED + BARE + USUAL)  # pipelined
-    for answer in (b"POST<picture>", b"POST<picture>", b"GET<>", b"POST<usual>"):
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
-        assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
-    writer.close()
-    await server.stop()
+    async with connected(echo) as (reader, writer):
+        for asked, answer in (
+            (WHOLE, b"POST<picture>"),
+            (CHUNKED, b"POST<picture>"),
+            (BARE, b"GET<>"),
+            (USUAL, b"POST<usual>"),
+        ):
+            for start in range(0, len(asked), step := -(-len(asked) // pieces)):
+                writer.write(asked[start : start + step])
+                await asyncio.sleep(0)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+            assert head.startswith(b"HTTP/1.1 200 ")
+            assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
+        writer.write(WHOLE + CHUNKED + BARE + USUAL)  # pipelined
+        for answer in (b"POST<picture>", b"POST<picture>", b"GET<>", b"POST<usual>"):
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WAIT_S)
+            assert await asyncio.wait_for(reader.readuntil(b">"), WAIT_S) == answer
 
 
 @pytest.mark.parametrize("length", [0, 8_000_000])
