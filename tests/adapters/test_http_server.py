@@ -20,8 +20,10 @@ WAIT_S = 30.0
 
 
 @asynccontextmanager
-async def connected(served: ASGIApp) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
-    server = HttpServer(served, 1.0)
+async def connected(
+    served: ASGIApp, age_s: float = 0.0
+) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    server = HttpServer(served, 1.0, connection_age_s=age_s)
     port = await server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     yield reader, writer
@@ -53,19 +55,15 @@ async def test_nobody_holds_a_connection_by_silence(
 
 
 async def test_a_connection_ends_with_an_answer_once_it_is_of_age() -> None:
-    server = HttpServer(app, 1.0, connection_age_s=0.1)
-    port = await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answers = []
-    while not answers or b"connection: close" not in answers[-1]:
-        writer.write(ASK)
-        answers.append(await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S))
-        await asyncio.sleep(0.01)
-    assert len(answers) > 1
-    assert answers[-1].startswith(b"HTTP/1.1 200")
-    assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
-    writer.close()
-    await server.stop()
+    answers: list[bytes] = []
+    async with connected(app, age_s=0.1) as (reader, writer):
+        while not answers or b"connection: close" not in answers[-1]:
+            writer.write(ASK)
+            answers.append(await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S))
+            await asyncio.sleep(0.01)
+        assert len(answers) > 1
+        assert answers[-1].startswith(b"HTTP/1.1 200")
+        assert await asyncio.wait_for(reader.read(), WAIT_S) == b""
 
 
 @pytest.mark.parametrize("rest", [b"x", b"xx"])
