@@ -11,6 +11,7 @@ from certificates import make_certificate, needs_openssl
 from pictures import numbered
 from redis_process import free_port
 from server_process import ServerProcess, run_flawline
+from strangers import stranger
 from tiny_artifact import release_tiny_artifact, write_tiny_artifact
 
 from flawline.cli.fault import Fault
@@ -117,20 +118,8 @@ def test_what_the_server_refuses_is_said(server: ServerProcess, folder: Path) ->
     ],
 )
 def test_what_ends_a_connection_is_not_taken_for_another(answer: bytes, says: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answering() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(10_000)
-                connection.sendall(answer)
-
-        thread = threading.Thread(target=answering)
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with pytest.raises(Fault) as raised:
-            RunningServer(url, None, None).ask("GET", "/v1/models")
-        thread.join()
+    with stranger(answer) as port, pytest.raises(Fault) as raised:
+        RunningServer(f"http://127.0.0.1:{port}", None, None).ask("GET", "/v1/models")
     assert says in str(raised.value)
 
 

@@ -112,7 +112,7 @@ def test_a_container_hears_over_tls_that_it_is_ready(
     locked: ServerProcess, credentials: dict[str, str]
 ) -> None:
     said = run_flawline("health", port=str(locked.rest_port), **credentials)
-    assert (said.returncode, said.stdout.strip()) == (0, '{"ready":true}'), said
+    assert (said.returncode, said.stdout.strip()) == (0, '{"ready": true}'), said
 
 
 def test_nothing_is_said_in_plain(locked: ServerProcess) -> None:
