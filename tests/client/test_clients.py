@@ -154,6 +154,20 @@ async def test_a_service_that_says_nothing_costs_the_deadline_and_no_more(
     assert answer.verdict is Verdict.UNDEFINED
 
 
+async def test_what_went_wrong_before_the_last_try_is_told(
+    ask: Ask, service: ScriptedService
+) -> None:
+    async def busy_then_silent(_: InspectionRequest) -> Inspection:
+        if len(service.inspector.requests) == 1:
+            raise QueueFull(0.1)
+        await asyncio.sleep(60)
+        return NOT_OK
+
+    service.inspector.outcome = busy_then_silent
+    (reason,) = (await ask(FRAME, deadline_s=1.5)).reasons
+    assert "No verdict within 1.5 s. The try before: The queue is full" in reason.detail, reason
+
+
 async def test_a_service_that_is_away_is_undefined_by_the_deadline(
     make_client: Callable[..., Ask],
 ) -> None:

@@ -85,16 +85,19 @@ async def answered(
     ends_s = time.monotonic() + deadline_s
     key = idempotency_key or uuid.uuid4().hex
     pauses = Pauses()
-    failure = Failure("deadline", f"No verdict within {deadline_s:g} s.")
+    too_late = f"No verdict within {deadline_s:g} s."
+    failure = Failure("deadline", too_late)
     while (remaining_s := ends_s - time.monotonic()) > 0:
         try:
             outcome = await asyncio.wait_for(attempt(key, remaining_s), remaining_s)
         except asyncio.TimeoutError:
-            failure = Failure("deadline", f"No verdict within {deadline_s:g} s.")
+            failure = Failure("deadline", too_late)
             break
         if not isinstance(outcome, Failure):
             return outcome
         failure = outcome
+        # Of a try that the deadline cuts off nothing is known but what went wrong before it.
+        too_late = f"No verdict within {deadline_s:g} s. The try before: {failure.detail}"
         pause_s = pauses.next_s(failure.retry_after_s)
         if time.monotonic() + pause_s >= ends_s:
             break
