@@ -89,6 +89,8 @@ def test_a_letter_is_listed_shown_and_dropped(options: RedisQueueOptions, tmp_pa
     fields = json.loads(shown.stdout)
     assert (fields["part_id"], fields["picture_bytes"]) == ("SN-1", len(picture))
     assert (tmp_path / "it.png").read_bytes() == picture
+    nowhere = run("dead-letters", "show", first, "--picture", tmp_path / "none" / "it.png")
+    assert (nowhere.exit_code, nowhere.stderr[:13]) == (2, "Error: Cannot")
     assert run("dead-letters", "drop", first, second).exit_code == 0
     assert run("dead-letters", "list").stdout == ""
 

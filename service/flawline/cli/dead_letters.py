@@ -72,7 +72,10 @@ def show(settings: FlawlineSettings, letter_id: str, picture: Path | None) -> No
     del fields["picture"]
     print(json.dumps(fields, default=str, indent=1))
     if picture is not None:
-        picture.write_bytes(letter.picture)
+        try:
+            picture.write_bytes(letter.picture)
+        except OSError as error:
+            raise Fault(f"Cannot write {picture}: {error.strerror}.") from error
 
 
 @command.command("replay")

@@ -82,7 +82,9 @@ def unload(server: RunningServer, name: str, version: str) -> None:
 
 
 def _path_of(name: str, version: str) -> str:
-    return f"/v1/models/{quote(name, safe='')}/{quote(version, safe='')}"
+    # What of a command line is no text names no model; the server says so.
+    quoted = (quote(word, safe="", errors="backslashreplace") for word in (name, version))
+    return f"/v1/models/{'/'.join(quoted)}"
 
 
 def _called(model: dict[str, Any]) -> str:

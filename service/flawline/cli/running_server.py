@@ -92,6 +92,8 @@ def _why(error: Exception) -> str:
         return "what listens there speaks no HTTP; is it the gRPC port?"
     if isinstance(error, json.JSONDecodeError):
         return _STRANGER
+    if isinstance(error, urllib.error.URLError):  # whose own text is for programmers
+        return f"{error.reason}."
     return f"{error}."
 
 
