@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import hashlib
 import threading
@@ -56,6 +57,25 @@ async def engine(tmp_path: Path) -> AsyncIterator[OnnxEngine]:
     await running.start()
     yield running
     running.close()
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc alone keeps it")
+async def test_closing_gives_back_what_was_freed(engine: OnnxEngine) -> None:
+    def resident_pages() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1])
+
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    blocks = [libc.malloc(65_536) for _ in range(512)]
+    for block in blocks:
+        ctypes.memset(block, 1, 65_536)
+    last = blocks.pop()  # holds what lies below it
+    for block in blocks:
+        libc.free(block)
+    before = resident_pages()
+    engine.close()
+    assert before - resident_pages() > 6_000
+    libc.free(last)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 11])  # beyond 4 in several runs

@@ -20,7 +20,11 @@ from flawline.adapters.onnx_engine.graph_check import (
     graph_differences,
     output_differences,
 )
-from flawline.adapters.onnx_engine.sessions import lone_session, shared_session
+from flawline.adapters.onnx_engine.sessions import (
+    give_memory_back,
+    lone_session,
+    shared_session,
+)
 from flawline.adapters.onnx_engine.threads import EngineThreads
 from flawline.core.values import RawOutput
 from flawspec.artifact import BOXES_NAME, INPUT_NAME, SCORES_NAME
@@ -135,6 +139,7 @@ class OnnxEngine:
         self._binding.close()
         self._callers.close(limit_s)
         self._lone_caller.close(limit_s)
+        give_memory_back()
 
     def _read(self) -> tuple[bytes, list[Provider]]:
         """The artifact, and what it is to run on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Sequence
 
 import onnxruntime
@@ -36,6 +38,17 @@ def lone_session(
         bound = ";".join(str(core + 1) for core in cores[1:threads])
         options.add_session_config_entry("session.intra_op_thread_affinities", bound)
     return onnxruntime.InferenceSession(content, options, providers=providers)
+
+
+def give_memory_back() -> None:
+    """To the system, what freed sessions took.
+
+    The C library would keep it, for each of the threads that asked: a process grew with each change of models.
+    """
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc alone
+        if trim is not None:
+            trim(0)
 
 
 def _options(threads: int, *, spins: bool) -> onnxruntime.SessionOptions:
