@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+from fastapi.exceptions import RequestValidationError
 from pictures import encoded, expected_score, numbered, quarters
 from redis_process import free_port
 from tiny_artifact import write_tiny_artifact
@@ -24,10 +26,12 @@ from tiny_artifact import write_tiny_artifact
 from flawline.adapters.onnx_engine import OnnxEngine
 from flawline.adapters.redis_queue import QueueState
 from flawline.application.inspector import InspectionRequest, Inspector, Readiness
+from flawline.application.order import Order
 from flawline.application.traces import NoTraces
 from flawline.bootstrap import Running, StartupError, build_service, running, serve
 from flawline.bootstrap.parts import Base
 from flawline.core.values import Verdict
+from flawline.rpc.open_inference import grpc_service_pb2 as oip
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
 from flawline.settings import FlawlineSettings
 
@@ -48,6 +52,44 @@ async def post(parts: Running, picture: bytes) -> tuple[int, dict[str, Any]]:
             headers={"Content-Type": "image/png"},
         )
     return answer.status_code, answer.json()
+
+
+async def test_a_refused_picture_stays_nowhere(tmp_path: Path) -> None:
+    """Without Python's search for rings, which may come many large pictures later."""
+    # The last two have the call's message, and the body.
+    kinds = (InspectionRequest, Order, grpc.aio.AbortError, RequestValidationError)
+    waits = {"Prefer": "respond-async"}
+    junk, form = b"no picture", [("frames", ("a", b"none")), ("frames", ("b", b"none"))]
+    metadata = [("idempotency-key", "k")]
+    rpc = inspection_pb2.InspectRequest(picture=junk).SerializeToString()
+    infer = oip.ModelInferRequest(model_name="none", raw_input_contents=[junk]).SerializeToString()
+    async with (
+        running(settings_of(tmp_path)) as parts,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{parts.rest_port}") as rest,
+        grpc.aio.insecure_channel(f"127.0.0.1:{parts.grpc_port}") as channel,
+    ):
+        inspect = channel.unary_unary("/flawline.v1.InspectionService/Inspect")
+        ask = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        gc.collect()
+        others = {id(one) for one in gc.get_objects() if isinstance(one, kinds)}
+        gc.disable()
+        try:
+            for _ in range(4):
+                assert (await rest.post("/v1/inspections", content=junk)).status_code == 422
+                keyed = await rest.post("/v1/inspections", content=junk, headers=dict(metadata))
+                assert keyed.status_code == 422
+                assert (await rest.post("/v1/inspections", files=form)).status_code == 422
+                later = await rest.post("/v1/inspections", content=junk, headers=waits)
+                assert later.status_code == 422
+                assert (await rest.post("/v1/inspections", json={"line": 1})).status_code == 422
+                for call in (inspect(rpc), inspect(rpc, metadata=metadata), ask(infer)):
+                    with pytest.raises(grpc.aio.AioRpcError):
+                        await call
+            await asyncio.sleep(0)
+            held = [one for one in gc.get_objects() if isinstance(one, kinds)]
+        finally:
+            gc.enable()
+    assert [type(one) for one in held if id(one) not in others] == []
 
 
 async def test_rest_grpc_and_the_inspector_agree(tmp_path: Path) -> None:

@@ -40,7 +40,11 @@ async def within(clock: Clock, moment_s: float, work: Awaitable[T]) -> T:
             task.cancel()
             task.add_done_callback(_forget)
     if in_time:
-        return task.result()
+        try:
+            return task.result()
+        finally:
+            # Or what it raised would hold itself, and the picture, by way of this frame.
+            del task, work
     raise DeadlinePassed
 
 

@@ -86,8 +86,12 @@ class Idempotency:
         # Before anything is waited for: from here on it goes on without its caller.
         task = asyncio.create_task(self._found_or_run(key, fingerprint, order))
         self._running[key] = _Running(fingerprint, task)
-        task.add_done_callback(lambda _: self._ended(key, task))
-        return await asyncio.shield(task)
+        task.add_done_callback(lambda ended: self._ended(key, ended))
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # Or what it raised would hold itself, and the picture, by way of this frame.
+            del task
 
     async def forget(self, keys: Iterable[AnswerKey]) -> None:
         """Keep the answers under these keys no longer."""

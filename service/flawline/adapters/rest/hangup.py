@@ -27,9 +27,11 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
             return working.result()
         raise RefusedError(400, "client_gone", "The connection was closed before the answer.")
     finally:
-        for task in either:
-            task.cancel()
+        working.cancel()
+        listening.cancel()
         await asyncio.gather(*either, return_exceptions=True)
+        # Or what it raised would hold itself, and the picture, by way of this frame.
+        del either, working
 
 
 async def _hung_up(request: Request) -> None:
