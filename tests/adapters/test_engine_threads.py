@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import threading
+import weakref
 
 import pytest
 
 from flawline.adapters.onnx_engine.binding import CoreBinding
 from flawline.adapters.onnx_engine.threads import EngineThreads
+from flawline.application.ports import NothingToRun
 
 ALLOWED = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 pytestmark = pytest.mark.skipif(not ALLOWED, reason="this system does not bind threads to cores")
@@ -48,3 +51,25 @@ async def test_a_core_that_is_gone_is_done_without() -> None:
     assert await cores_of(EngineThreads(1, bound_to([max(ALLOWED) + 4096])), 1) == {
         frozenset(ALLOWED)
     }
+
+
+async def test_what_a_call_raised_is_held_by_nothing() -> None:
+    """Without Python's search for rings: a batch that was too late holds its pictures, and the network."""
+    threads = EngineThreads(1)
+    threads.start()
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(NothingToRun) as caught:
+            await threads.run(_nothing)
+        held = weakref.ref(caught.value)
+        del caught
+        threads.close(1.0)
+        await asyncio.sleep(0)
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def _nothing() -> None:
+    raise NothingToRun

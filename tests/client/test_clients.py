@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from decimal import Decimal
@@ -233,6 +235,24 @@ async def test_what_cannot_be_used_is_refused_at_once(
     if field is not None:
         assert caught.value.field == field
     assert len(service.inspector.requests) == 1
+
+
+async def test_a_refusal_is_held_by_nothing(ask: Ask, service: ScriptedService) -> None:
+    """Without Python's search for rings, which may come many large pictures later."""
+    service.inspector.outcome = UnknownRecipe("wire", ("default",))
+    held: list[weakref.ref] = []
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(RefusedError) as caught:
+                await ask(FRAME)
+            held.append(weakref.ref(caught.value))
+            del caught
+        await asyncio.sleep(0)
+        assert [ref() for ref in held] == [None] * 3
+    finally:
+        gc.enable()
 
 
 async def test_a_priority_that_there_is_not_is_refused(ask: Ask, service: ScriptedService) -> None:

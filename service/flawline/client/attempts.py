@@ -93,6 +93,9 @@ async def answered(
         except asyncio.TimeoutError:
             failure = Failure("deadline", too_late)
             break
+        except RefusedError as error:
+            # A frame of `wait_for` has the task that has the error, which would hold itself, and so the picture.
+            raise error.with_traceback(None) from error.__cause__
         if not isinstance(outcome, Failure):
             return outcome
         failure = outcome

@@ -65,6 +65,8 @@ class Background:
         except BaseException:
             future.cancel()  # as when Ctrl-C ends the waiting
             raise
+        finally:
+            del future  # or what it raised would hold itself, by way of this frame
 
     def each(self, source: AsyncIterator[T]) -> Iterator[T]:
         """What comes of it, one after the other."""

@@ -41,7 +41,10 @@ class EngineThreads:
         """What the call gives, or raises."""
         future: Future[T] = Future()
         self._calls.put((future, call))
-        return await wrap_future(future)
+        try:
+            return await wrap_future(future)
+        finally:
+            del future  # as in `_answer`
 
     def close(self, limit_s: float) -> None:
         """End them after what was asked; a stuck one is left after `limit_s` seconds."""
@@ -67,3 +70,4 @@ def _answer(future: Future[Any], call: Callable[[], Any]) -> None:
         future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - it belongs to the one who waits
         future.set_exception(error)
+        del future  # or the error would hold itself, and the batch, by way of this frame
