@@ -54,14 +54,17 @@ async def test_a_core_that_is_gone_is_done_without() -> None:
 
 
 async def test_what_a_call_raised_is_held_by_nothing() -> None:
-    """Without Python's search for rings: a batch that was too late holds its pictures, and the network."""
+    """Without Python's search for rings: it has the pictures, and the network."""
+
+    def late() -> None:
+        raise NothingToRun
+
     threads = EngineThreads(1)
     threads.start()
-    gc.collect()
     gc.disable()
     try:
         with pytest.raises(NothingToRun) as caught:
-            await threads.run(_nothing)
+            await threads.run(late)
         held = weakref.ref(caught.value)
         del caught
         threads.close(1.0)
@@ -69,7 +72,3 @@ async def test_what_a_call_raised_is_held_by_nothing() -> None:
         assert held() is None
     finally:
         gc.enable()
-
-
-def _nothing() -> None:
-    raise NothingToRun

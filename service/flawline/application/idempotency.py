@@ -90,8 +90,7 @@ class Idempotency:
         try:
             return await asyncio.shield(task)
         finally:
-            # Or what it raised would hold itself, and the picture, by way of this frame.
-            del task
+            del task  # as in `within`
 
     async def forget(self, keys: Iterable[AnswerKey]) -> None:
         """Keep the answers under these keys no longer."""

@@ -52,8 +52,7 @@ async def inspect_part(
             task.cancel()
         # Waited for, so that no refusal among them is reported as one that nobody fetched.
         await asyncio.gather(*tasks, return_exceptions=True)
-        # Or what one raised would hold itself, and the pictures, by way of this frame.
-        del task, tasks
+        del task, tasks  # as in `within`
     verdict = combined(inspection.verdict for inspection in inspections)
     return PartInspection(inspection_id or uuid.uuid4().hex, verdict, tuple(inspections))
 

@@ -73,8 +73,7 @@ async def arrived(body: Coroutine[Any, Any, T], inspector: Inspector, timeout_s:
             reading.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await reading
-        # Or what it raised would hold itself, and what has arrived, by way of this frame.
-        del reading
+        del reading  # as in `within`
 
 
 async def _read_or_draining(

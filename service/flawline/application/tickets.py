@@ -72,8 +72,7 @@ class Tickets:
             pending = self._pending(accepted.result() if accepted.done() else 0.0)
             task = asyncio.create_task(self._see_through(key, asking))
         finally:
-            # Or the refusal would hold itself, and the picture, by way of this frame.
-            del asking, either
+            del asking, either  # as in `within`
         self._running[key] = task, pending
         task.add_done_callback(lambda _: self._running.pop(key, None))
         for memory in self._memories:

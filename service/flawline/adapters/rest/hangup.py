@@ -30,8 +30,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         working.cancel()
         listening.cancel()
         await asyncio.gather(*either, return_exceptions=True)
-        # Or what it raised would hold itself, and the picture, by way of this frame.
-        del either, working
+        del either, working  # as in `within`
 
 
 async def _hung_up(request: Request) -> None:
