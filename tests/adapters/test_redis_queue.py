@@ -402,6 +402,11 @@ async def test_dead_letters_leave_room_for_what_is_to_be_inspected(
         letters = [letter.job_id for letter in await queue.dead_letters.all()]
         assert 5 < len(letters) < 25
         assert letters[-1] == "59"
+        for number in range(8):  # which take more, for a while
+            await queue.submit(job(f"waits {number}", picture=bytes(500_000)))
+        (lease,) = await queue.lease(1)
+        await queue.resolve([(lease, Failed("1a2b3c"))])
+        assert len(await queue.dead_letters.all()) >= len(letters) - 1
     finally:
         await queue.close()
 

@@ -63,8 +63,15 @@ local function short_of_memory()
   return figure('maxmemory') > 0 and figure('used_memory') > figure('maxmemory') / 2
 end
 
+local function bytes_of(flat)
+  local bytes = 0
+  for _, part in ipairs(flat) do bytes = bytes + string.len(part) end
+  return bytes
+end
+
 -- Keeps the whole job, its picture too, where a person can look at it. Only a person drops letters, and what is to
--- be inspected must not want for memory until then: the oldest go once half of it is used.
+-- be inspected must not want for memory until then: once half of it is used, the oldest make room for the new one.
+-- No more of them go, since it may be what waits, for a while, that takes the half.
 local function bury(flat, reason, deliveries, now)
   local fields, letter = fields_of(flat), {}
   for i = 1, #flat do letter[i] = flat[i] end
@@ -79,10 +86,11 @@ local function bury(flat, reason, deliveries, now)
     letter[#letter + 1] = extra
   end
   redis.call('XADD', DEAD, 'MAXLEN', '~', MOST_DEAD_LETTERS, '*', unpack(letter))
-  local kept = redis.call('XLEN', DEAD)
-  while kept > 1 and short_of_memory() do
-    kept = kept - 1
-    redis.call('XTRIM', DEAD, 'MAXLEN', '=', kept)
+  local over = short_of_memory() and bytes_of(letter) or 0
+  while over > 0 and redis.call('XLEN', DEAD) > 1 do
+    local oldest = redis.call('XRANGE', DEAD, '-', '+', 'COUNT', 1)[1]
+    over = over - bytes_of(oldest[2])
+    redis.call('XDEL', DEAD, oldest[1])
   end
 end
 
