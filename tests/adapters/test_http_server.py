@@ -56,7 +56,7 @@ async def test_nobody_holds_a_connection_by_silence(
 
 async def test_a_connection_ends_with_an_answer_once_it_is_of_age() -> None:
     answers: list[bytes] = []
-    async with connected(app, age_s=0.1) as (reader, writer):
+    async with connected(app, age_s=0.5) as (reader, writer):
         while not answers or b"connection: close" not in answers[-1]:
             writer.write(ASK)
             answers.append(await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S))
