@@ -51,10 +51,17 @@ class OutOfFold:
     config_sha256: str = ""
 
     def once(self) -> OutOfFold:
-        """Each picture as it comes first, since a copy is no further evidence; all where no digests are known."""
+        """Each picture as it comes first, since a copy is no further evidence; all where no digests are known.
+
+        Of copies with and without flaws one with flaws: by another, a flaw would count as none.
+        """
         if not self.pictures_sha256:
             return self
-        places = first_places(self.pictures_sha256)
+        flawed_first = sorted(
+            range(len(self.samples)), key=lambda i: not len(self.samples[i].class_ids)
+        )
+        firsts = first_places([self.pictures_sha256[i] for i in flawed_first])
+        places = sorted(flawed_first[i] for i in firsts)
         return replace(
             self,
             samples=[self.samples[i] for i in places],

@@ -58,6 +58,8 @@ def test_detections_are_kept_with_their_truth(tmp_path: Path) -> None:
         assert mine.boxes_xyxy.tolist() == theirs.boxes_xyxy.tolist()
         assert mine.scores.tolist() == theirs.scores.tolist()
         assert mine.class_ids.tolist() == theirs.class_ids.tolist()
+    copied = dataclasses.replace(read, pictures_sha256=("a", "b", "b", "c"))  # 1 without flaws
+    assert [s.name for s in copied.once().samples] == ["0.png", "2.png", "3.png"]
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
     with pytest.raises(DatasetError, match="holds no out-of-fold detections"):
