@@ -26,7 +26,7 @@ def blurred(dataset: Dataset, sigma_px: float, noise: float, seed: int) -> Datas
     if not sigma_px:
         return dataset
     blur, rng = Blur("", gaussian(sigma_px), noise), np.random.default_rng(seed)
-    samples = (replace(sample, grey=blur.of(sample.grey, rng)) for sample in dataset.samples)
+    samples = (replace(sample, pixels=blur.of(sample.grey, rng)) for sample in dataset.samples)
     return replace(dataset, samples=tuple(samples))
 
 

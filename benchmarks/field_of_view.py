@@ -33,7 +33,7 @@ SIDES = (1, 2, 3, 4)
 
 def frame(sample: Sample, clean: Sequence[Sample], side: int, rng: np.random.Generator) -> Sample:
     """`sample` at a drawn place among `side` x `side`; clean pictures of another size are cut or mirrored."""
-    rows, columns = sample.grey.shape
+    rows, columns = sample.shape
     grey = np.empty((side * rows, side * columns), dtype=np.uint8)
     own = int(rng.integers(side * side))
     for place in range(side * side):
@@ -47,7 +47,7 @@ def frame(sample: Sample, clean: Sequence[Sample], side: int, rng: np.random.Gen
         shown = sample.grey if place == own else filled[:rows, :columns]
         grey[top : top + rows, left : left + columns] = shown
     corner = np.array([own % side * columns, own // side * rows] * 2, dtype=np.float32)
-    return replace(sample, grey=grey, boxes_xyxy=sample.boxes_xyxy + corner)
+    return replace(sample, pixels=grey, boxes_xyxy=sample.boxes_xyxy + corner)
 
 
 def frames(
@@ -69,7 +69,7 @@ class Inspected:
 
     def detections(self, sample: Sample, side: int) -> Detections:
         """Those of a frame of `side` x `side` pictures that the service would report."""
-        rows, columns = sample.grey.shape
+        rows, columns = sample.shape
         overlap = FlawlineSettings.model_fields["tile_overlap"].default
         tiling = Tiling(columns // side, rows // side, overlap) if self._tiles else None
         pipeline = InspectionPipeline(self._manifest, DecodeLimits(), tiling)

@@ -30,14 +30,16 @@ def painted(samples: tuple[Sample, ...], side: int, level: int) -> tuple[Sample,
     """The same with 60 px of one side at that grey level, and the boxes that are left."""
     found = []
     for sample in samples:
-        rows, columns = sample.grey.shape
+        rows, columns = sample.shape
         window = [0, 0, columns, rows]
         window[side] += PAINTED_PX if side < 2 else -PAINTED_PX
         left, top, right, bottom = window
         grey, boxes, kept = painted_beyond(
             sample.grey, sample.boxes_xyxy, (left, top, right, bottom), level, LEAST_VISIBLE
         )
-        found.append(replace(sample, grey=grey, boxes_xyxy=boxes, class_ids=sample.class_ids[kept]))
+        found.append(
+            replace(sample, pixels=grey, boxes_xyxy=boxes, class_ids=sample.class_ids[kept])
+        )
     return tuple(found)
 
 

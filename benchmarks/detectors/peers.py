@@ -280,15 +280,17 @@ def write_yolo_folder(
 
 def laid_in(sample: Sample, size: InputConfig) -> Sample:
     """The sample as the network sees it."""
-    height_px, width_px = sample.grey.shape
+    height_px, width_px = sample.shape
     letterbox = Letterbox.fit(width_px, height_px, size.width_px, size.height_px)
     grey = np.empty((size.height_px, size.width_px), np.uint8)
     letterbox.apply_into(sample.grey, size.pad_value, grey)
-    return dataclasses.replace(sample, grey=grey, boxes_xyxy=letterbox.to_input(sample.boxes_xyxy))
+    return dataclasses.replace(
+        sample, pixels=grey, boxes_xyxy=letterbox.to_input(sample.boxes_xyxy)
+    )
 
 
 def yolo_lines(sample: Sample) -> str:
-    height, width = sample.grey.shape
+    height, width = sample.shape
     lines = []
     for (x0, y0, x1, y1), class_id in zip(sample.boxes_xyxy, sample.class_ids, strict=True):
         centre = ((x0 + x1) / 2 / width, (y0 + y1) / 2 / height)

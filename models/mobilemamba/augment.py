@@ -102,7 +102,7 @@ def _draw_linear(
     stretch = 1 + rng.uniform(-config.stretch, config.stretch)
     flip_x, flip_y = rng.random() < config.flip_horizontal, rng.random() < config.flip_vertical
     transposed = rng.random() < config.transpose
-    zoom = share * _fit(sample.grey.shape[:: -1 if transposed else 1], size_hw) * zoom
+    zoom = share * _fit(sample.shape[:: -1 if transposed else 1], size_hw) * zoom
     matrix = np.diag([-zoom * stretch if flip_x else zoom * stretch, -zoom if flip_y else zoom])
     return matrix[:, ::-1].copy() if transposed else matrix
 
@@ -118,7 +118,7 @@ def _single(
     height, width = size_hw
     linear = _draw_linear(rng, config, sample, size_hw, 1.0)
     shift = rng.uniform(-config.translate, config.translate, size=2) * (width, height)
-    rows, columns = sample.grey.shape
+    rows, columns = sample.shape
     centre = linear @ np.array([columns / 2, rows / 2])
     offset = np.array([width / 2, height / 2]) + shift - centre
     grey = _warp(sample.grey, linear, offset, size_hw, pad_value)
@@ -146,7 +146,7 @@ def _mosaic(
         x0, x1 = (meet_x, width) if right else (0, meet_x)
         y0, y1 = (meet_y, height) if below else (0, meet_y)
         linear = _draw_linear(rng, config, piece, size_hw, 0.75)
-        rows, columns = piece.grey.shape
+        rows, columns = piece.shape
         corners = np.array([[0, 0], [columns, 0], [0, rows], [columns, rows]]) @ linear.T
         low, high = corners.min(axis=0), corners.max(axis=0)
         anchor = np.where(

@@ -58,7 +58,7 @@ def _beyond_reach(samples: Sequence[Sample], settings: InputConfig) -> str:
 
 
 def _too_long(sample: Sample, settings: InputConfig) -> int:
-    rows, columns = sample.grey.shape
+    rows, columns = sample.shape
     letterbox = Letterbox.fit(columns, rows, settings.width_px, settings.height_px)
     boxes = letterbox.to_input(sample.boxes_xyxy)
     return int((boxes[:, 2:] - boxes[:, :2] > REACH_PX).any(axis=1).sum())

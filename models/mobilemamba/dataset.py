@@ -1,4 +1,4 @@
-"""Data sets: annotations of any of three formats with their pictures, every fault reported at once, kept in memory."""
+"""Data sets: annotations of any of three formats with their pictures, every fault reported at once."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flawspec.boxes import xywh_to_xyxy
-from flawspec.decoding import DecodeLimits, decode_grey
-from flawspec.errors import PictureError
 from flawspec.labels import LabelSet
-from flawspec.limits import HIGHEST_MAX_PIXELS
 from mobilemamba.annotations import (
     AnnotatedBox,
     AnnotatedPicture,
@@ -27,13 +24,11 @@ from mobilemamba.formats.voc import SUFFIX as VOC_SUFFIX
 from mobilemamba.formats.voc import read_voc
 from mobilemamba.formats.yolo import SUFFIX as YOLO_SUFFIX
 from mobilemamba.formats.yolo import read_yolo, text_files_of_pictures
+from mobilemamba.pictures import ROOM, Pixels, decoded, grey_of
 
 TOLERANCE_PX = (
     1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
 )
-
-# The most that a service can be set to take, in place of what it takes by default.
-LIMITS = DecodeLimits(max_bytes=1_000_000_000, max_pixels=HIGHEST_MAX_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -43,16 +38,30 @@ class Sample:
     Attributes:
         name: file name.
         image_id: id in the annotations.
-        grey: uint8 [H, W].
+        pixels: uint8 [H, W], or where to decode them from; see `grey` and `shape`.
         boxes_xyxy: float32 [N, 4] in the picture's pixels.
         class_ids: int64 [N], positions in the data set's labels.
     """
 
     name: str
     image_id: int
-    grey: NDArray[np.uint8]
+    pixels: Pixels
     boxes_xyxy: NDArray[np.float32]
     class_ids: NDArray[np.int64]
+
+    @property
+    def grey(self) -> NDArray[np.uint8]:
+        """uint8 [H, W]; decoded at each call where it is not kept, so ask once.
+
+        Raises:
+            DatasetError: see `OnDisk.decoded`.
+        """
+        return grey_of(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W), known without decoding."""
+        return self.pixels.shape
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ def spread_over(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
 
 
 def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None = None) -> Dataset:
-    """Read annotations and all of their pictures.
+    """Read annotations and all of their pictures, whose pixels are kept as far as there is room (`pictures.ROOM`).
 
     Args:
         annotations: a COCO JSON file, or a folder of Pascal VOC (.xml) or YOLO (.txt) files; None for a folder of
@@ -87,9 +96,7 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
     if annotations is None:
         if labels is None:
             raise DatasetError(images, ["clean pictures cannot come first: they have no classes"])
-        samples = load_clean(images)
-        listing = "".join(f"{s.name} {hashlib.sha256(s.grey).hexdigest()}\n" for s in samples)
-        return Dataset(labels, samples, hashlib.sha256(name_bytes(listing)).hexdigest())
+        return Dataset(labels, *_clean(images))
     found = read_annotations(annotations, images)
     chosen = _labels(annotations, found, labels)
     faults = list(found.faults)
@@ -97,7 +104,8 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
     for picture in found.pictures:
         grey = _read_picture(picture, images, faults)
         if grey is not None:
-            read.append(_sample(picture, grey, chosen, faults))
+            pixels = ROOM.hold(images / picture.file_name, grey)
+            read.append(_sample(picture, pixels, chosen, faults))
     if faults:
         raise DatasetError(annotations, faults)
     return Dataset(chosen, tuple(read), found.sha256)
@@ -131,21 +139,27 @@ def load_clean(folder: Path) -> tuple[Sample, ...]:
     Raises:
         DatasetError: with all faults: no folder, no pictures, pictures that cannot be decoded.
     """
+    return _clean(folder)[0]
+
+
+def _clean(folder: Path) -> tuple[tuple[Sample, ...], str]:
+    """The pictures, and a digest of all names and pixels."""
     try:
         names = sorted(p.name for p in folder.iterdir() if p.is_file())
     except OSError as error:
         raise DatasetError(folder, [f"cannot be read: {error.strerror}"]) from error
     faults = [] if names else ["holds no pictures"]
-    samples = []
+    samples, listing = [], hashlib.sha256()
     for index, name in enumerate(names):
         picture = AnnotatedPicture(name, index + 1, None, ())
         grey = _read_picture(picture, folder, faults)
         if grey is not None:
             none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-            samples.append(Sample(name, index + 1, grey, *none))
+            samples.append(Sample(name, index + 1, ROOM.hold(folder / name, grey), *none))
+            listing.update(name_bytes(f"{name} {hashlib.sha256(grey).hexdigest()}\n"))
     if faults:
         raise DatasetError(folder, faults)
-    return tuple(samples)
+    return tuple(samples), listing.hexdigest()
 
 
 def _labels(source: Path, found: AnnotationSet, labels: LabelSet | None) -> LabelSet:
@@ -168,12 +182,9 @@ def _read_picture(
 ) -> NDArray[np.uint8] | None:
     path = folder / picture.file_name
     try:
-        grey = decode_grey(path.read_bytes(), LIMITS)
-    except OSError as error:
-        faults.append(f"picture {path} cannot be read: {error.strerror}")
-        return None
-    except PictureError as error:
-        faults.append(f"picture {path}: {error}")
+        grey = decoded(path)
+    except DatasetError as error:
+        faults += error.faults
         return None
     size = (grey.shape[1], grey.shape[0])
     if picture.size_px not in (None, size):
@@ -189,9 +200,9 @@ def _read_picture(
 
 
 def _sample(
-    picture: AnnotatedPicture, grey: NDArray[np.uint8], labels: LabelSet, faults: list[str]
+    picture: AnnotatedPicture, pixels: Pixels, labels: LabelSet, faults: list[str]
 ) -> Sample:
-    height, width = grey.shape
+    height, width = pixels.shape
     sound: list[tuple[tuple[float, ...], int]] = []
     for box in picture.boxes:
         scale = (width, height, width, height) if box.relative else (1, 1, 1, 1)
@@ -205,7 +216,7 @@ def _sample(
     xyxy[:, 0::2] = xyxy[:, 0::2].clip(0, width)
     xyxy[:, 1::2] = xyxy[:, 1::2].clip(0, height)
     class_ids = np.array([class_id for _, class_id in sound], dtype=np.int64)
-    return Sample(picture.file_name, picture.image_id, grey, xyxy, class_ids)
+    return Sample(picture.file_name, picture.image_id, pixels, xyxy, class_ids)
 
 
 def _box_fault(box: AnnotatedBox, xywh: tuple[float, ...], width: int, height: int) -> str | None:

@@ -7,8 +7,10 @@ of the same place decides. Low frequencies are taken away first, or two evenly l
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -16,12 +18,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from mobilemamba.pictures import Pixels, grey_of
+
 # Longest side of the copies, and the least peak (1 for a copy of itself). Pairs that have nothing in common stay
 # below five standard deviations of noise, 5 / side; what shares a third of its place is well above.
 PASSES = ((64, 0.08), (128, 0.045))
 PAIRS_AT_A_TIME = 1024
 LEAST_OVERLAP = 0.15  # of the smaller picture
 PEAKS_TRIED = 3
+FINE_KEPT = 4  # pairs come in order of their first: it serves all of its pairs, and four are no burden at any size
 
 
 @dataclass(frozen=True)
@@ -42,28 +47,31 @@ class Overlap:
     share: float
 
 
-def find_overlaps(
-    pictures: Sequence[NDArray[np.uint8]], least_correlation: float
-) -> tuple[Overlap, ...]:
-    """All pairs of grey pictures [H, W], of any sizes but of one scale, that overlap; each by its best shift."""
+def find_overlaps(pictures: Sequence[Pixels], least_correlation: float) -> tuple[Overlap, ...]:
+    """All pairs of grey pictures [H, W], of any sizes but of one scale, that overlap; each by its best shift.
+
+    Raises:
+        DatasetError: see `pictures.OnDisk.decoded`.
+    """
     found = _copies(pictures)
     copies = {(o.first, o.second) for o in found}
-    fine = [_fine_structure(p) for p in pictures]
+    fine = lru_cache(FINE_KEPT)(lambda place: _fine_structure(grey_of(pictures[place])))
     for first, second in _candidates(pictures):
         if (first, second) in copies:
             continue
-        overlap = _best_overlap(first, second, fine[first], fine[second])
+        overlap = _best_overlap(first, second, fine(first), fine(second))
         if overlap is not None and overlap.correlation >= least_correlation:
             found.append(overlap)
     return tuple(found)
 
 
-def _copies(pictures: Sequence[NDArray[np.uint8]]) -> list[Overlap]:
+def _copies(pictures: Sequence[Pixels]) -> list[Overlap]:
     """Equal pixels, of blank pictures too, which have no structure to compare."""
     firsts: dict[tuple[tuple[int, ...], bytes], int] = {}
     found = []
     for place, picture in enumerate(pictures):
-        first = firsts.setdefault((picture.shape, picture.tobytes()), place)
+        digest = hashlib.sha256(np.ascontiguousarray(grey_of(picture))).digest()
+        first = firsts.setdefault((picture.shape, digest), place)
         if first != place:
             found.append(Overlap(first, place, (0, 0), 1.0, 1.0))
     return found
@@ -88,10 +96,15 @@ def groups_of(count: int, overlaps: Sequence[Overlap]) -> tuple[tuple[int, ...],
     return tuple(tuple(members) for members in groups.values())
 
 
-def _candidates(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[int, int]]:
+def _candidates(pictures: Sequence[Pixels]) -> Iterator[tuple[int, int]]:
     """Pairs whose small copies have a peak of phase correlation, at the first size and then at the second."""
-    (first_side, least), (second_side, least_again) = PASSES
-    coarse, finer = _spectra(pictures, first_side), _spectra(pictures, second_side)
+    (_, least), (_, least_again) = PASSES
+    longest = max(max(p.shape) for p in pictures)
+    coarse, finer = (
+        torch.empty(len(pictures), side, side // 2 + 1, dtype=torch.complex64) for side, _ in PASSES
+    )
+    for place, picture in enumerate(pictures):
+        coarse[place], finer[place] = _spectra(grey_of(picture), longest)
     for first in range(len(pictures) - 1):
         for start in range(first + 1, len(pictures), PAIRS_AT_A_TIME):
             peaks = _peaks(coarse[first], coarse[start : start + PAIRS_AT_A_TIME])
@@ -101,18 +114,18 @@ def _candidates(pictures: Sequence[NDArray[np.uint8]]) -> Iterator[tuple[int, in
                 yield from ((first, int(second)) for second in likely[kept])
 
 
-def _spectra(pictures: Sequence[NDArray[np.uint8]], side_px: int) -> Tensor:
-    """Phases of windowed copies, complex [N, side, side // 2 + 1]; a copy and itself have a peak of 1."""
-    scale = min(1.0, side_px / max(max(p.shape) for p in pictures))
+def _spectra(picture: NDArray[np.uint8], longest_px: int) -> list[Tensor]:
+    """Phases of windowed copies, complex [side, side // 2 + 1] for each pass; a copy and itself have a peak of 1."""
+    image = torch.tensor(picture, dtype=torch.float32)[None, None]
     spectra = []
-    for picture in pictures:
-        image = torch.tensor(picture, dtype=torch.float32)[None, None]
+    for side_px, _ in PASSES:
+        scale = min(1.0, side_px / longest_px)
         size = [max(8, round(side * scale)) for side in picture.shape]
         small = F.interpolate(
             image, size=size, mode="bilinear", antialias=True, align_corners=False
         )
         spectra.append(_phases(_high_pass(small[0, 0], 5), (side_px, side_px)))
-    return torch.stack(spectra)
+    return spectra
 
 
 def _peaks(one: Tensor, others: Tensor) -> Tensor:

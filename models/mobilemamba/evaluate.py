@@ -98,7 +98,7 @@ def lay_in(
     pictures = np.empty((len(samples), 1, geometry.height_px, geometry.width_px), dtype=np.uint8)
     letterboxes = []
     for row, sample in enumerate(samples):
-        rows, columns = sample.grey.shape
+        rows, columns = sample.shape
         letterbox = Letterbox.fit(columns, rows, geometry.width_px, geometry.height_px)
         letterbox.apply_into(sample.grey, geometry.pad_value, pictures[row, 0])
         letterboxes.append(letterbox)
@@ -163,7 +163,7 @@ def _ground_truth(dataset: Dataset) -> dict[str, object]:
     """Images are numbered by their places: the library takes ids for doubles, which hold none above 2^53."""
     annotations, images = [], []
     for image_id, sample in enumerate(dataset.samples, start=1):
-        height, width = sample.grey.shape
+        height, width = sample.shape
         images.append({"id": image_id, "width": width, "height": height, "file_name": sample.name})
         for box, class_id in zip(xyxy_to_xywh(sample.boxes_xyxy), sample.class_ids, strict=True):
             annotations.append(

@@ -62,4 +62,4 @@ def _stretched(sample: Sample) -> Sample:
     if std == 0:
         return sample
     grey = (grey - grey.mean()) * (STRETCHED_STD / std) + 128
-    return dataclasses.replace(sample, grey=grey.round().clip(0, 255).astype(np.uint8))
+    return dataclasses.replace(sample, pixels=grey.round().clip(0, 255).astype(np.uint8))

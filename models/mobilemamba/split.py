@@ -52,7 +52,7 @@ def find_groups(datasets: Sequence[Dataset]) -> Groups:
     """Compare every picture of all data sets with every other."""
     samples = tuple(sample for dataset in datasets for sample in dataset.samples)
     sources = tuple(i for i, dataset in enumerate(datasets) for _ in dataset.samples)
-    overlaps = find_overlaps([s.grey for s in samples], LEAST_CORRELATION)
+    overlaps = find_overlaps([s.pixels for s in samples], LEAST_CORRELATION)
     return Groups(samples, sources, groups_of(len(samples), overlaps), overlaps)
 
 
@@ -150,7 +150,7 @@ def coco_document(samples: Sequence[Sample], labels: LabelSet) -> dict[str, obje
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
     for image_id, sample in enumerate(samples, start=1):
-        height, width = sample.grey.shape
+        height, width = sample.shape
         images.append({"id": image_id, "file_name": sample.name, "width": width, "height": height})
         for box, class_id in zip(xyxy_to_xywh(sample.boxes_xyxy), sample.class_ids, strict=True):
             annotations.append(

@@ -112,7 +112,7 @@ def first_places(digests: Sequence[str]) -> list[int]:
 def _samples_sha256(dataset: Dataset) -> str:
     digest = hashlib.sha256()
     for sample in dataset.samples:
-        head = f"{sample.name}\n{sample.grey.shape} {len(sample.class_ids)}\n"
+        head = f"{sample.name}\n{sample.shape} {len(sample.class_ids)}\n"
         digest.update(name_bytes(head))
         for array in (sample.grey, sample.boxes_xyxy, sample.class_ids):
             digest.update(np.ascontiguousarray(array))

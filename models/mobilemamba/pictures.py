@@ -1,0 +1,95 @@
+"""Pixels of a data set's pictures: kept in memory as far as there is room, else decoded each time they are asked for.
+
+What is kept is what was read first, not what was used last: an epoch reads every picture once, in an order of its own,
+and of such reading no other choice would keep more.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flawspec.decoding import DecodeLimits, decode_grey
+from flawspec.errors import PictureError
+from flawspec.limits import HIGHEST_MAX_PIXELS
+from mobilemamba.annotations import DatasetError
+
+# The most that a service can be set to take, in place of what it takes by default.
+LIMITS = DecodeLimits(max_bytes=1_000_000_000, max_pixels=HIGHEST_MAX_PIXELS)
+
+
+def decoded(path: Path) -> NDArray[np.uint8]:
+    """uint8 [H, W]. Raises DatasetError: the picture cannot be read or decoded."""
+    try:
+        return decode_grey(path.read_bytes(), LIMITS)
+    except OSError as error:
+        fault = f"picture {path} cannot be read: {error.strerror}"
+    except PictureError as error:
+        fault = f"picture {path}: {error}"
+    raise DatasetError(path.parent, [fault])
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """Pixels that are not kept: `shape` (H, W) and `crc32` are those of the picture when it was first read."""
+
+    path: Path
+    shape: tuple[int, int]
+    crc32: int
+
+    def decoded(self) -> NDArray[np.uint8]:
+        """Anew. Raises DatasetError: the picture is gone, or another by now, in which its boxes may lie elsewhere."""
+        grey = decoded(self.path)
+        if (grey.shape, zlib.crc32(grey)) != (self.shape, self.crc32):
+            fault = (
+                f"picture {self.path} was changed since this command read it first: begin anew, and leave the pictures "
+                "as they are meanwhile"
+            )
+            raise DatasetError(self.path.parent, [fault])
+        return grey
+
+
+Pixels = NDArray[np.uint8] | OnDisk
+
+
+def grey_of(pixels: Pixels) -> NDArray[np.uint8]:
+    """Those that are kept, others decoded. Raises DatasetError, see `OnDisk.decoded`."""
+    return pixels.decoded() if isinstance(pixels, OnDisk) else pixels
+
+
+class Room:
+    """So many bytes of pixels, of all data sets together, are kept; of sets that are gone they are free again."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._free_bytes = limit_bytes
+
+    def hold(self, path: Path, grey: NDArray[np.uint8]) -> Pixels:
+        """`grey`, decoded from `path`, itself, or where it has no room a note of where it came from."""
+        if grey.nbytes > self._free_bytes:
+            rows, columns = grey.shape
+            return OnDisk(path, (rows, columns), zlib.crc32(grey))
+        self._free_bytes -= grey.nbytes
+        weakref.finalize(grey, self._give_back, grey.nbytes).atexit = False
+        return grey
+
+    def _give_back(self, size_bytes: int) -> None:
+        self._free_bytes += size_bytes
+
+
+def usable_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
+    """The machine's memory, or what the container (cgroup v2 or v1) may have of it."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # no such file, or "max"
+            limits.append(int((cgroups / name).read_text()))
+    return min(limits)
+
+
+ROOM = Room(usable_memory_bytes() // 2)  # the other half is for the network
