@@ -163,13 +163,17 @@ def _clean(folder: Path) -> tuple[tuple[Sample, ...], str]:
 
 
 def _labels(source: Path, found: AnnotationSet, labels: LabelSet | None) -> LabelSet:
+    listed = not source.is_dir() or not files_of(source, VOC_SUFFIX)
+    if not listed and not found.class_names:  # clean pictures alone
+        if labels is None:
+            raise DatasetError(source, [*found.faults, "no box was found in any of its .xml files"])
+        return labels
     try:
         own = LabelSet(found.class_names)
     except ValueError as error:
         raise DatasetError(source, [str(error)]) from error
     if labels is None:
         return own
-    listed = not source.is_dir() or not files_of(source, VOC_SUFFIX)
     agree = set(own.names) == set(labels.names) if listed else set(own.names) <= set(labels.names)
     if not agree:
         expected, given = ", ".join(labels.names), ", ".join(own.names)

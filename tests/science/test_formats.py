@@ -262,6 +262,11 @@ def test_folders_that_hold_no_data_set(coco_folder, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<annotation/>")
     with pytest.raises(DatasetError, match="no box was found"):
         load_dataset(tmp_path, folder / "images")
+    (tmp_path / "a.xml").write_text("<annotation><filename>1.png</filename></annotation>")
+    assert by_name(load_dataset(tmp_path, folder / "images", LabelSet(("a",)))) == {"1.png": []}
+    (tmp_path / "a.xml").write_text("<annotations><image name='1.png'/></annotations>")
+    with pytest.raises(DatasetError, match=r"a\.xml is no Pascal VOC: it holds <annotations>"):
+        load_dataset(tmp_path, folder / "images", LabelSet(("a",)))
 
 
 def test_a_voc_file_of_an_unknown_encoding_is_a_fault(coco_folder) -> None:

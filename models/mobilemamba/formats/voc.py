@@ -14,14 +14,13 @@ from mobilemamba.annotations import (
     AnnotatedBox,
     AnnotatedPicture,
     AnnotationSet,
-    DatasetError,
     files_of,
     name_bytes,
     pictures_in,
     plain_path,
 )
 
-SUFFIX = ".xml"
+SUFFIX, ROOT = ".xml", "annotation"
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -29,10 +28,7 @@ def read_voc(folder: Path, images: Path) -> AnnotationSet:
     """Read a folder; classes are in order of their names, corners are taken as they stand.
 
     A file that names no picture, or one without its suffix, is of the picture in `images` that is called alike.
-    Two files that name one picture are a fault.
-
-    Raises:
-        DatasetError: no file could be understood.
+    Two files that name one picture are a fault. Objects marked as difficult are boxes like any other.
     """
     digest = hashlib.sha256()
     pictures, faults = [], []
@@ -57,8 +53,6 @@ def read_voc(folder: Path, images: Path) -> AnnotationSet:
                 "them and remove the other, or correct <filename>"
             )
     names = sorted({box.class_name for picture in pictures for box in picture.boxes})
-    if not names:
-        raise DatasetError(folder, [*faults, "no box was found in any of its .xml files"])
     return AnnotationSet(tuple(names), tuple(pictures), digest.hexdigest(), tuple(faults))
 
 
@@ -85,6 +79,8 @@ def _picture(
     root: Element, path: Path, file_name: str, image_id: int, faults: list[str]
 ) -> AnnotatedPicture:
     boxes = []
+    if root.tag != ROOT and root.find(".//object") is None:  # a picture without flaws, if it is one
+        faults.append(f"{path.name} is no Pascal VOC: it holds <{root.tag}>, not <{ROOT}>")
     for place, entry in enumerate(root.iter("object")):
         where = f"{path.name}, object {place + 1}"
         name, frame = entry.findtext("name", "").strip(), entry.find("bndbox")
