@@ -96,21 +96,22 @@ def ablate(
     """
     sets = load_sets(config)
     known = variants(config, protocol.contrast_weight)
+    places = {(s, n): folder / f"{_slug(n)}-seed-{s}" for s in protocol.seeds for n in names}
     if config.model.start:
-        _require_start({name: known[name] for name in names}, folder, device, sets)
+        new = {name: known[name] for (_, name), p in places.items() if not (p / LAST).exists()}
+        _require_start(new, folder, device, sets)
     data = TrainedOn.of(config, sets)
     _finished(folder, known, protocol, data)  # a damaged record shows before hours of training
-    for seed in protocol.seeds:
-        for name in names:
-            run = _with_protocol(known[name], protocol, seed)
-            place = folder / f"{_slug(name)}-seed-{seed}"
-            trainer = Trainer(run, place, device, sets=sets)
-            if (place / LAST).exists():
-                trainer.resume(place / LAST)
-            place.mkdir(parents=True, exist_ok=True)
-            write_whole(place / RUN, json.dumps(dataclasses.asdict(run), indent=1))
-            trainer.run(observer(name, seed))
-            _write(folder, config, protocol, _finished(folder, known, protocol, data))
+    for (seed, name), place in places.items():
+        run = _with_protocol(known[name], protocol, seed)
+        begun = (place / LAST).exists()
+        trainer = Trainer(run.already_begun() if begun else run, place, device, sets=sets)
+        if begun:
+            trainer.resume(place / LAST)
+        place.mkdir(parents=True, exist_ok=True)
+        write_whole(place / RUN, json.dumps(dataclasses.asdict(run), indent=1))
+        trainer.run(observer(name, seed))
+        _write(folder, config, protocol, _finished(folder, known, protocol, data))
     return folder / TABLE
 
 

@@ -75,7 +75,9 @@ def cross_validate(
         TrainingError, CheckpointError, DatasetError: see `Trainer`; or `model.start` was trained on these pictures.
     """
     sets = load_sets(config)
-    _require_foreign_start(config, sets)
+    places = [folder / f"fold-{number + 1}" for number in range(folds)]
+    if not all((place / LAST).exists() for place in places):
+        _require_foreign_start(config, sets)
     *training, _ = sets
     labels = training[0].labels
     groups = find_groups(training)
@@ -83,8 +85,7 @@ def cross_validate(
     metrics: list[Metrics] = []
     collected: list[tuple[Sample, Detections]] = []
     halves = _halves(config, labels, groups, parts)
-    for number, sets in enumerate(halves):
-        place = folder / f"fold-{number + 1}"
+    for number, (place, sets) in enumerate(zip(places, halves, strict=True)):
         own = _named(config, f"fold {number + 1} of {folds}")
         trainer = _trained(own, place, device, sets, observer(number))
         found = trainer.detections()
@@ -136,9 +137,10 @@ def _spread(values: list[float]) -> Spread:
 def _trained(
     config: RunConfig, place: Path, device: torch.device, sets: list[Dataset], observer: Observer
 ) -> Trainer:
-    trainer = Trainer(config, place, device, sets=sets)
     last = place / LAST
-    if last.exists():
+    begun = last.exists()
+    trainer = Trainer(config.already_begun() if begun else config, place, device, sets=sets)
+    if begun:
         trainer.resume(last)
         if trainer.progress.data is None:  # its pictures may be the ones to measure on
             raise CheckpointError(

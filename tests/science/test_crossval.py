@@ -13,6 +13,7 @@ import torch
 
 from flawspec.artifact import read_manifest
 from flawspec.labels import LabelSet
+from mobilemamba.ablation import Protocol, ablate
 from mobilemamba.annotations import DatasetError
 from mobilemamba.artifact_files import rewrite
 from mobilemamba.checkpoint import CheckpointError, save_checkpoint
@@ -188,3 +189,28 @@ def test_a_start_that_was_trained_on_the_pictures_to_measure_on_is_refused(
     for start in (tmp_path / "4.safetensors", released):
         with pytest.raises(pytest.fail.Exception, match="begun"):
             begin(start)
+
+
+def test_what_has_begun_needs_its_start_no_more(config_file, tmp_path: Path) -> None:
+    cpu, begun = torch.device("cpu"), []
+    start = tmp_path / "start.safetensors"
+    trainer = Trainer(load_config(config_file(name="b", count=4)), tmp_path, cpu)
+    save_checkpoint(start, trainer.progress, trainer.state)
+    config = load_config(config_file(count=6, epochs=1))
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, start=str(start)))
+
+    def observer(*run: object) -> Observer:
+        begun.append(run)
+        return Observer(lambda *_: None, lambda _: None)
+
+    def both() -> None:
+        cross_validate(config, 2, tmp_path / "folds", cpu, observer)
+        ablate(config, Protocol((1,)), ("no contrast",), tmp_path / "a", cpu, observer)
+
+    both()
+    start.unlink()
+    both()
+    assert begun == [(0,), (1,), ("no contrast", 1)] * 2
+    (tmp_path / "folds" / "fold-2" / "last.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"start\.safetensors does not exist"):
+        both()
