@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,6 +13,12 @@ from mobilemamba.evaluate import Metrics, shown
 from mobilemamba.operating_point import ClassMatches, OperatingPoint
 
 DASHES = ("-", "--", "-.", ":")  # colour is not the only sign
+LINE, RUN_LINE = 24, 60  # characters; names of classes may have 64, those of runs are of any length
+
+
+def _broken(name: str, most: int = LINE) -> str:
+    """In lines of so many characters, after hyphens where there are any."""
+    return "\n".join(textwrap.wrap(name, most))
 
 
 def precision_recall_figure(
@@ -27,7 +34,7 @@ def precision_recall_figure(
         recall = hits / found.boxes
         precision = hits / np.arange(1, len(hits) + 1)
         colour, dash = f"C{i}", DASHES[i % len(DASHES)]
-        axes.plot(recall, precision, dash, color=colour, label=f"{name} ({found.boxes})")
+        axes.plot(recall, precision, dash, color=colour, label=_broken(f"{name} ({found.boxes})"))
         axes.plot(point.recall, point.precision, "o", color=colour, markeredgecolor="black")
     axes.grid(alpha=0.3)
     if axes.lines:  # a set without boxes has none, of which matplotlib would warn
@@ -43,8 +50,10 @@ def precision_figure(metrics: Metrics) -> Figure:
         "medium (< 96² px)": metrics.map50_medium,
         "large": metrics.map50_large,
     }
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(metrics.ap50)), layout="constrained")
-    for place, (title, values) in enumerate((("by class", metrics.ap50), ("by size", sizes))):
+    classes = {_broken(name): value for name, value in metrics.ap50.items()}
+    lines = sum(1 + name.count("\n") / 2 for name in classes)
+    figure = Figure(figsize=(8, 1.2 + 0.3 * max(lines, len(sizes))), layout="constrained")
+    for place, (title, values) in enumerate((("by class", classes), ("by size", sizes))):
         axes = figure.add_subplot(
             1, 2, place + 1, title=title, xlim=(0, 1.12), xlabel="AP at IoU 0.5"
         )
@@ -61,7 +70,14 @@ def curves_figure(curves: dict[str, list[tuple[int, float]]]) -> Figure:
     axes = figure.add_subplot(xlabel="epoch", ylabel="mAP50 on validation")
     for i, (name, points) in enumerate(curves.items()):
         epochs, values = zip(*points, strict=True)
-        axes.plot(epochs, values, DASHES[i % len(DASHES)], marker=".", color=f"C{i}", label=name)
+        axes.plot(
+            epochs,
+            values,
+            DASHES[i % len(DASHES)],
+            marker=".",
+            color=f"C{i}",
+            label=_broken(name, RUN_LINE),
+        )
     axes.set_ylim(0, 1)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -71,10 +87,15 @@ def curves_figure(curves: dict[str, list[tuple[int, float]]]) -> Figure:
 
 def confusion_figure(names: tuple[str, ...], table: NDArray[np.int64]) -> Figure:
     """Counts, shaded by the share of their row."""
-    labels = (*names, "nothing")
+    labels = [_broken(name) for name in (*names, "nothing")]
+    beyond = max(0, max(len(line) for label in labels for line in label.split("\n")) - 12)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     figure = Figure(
-        figsize=(1.5 + 0.75 * len(labels), 1.2 + 0.65 * len(labels)), layout="constrained"
+        figsize=(
+            max(3.0, 1.5 + 0.75 * len(labels) + 0.09 * beyond),
+            1.2 + 0.65 * len(labels) + 0.07 * beyond,
+        ),
+        layout="constrained",
     )
     axes = figure.add_subplot(xlabel="reported", ylabel="true")
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -97,7 +118,8 @@ def score_figure(
     bins = np.linspace(0, 1, 26)
     for i, (name, found, point) in enumerate(zip(names, matches, points, strict=True)):
         scale = "log" if len(found.scores) else "linear"  # no logarithm of nothing: a warning
-        axes = figure.add_subplot(rows, 3, i + 1, title=name, yscale=scale)
+        axes = figure.add_subplot(rows, 3, i + 1, yscale=scale)
+        axes.set_title(_broken(name), fontsize=10)
         axes.hist(found.scores[found.hits], bins, alpha=0.7, label="hits")
         misfires = found.scores[~found.hits]
         axes.hist(misfires, bins, histtype="step", hatch="///", label="false alarms")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from mobilemamba.comparison import curves
 from mobilemamba.confusion import find_mistakes
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, measure
+from mobilemamba.figures import confusion_figure, precision_figure, score_figure
 from mobilemamba.measured import ArtifactReport
+from mobilemamba.operating_point import ClassMatches, OperatingPoint
 from mobilemamba.report import Contents, sheet, write_report
 
 PIT, SCRATCH = 0, 1
@@ -187,3 +190,19 @@ def test_curves_of_folders_with_the_same_name_stay_apart(tmp_path: Path) -> None
     assert curves((one, one)) == {"fold-1": [(1, 0.1)]}
     other = curve("one/fold-1/other.jsonl", 0.3)
     assert curves((one, other)) == {str(one): [(1, 0.1)], str(other): [(1, 0.3)]}
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_long_class_names_stay_in_their_figure_and_leave_room(count: int) -> None:
+    names = tuple(f"{i}-longitudinal-crack-beside-the-weld" for i in range(count))
+    metrics = dataclasses.replace(measure(*example()), ap50=dict.fromkeys(names, 0.5))
+    matches = (ClassMatches(np.full(9, 0.5, np.float32), np.ones(9, bool), 9),) * count
+    points = (OperatingPoint(0.5, 1.0, 1.0),) * count
+    confusion = confusion_figure(names, np.ones((count + 1, count + 1), np.int64))
+    figures = (confusion, precision_figure(metrics), score_figure(names, matches, points))
+    for figure in figures:
+        figure.draw_without_rendering()
+        drawn = figure.get_tightbbox().extents
+        assert (drawn >= 0).all()
+        assert (drawn[2:] <= figure.get_size_inches()).all()
+    assert confusion.axes[0].get_window_extent().width / (count + 1) > 0.35 * confusion.dpi
