@@ -64,7 +64,7 @@ def write(folder: Path) -> None:
         del made["style"]
         for variable in made["templating"]["list"]:
             del variable["id"]
-        text = json.dumps(made, indent=2, sort_keys=True)
+        text = json.dumps(made, indent=1, sort_keys=True)
         (folder / f"{name}.json").write_text(text + "\n", "utf-8")
 
 
