@@ -27,7 +27,7 @@ from mobilemamba.split import Groups, find_groups, share_out
 from mobilemamba.start import learned_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
-from mobilemamba.trained_on import TrainedOn, first_places, pictures_sha256
+from mobilemamba.trained_on import TrainedOn, pictures_sha256, places_once
 from mobilemamba.whole_file import write_whole
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
@@ -162,7 +162,7 @@ def _halves(
     for number, part in enumerate(parts):
         rest = sorted(set(range(len(groups.samples))) - set(part))
         held = [groups.samples[i] for i in part]
-        measured = [held[i] for i in first_places(pictures_sha256(held))]
+        measured = [held[i] for i in places_once(held, pictures_sha256(held))]
         sets = [_numbered(labels, side) for side in ([groups.samples[i] for i in rest], measured)]
         fault = "holds no picture" if not part else ""
         fault = fault or ("leaves no box to learn from" if not has_boxes(sets[0]) else "")

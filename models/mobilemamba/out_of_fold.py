@@ -16,7 +16,7 @@ from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
 from mobilemamba.dataset import Sample
 from mobilemamba.evaluate import Detections
-from mobilemamba.trained_on import first_places
+from mobilemamba.trained_on import places_once
 from mobilemamba.whole_file import whole
 
 # what damage to a .npz file raises, and what another file of numpy's does
@@ -51,17 +51,10 @@ class OutOfFold:
     config_sha256: str = ""
 
     def once(self) -> OutOfFold:
-        """Each picture as it comes first, since a copy is no further evidence; all where no digests are known.
-
-        Of copies with and without flaws one with flaws: by another, a flaw would count as none.
-        """
+        """Each picture once, since a copy is no further evidence; all where no digests are known."""
         if not self.pictures_sha256:
             return self
-        flawed_first = sorted(
-            range(len(self.samples)), key=lambda i: not len(self.samples[i].class_ids)
-        )
-        firsts = first_places([self.pictures_sha256[i] for i in flawed_first])
-        places = sorted(flawed_first[i] for i in firsts)
+        places = places_once(self.samples, self.pictures_sha256)
         return replace(
             self,
             samples=[self.samples[i] for i in places],

@@ -101,12 +101,17 @@ def pictures_sha256(samples: Sequence[Sample]) -> tuple[str, ...]:
     return tuple(picture_sha256(s.grey) for s in samples)
 
 
-def first_places(digests: Sequence[str]) -> list[int]:
-    """Where each digest comes first, in order: what tells a set's pictures from copies of them."""
-    firsts: dict[str, int] = {}
-    for place, digest in enumerate(digests):
-        firsts.setdefault(digest, place)
-    return list(firsts.values())
+def places_once(samples: Sequence[Sample], digests: Sequence[str]) -> list[int]:
+    """Where each picture stands, in order, those with copies once: the first that has flaws, or else the first.
+
+    digests: `pictures_sha256` of the samples. By a copy without its flaws, what is found on a picture would be false.
+    """
+    chosen: dict[str, int] = {}
+    for place, (sample, digest) in enumerate(zip(samples, digests, strict=True)):
+        before = chosen.setdefault(digest, place)
+        if len(sample.class_ids) and not len(samples[before].class_ids):
+            chosen[digest] = place
+    return sorted(chosen.values())
 
 
 def _samples_sha256(dataset: Dataset) -> str:
