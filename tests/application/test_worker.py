@@ -9,13 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fakes import InlineExecutor, settle
+from fakes import InlineExecutor, ManualClock, settle
 from numpy.typing import NDArray
 from pictures import DARK, encoded, expected_score, numbered, quarters, truncated
 from rig import STALL_LIMIT_S, Rig
 
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.batch_run import BatchRun
+from flawline.application.crew import Crew
 from flawline.application.inspector import Readiness
 from flawline.application.job import Expired, Lease
 from flawline.core.errors import BadPicture, NotReady
@@ -824,20 +825,27 @@ async def test_draining_what_was_never_started_is_done_at_once() -> None:
     assert await Rig().worker.drain(limit_s=1.0) is True
 
 
-async def test_what_another_worker_died_on_runs_with_nothing_else_in_hand(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    extended: list[int] = []
+@pytest.fixture
+def odd_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker died on each picture of the line `odd`."""
     lease = MemoryQueue.lease
 
     async def lease_suspects(queue: MemoryQueue, max_jobs: int) -> Sequence[Lease]:
         leases = await lease(queue, 1)
         return [replace(one, deliveries=2 if one.job.line == "odd" else 1) for one in leases]
 
+    monkeypatch.setattr(MemoryQueue, "lease", lease_suspects)
+
+
+@pytest.mark.usefixtures("odd_killed")
+async def test_what_another_worker_died_on_runs_with_nothing_else_in_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extended: list[int] = []
+
     async def note(queue: MemoryQueue, leases: Sequence[Lease]) -> None:
         extended.append(len(leases))
 
-    monkeypatch.setattr(MemoryQueue, "lease", lease_suspects)
     monkeypatch.setattr(MemoryQueue, "extend", note)
     async with Rig(extend_every_s=0.1) as rig:
         rig.engine.hold()
@@ -856,6 +864,36 @@ async def test_what_another_worker_died_on_runs_with_nothing_else_in_hand(
         assert sorted(rig.telemetry.deliveries) == [1, 1, 1, 1, 2]
         suspect = next(i for i, b in enumerate(rig.engine.batches) if int(b[0].argmax()) // 64 > 31)
         assert len(rig.engine.batches[suspect]) == 1
+
+
+@pytest.mark.usefixtures("odd_killed")
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_what_another_worker_died_on_runs_alone_in_its_process(stuck: bool) -> None:
+    clock = ManualClock()
+    crew = Crew(clock)
+    async with Rig(clock=clock, crew=crew) as one, Rig(clock=clock, crew=crew) as two:
+        one.engine.hold()
+        two.engine.hold()
+        asking = [one.ask(numbered(1), deadline_ms=60_000)]
+        await one.engine.started.get()
+        asking.append(two.ask(numbered(2), line="odd", deadline_ms=60_000))
+        await settle()
+        asking += [one.ask(numbered(3), line=line, deadline_ms=60_000) for line in (None, "odd")]
+        await settle()
+        assert (two.engine.sizes, one.queue.depth) == ([], 2)  # handed back at once
+        if not stuck:
+            one.engine.hold_next()
+            await asking[0]
+        clock.advance(STALL_LIMIT_S + 1)
+        await asyncio.wait_for(two.engine.started.get(), 5)
+        assert (one.engine.sizes, one.queue.depth) == ([1], 2)
+        two.engine.release()
+        one.engine.release()
+        for _ in range(10):
+            await settle()
+            clock.advance(0.1)
+        assert all(task.done() for task in asking)
+        assert one.engine.sizes == [1, 1, 1]
 
 
 async def test_leases_are_extended_while_the_engine_runs_and_not_when_it_is_stuck(

@@ -13,6 +13,7 @@ from tiny_artifact import tiny_manifest
 
 from flawline.adapters.memory_answers import MemoryAnswers
 from flawline.adapters.memory_queue import MemoryQueue
+from flawline.application.crew import Crew
 from flawline.application.inspector import InspectionRequest, Inspector, InspectorLimits
 from flawline.application.job import Job
 from flawline.application.line_watch import LineWatch
@@ -90,6 +91,7 @@ class Rig:
     spread: Executor | None = None
     intake: InlineExecutor = field(default_factory=InlineExecutor)
     traces: Traces = field(default_factory=NoTraces)
+    crew: Crew | None = None
 
     def __post_init__(self) -> None:
         limits = DecodeLimits()
@@ -116,6 +118,7 @@ class Rig:
             shared=self.shared,
             extend_every_s=self.extend_every_s,
             traces=self.traces,
+            crew=self.crew,
         )
         self.watch = LineWatch(
             self.lines, lambda _: MODEL.labels, self.line_options, self.clock, self.telemetry

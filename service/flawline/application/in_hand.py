@@ -11,7 +11,7 @@ from flawline.application.ports import JobSource, Traces, WorkerTelemetry
 
 
 class InHand:
-    """Leases taken and not yet ended; those set aside wait until nothing else is worked on."""
+    """Leases taken and not yet ended; those set aside are not worked on yet."""
 
     def __init__(self, queue: JobSource, telemetry: WorkerTelemetry, traces: Traces) -> None:
         self._queue = queue
@@ -27,21 +27,24 @@ class InHand:
         """All of them."""
         return (*self._in_work.values(), *self._set_aside.values())
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is worked on."""
+        return not self._in_work
+
     def __len__(self) -> int:
         return len(self._in_work) + len(self._set_aside)
 
     def take(self, lease: Lease) -> None:
         """Begin to work on it."""
+        self._set_aside.pop(lease.receipt, None)
         self._in_work[lease.receipt] = lease
         self._idle.clear()
         self._telemetry.job_taken(lease.deliveries)
 
-    async def take_alone(self, lease: Lease) -> None:
-        """Set it aside until nothing else is worked on, then begin."""
+    def set_aside(self, lease: Lease) -> None:
+        """Hold it, and begin later."""
         self._set_aside[lease.receipt] = lease
-        await self._idle.wait()
-        del self._set_aside[lease.receipt]
-        self.take(lease)
 
     async def until_idle(self) -> None:
         """Wait until nothing is worked on."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flawline.application.appetite import Appetite
 from flawline.application.batch_run import BatchRun, Ended
+from flawline.application.crew import Crew
 from flawline.application.deadline import DeadlinePassed, pause, within
 from flawline.application.engine_watch import EngineWatch
 from flawline.application.failures import failure_of
@@ -47,8 +47,8 @@ class BatchWorker:
     and a batch that fails is halved until the culprit is alone. When it is the engine that
     fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
 
-    A job that another worker died on is run when nothing else is in hand: should it kill this one
-    too, no neighbour is drawn in.
+    A job that another worker died on is run when nothing else is in hand, here and in its `crew`, the
+    workers of this process: should it kill this one too, no neighbour is drawn in.
 
     batches: how many calls of the engine are open at a time; as many as share what waits (`policy`), or
     more where one is prepared, or waits for its turn, while others are computed.
@@ -77,6 +77,7 @@ class BatchWorker:
         shared: bool = False,
         extend_every_s: float | None = None,
         traces: Traces | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self._queue = queue
         self._engine = EngineWatch(engine, clock, telemetry, stall_limit_s)
@@ -94,6 +95,8 @@ class BatchWorker:
         self._engine_works = asyncio.Event()
         self._engine_works.set()
         self._in_hand = InHand(queue, telemetry, traces or NoTraces())
+        self._crew = crew or Crew(clock)
+        self._crew.join(self._in_hand, self._engine)
         self._draining = self._stopped = False
         self._loops: tuple[asyncio.Task[None], ...] = ()
         self._errands: set[asyncio.Task[None]] = set()
@@ -160,6 +163,7 @@ class BatchWorker:
     async def _take_ahead(self) -> None:
         while await self._take_some(await self._taken.until_room()):
             await self._engine_works.wait()
+            await self._crew.until_admitted(self._in_hand)
             if self._appetite is not None:
                 await self._appetite.until_hungry()
 
@@ -167,17 +171,22 @@ class BatchWorker:
         """False once the queue is closed."""
         # Not in the loop itself, which would hold these pictures while it waits for the next.
         leases = await self._queue.lease(room)
-        for lease in leases:
-            await self._take(lease)
+        try:
+            for lease in leases:
+                await self._take(lease)
+        finally:
+            self._crew.give_up(self._in_hand)
         return bool(leases)
 
     async def _take(self, lease: Lease) -> None:
         suspect = lease.deliveries > 1
-        if suspect:
-            await self._in_hand.take_alone(lease)
-        else:
-            self._in_hand.take(lease)
-        if self._engine.failing:
+        admitted = self._crew.admits(self._in_hand, alone=suspect)
+        if suspect and admitted:
+            self._in_hand.set_aside(lease)
+            await self._in_hand.until_idle()
+            await self._crew.until_others_ended(self._in_hand)
+        self._in_hand.take(lease)
+        if not admitted or self._engine.failing:
             await self._in_hand.hand_back(lease)
             return
         self._taken.put(self._stages.taken(lease))
@@ -251,16 +260,15 @@ class BatchWorker:
             return False
         if not failed:
             raise failure  # no picture is to blame: the worker is not well, and shows it (`_loop_ended`)
-        await self._resolve(ended)
+        await self._in_hand.resolve(ended)
         return True
 
     def _resolve_soon(self, ended: Sequence[Ended]) -> None:
         """Also called back from the engine's thread, which may come too late: then all was handed back."""
         if ended and not self._stopped:
-            self._spawn(self._resolve(ended))
-
-    async def _resolve(self, ended: Sequence[Ended]) -> None:
-        await self._in_hand.resolve(ended)
+            task = asyncio.create_task(self._in_hand.resolve(ended))
+            self._errands.add(task)
+            task.add_done_callback(self._errands.discard)
 
     async def _stand_by(self, leases: Sequence[Lease], image: NDArray[np.uint8]) -> None:
         """Hand back what is in hand, which another worker may do, until the engine works again."""
@@ -284,11 +292,6 @@ class BatchWorker:
             if not self._engine.stuck:
                 await self._in_hand.extend()
         await asyncio.Event().wait()
-
-    def _spawn(self, errand: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(errand)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
 
 
 def _loop_ended(loop: asyncio.Task[None]) -> None:

@@ -21,6 +21,7 @@ from flawline.adapters.prometheus import (
     show_model,
 )
 from flawline.adapters.system_clock import SystemClock
+from flawline.application.crew import Crew
 from flawline.application.ports import EXTENSIONS_PER_LEASE, InferenceEngine, JobSource, Traces
 from flawline.application.stages import Stages
 from flawline.application.statistics import Statistics
@@ -197,8 +198,10 @@ class Base:
         stages = Stages(
             pipeline, self.recipes, self.model.ref, self.clock, self.settings.frame_limits
         )
+        crew = Crew(self.clock)
         workers = tuple(
-            self.worker(queue, engine, stages, metrics, lease_s=lease_s) for engine in engines
+            self.worker(queue, engine, stages, metrics, lease_s=lease_s, crew=crew)
+            for engine in engines
         )
         metrics.watch(
             lambda: float(sum(worker.jobs_in_hand for worker in workers)),
@@ -214,8 +217,9 @@ class Base:
         metrics: EngineMetrics,
         *,
         lease_s: float | None = None,
+        crew: Crew | None = None,
     ) -> BatchWorker:
-        """Feeds that engine; lease_s: when leases of that queue run out, None for never."""
+        """Feeds that engine; lease_s: when leases of that queue run out, None for never. crew: those of its process."""
         return BatchWorker(
             queue=queue,
             engine=engine,
@@ -229,6 +233,7 @@ class Base:
             spread=self.pools.prepare if self._spreads else None,
             shared=lease_s is not None,
             extend_every_s=None if lease_s is None else lease_s / EXTENSIONS_PER_LEASE,
+            crew=crew,
         )
 
     def shared_queue(self) -> RedisQueue:
