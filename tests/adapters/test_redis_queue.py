@@ -293,14 +293,14 @@ async def test_a_lease_is_kept_while_its_picture_is_still_on_its_way(
 ) -> None:
     api, slow, idle = make(inline_picture_bytes=2), make(lease_s=0.3), make(lease_s=0.3)
     await api.submit(job("large", picture=bytes(20)))
-    get, asked, comes = slow._server.commands.get, asyncio.Event(), asyncio.Event()
+    get, asked, comes = slow._server.commands.getrange, asyncio.Event(), asyncio.Event()
 
-    async def get_late(key: str) -> object:
+    async def get_late(*piece: object) -> object:
         asked.set()
         await comes.wait()
-        return await get(key)
+        return await get(*piece)
 
-    monkeypatch.setattr(slow._server.commands, "get", get_late)
+    monkeypatch.setattr(slow._server.commands, "getrange", get_late)
     taking = asyncio.create_task(slow.lease(1))
     await asked.wait()
     others = await asyncio.gather(asyncio.wait_for(idle.lease(1), 1.0), return_exceptions=True)
@@ -309,6 +309,43 @@ async def test_a_lease_is_kept_while_its_picture_is_still_on_its_way(
     assert isinstance(others[0], asyncio.TimeoutError)
     await slow.resolve([(lease, JUDGED)])
     assert (lease.job.picture, slow.counts["resolved"]) == (bytes(20), 1)
+
+
+async def test_who_goes_away_waits_for_no_picture_that_is_on_its_way(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when Redis hangs while a worker is told to stop: each would cost it a time limit."""
+    worker, other, asked = make(inline_picture_bytes=2), make(), asyncio.Event()
+    for n in range(5):
+        await worker.submit(job(f"large-{n}"))
+
+    async def hang(*_: object) -> None:
+        asked.set()
+        await asyncio.sleep(1.0)
+        raise RedisError
+
+    monkeypatch.setattr(worker._server.commands, "getrange", hang)
+    taking = asyncio.create_task(worker.lease(8))
+    await asked.wait()
+    taking.cancel()
+    await asyncio.wait_for(worker._leases.close(), 1.0)
+    assert [lease.deliveries for lease in await other.lease(8)] == [1] * 5
+
+
+async def test_a_large_picture_may_take_longer_than_a_command(
+    redis: RedisProcess, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flawline.adapters.redis_queue.large_pictures._PIECE_BYTES", 1 << 16)
+    picture = bytes(range(256)) * 2048
+    async with SwallowingProxy(redis.port) as proxy:
+        url = f"redis://127.0.0.1:{proxy.port}/0"
+        queue = make(url=url, command_timeout_s=0.5, inline_picture_bytes=2)
+        await queue.submit(job("first"))  # all is connected, and each script known
+        await queue.resolve([(lease, JUDGED) for lease in await queue.lease(1)])
+        proxy.bytes_per_s = 500_000
+        await queue.submit(job("large", picture=picture))
+        (lease,) = await queue.lease(1)
+        assert lease.job.picture == picture
 
 
 async def test_jobs_of_two_classes_may_come_in_the_same_millisecond(
@@ -321,12 +358,12 @@ async def test_jobs_of_two_classes_may_come_in_the_same_millisecond(
         extended.append({*zip(places[::2], places[1::2], strict=False)})
         asked.set()
 
-    async def fail(key: str) -> None:
+    async def fail(*_: object) -> None:
         await asked.wait()
         raise RedisError
 
     monkeypatch.setattr(worker._server, "run", note)
-    monkeypatch.setattr(worker._server.commands, "get", fail)
+    monkeypatch.setattr(worker._server.commands, "getrange", fail)
     jobs = [(number, b"5-0", b"id", b"press", 60_000, 0, b"", b"", 1) for number in (1, 2)]
     assert await worker._leases._all_taken(jobs, CLOCK.monotonic_s()) == []
     assert extended[0] == {(1, "5-0"), (2, "5-0")}
@@ -431,6 +468,18 @@ async def test_a_large_picture_that_is_refused_leaves_nothing(
     assert "picture:b" not in await keys_left(client, namespace)
     await api.cancel("a")
     assert "picture:a" not in await keys_left(client, namespace)
+
+
+async def test_a_large_picture_that_came_otherwise_than_it_was_sent_leaves_nothing(
+    make: Maker, client: Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = make(inline_picture_bytes=2)
+    monkeypatch.setattr("flawline.adapters.redis_queue.large_pictures._PIECE_BYTES", 4)
+    append = api._server.commands.append
+    monkeypatch.setattr(api._server.commands, "append", lambda key, _: append(key, b"twice"))
+    with pytest.raises(NotReady, match="queue_unavailable"):
+        await api.submit(job("a", picture=bytes(10)))
+    assert not await keys_left(client, namespace)
 
 
 async def test_a_picture_that_is_gone_is_too_late(
@@ -1042,15 +1091,15 @@ async def test_a_picture_that_cannot_be_had_costs_no_other_and_no_share(
     worker = make(inline_picture_bytes=10, lease_s=0.2, max_deliveries=1)
     for n in range(3):
         await worker.submit(job(str(n), picture=bytes(20)))
-    get, asked = worker._server.commands.get, []
+    get, asked = worker._server.commands.getrange, []
 
-    async def failing_once(key: str) -> object:
-        asked.append(key)
+    async def failing_once(*piece: object) -> object:
+        asked.append(piece)
         if len(asked) == 2:
             raise RedisError("away")
-        return await get(key)
+        return await get(*piece)
 
-    monkeypatch.setattr(worker._server.commands, "get", failing_once)
+    monkeypatch.setattr(worker._server.commands, "getrange", failing_once)
     leases = await worker.lease(8)
     assert [lease.job.job_id for lease in leases] == ["0", "2"]
     assert len(worker._leases._held) == 2
@@ -1069,18 +1118,18 @@ async def test_the_time_that_pictures_take_to_come_is_taken_off_all_their_deadli
         asked = job(str(n), picture=bytes(20))
         deadlines_s.append(asked.deadline_s)
         await worker.submit(asked)
-    get, late_s = worker._server.commands.get, 0.0
+    get, late_s = worker._server.commands.getrange, 0.0
 
     class Clock(SystemClock):
         def monotonic_s(self) -> float:
             return super().monotonic_s() + late_s
 
-    async def taking_ten_seconds(key: str) -> object:
+    async def taking_ten_seconds(*piece: object) -> object:
         nonlocal late_s
         late_s += 10.0
-        return await get(key)
+        return await get(*piece)
 
-    monkeypatch.setattr(worker._server.commands, "get", taking_ten_seconds)
+    monkeypatch.setattr(worker._server.commands, "getrange", taking_ten_seconds)
     monkeypatch.setattr(worker._leases, "_clock", Clock())
     leases = await worker.lease(8)
     assert [lease.job.deadline_s for lease in leases] == pytest.approx(deadlines_s, abs=1.0)

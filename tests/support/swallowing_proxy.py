@@ -1,4 +1,4 @@
-"""A TCP proxy that can become a black hole (connections stay open, and nothing arrives), or lead elsewhere."""
+"""A TCP proxy that can become a black hole (connections stay open, and nothing arrives), be slow, or lead elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class SwallowingProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self.swallows = False
+        self.bytes_per_s: float | None = None
 
     async def __aenter__(self) -> SwallowingProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -54,6 +55,8 @@ class SwallowingProxy:
         with suppress(OSError):
             while data := await source.read(65536):
                 if asyncio.current_task() not in self._cut:
+                    if self.bytes_per_s:
+                        await asyncio.sleep(len(data) / self.bytes_per_s)
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -150,7 +150,7 @@ class FlawlineSettings(
         description="Begins every key in Redis, so that several installations share a server.",
     )
     queue_timeout_s: float = Field(
-        1.0, gt=0, le=60, description="How long Redis is waited for; a picture must pass in it."
+        1.0, gt=0, le=60, description="How long Redis is waited for, with each MiB of a picture."
     )
     queue_fallback: Literal["refuse", "local"] = Field(
         "refuse",

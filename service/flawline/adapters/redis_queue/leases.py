@@ -7,14 +7,14 @@ import itertools
 import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flawline.adapters.redis_queue.connection import BLOCK_S, Backoff, RedisError, Server, end
 from flawline.adapters.redis_queue.keys import CLASSES, Keys
-from flawline.adapters.redis_queue.wire import STRANGE, meta_from, outcome_to_wire
+from flawline.adapters.redis_queue.large_pictures import LargePictures
+from flawline.adapters.redis_queue.wire import STRANGE, Resolved, meta_from, outcome_to_wire
 from flawline.application.failures import new_error_id
-from flawline.application.job import Expired, Failed, Job, JobOutcome, Lease
+from flawline.application.job import Expired, Failed, Job, Lease
 from flawline.application.ports import EXTENSIONS_PER_LEASE, Clock
 
 logger = logging.getLogger(__name__)
@@ -23,27 +23,8 @@ T = TypeVar("T")
 
 # Of what `take` returns of a job; empty where the picture lies apart.
 _PICTURE = 7
+_Given = tuple[Sequence[Sequence[Any]], float]  # jobs as `take` returns them, and when
 _UNKNOWN: dict[str, Any] = {"recipe": "", "min_score": None}
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A job that has its outcome, as it travels.
-
-    dead_because: why it is kept as a dead letter; empty when it is not.
-    """
-
-    lease: Lease
-    outcome: str
-    dead_because: str = ""
-
-    @classmethod
-    def of(cls, lease: Lease, outcome: JobOutcome) -> Resolved:
-        """A job that failed becomes a dead letter."""
-        reason = ""
-        if isinstance(outcome, Failed):
-            reason = f"processing failed, error id {outcome.error_id}"
-        return cls(lease, outcome_to_wire(outcome), reason)
 
 
 class Leases:
@@ -64,7 +45,8 @@ class Leases:
         max_deliveries: int,
     ) -> None:
         self._server = server
-        self._keys = keys
+        self._bell = keys.bell
+        self._pictures = LargePictures(server, keys)
         self._clock = clock
         self._count = count
         # Receipts of what was taken, and neither handed back nor given an outcome.
@@ -104,10 +86,8 @@ class Leases:
 
     async def release(self, lease: Lease) -> None:
         """The next one who looks takes it."""
-        place = _place_of(lease)
         self.let_go([lease])
-        if await self._server.run("release", self._consumer, *place, self._lease_ms):
-            self._count("released", 1)
+        await self._release(*_place_of(lease))
 
     def let_go(self, leases: Sequence[Lease]) -> None:
         """These are worked on no more."""
@@ -146,19 +126,28 @@ class Leases:
 
     async def _undisturbed(self, max_jobs: int) -> list[Lease]:
         """Take; when the caller goes away meanwhile, hand back what was taken."""
-        taking = self._errand(self._take_now(max_jobs))
+        asking = self._errand(self._ask(max_jobs))
+        fetching: asyncio.Task[list[Lease]] | None = None
         try:
-            return await asyncio.shield(taking)
+            fetching = self._errand(self._all_taken(*await asyncio.shield(asking)))
+            leases = await asyncio.shield(fetching)
         except asyncio.CancelledError:
-            self._errand(self._hand_back(taking))
+            self._errand(self._hand_back(asking, fetching))
             raise
+        self._held.update(lease.receipt for lease in leases)
+        return leases
 
-    async def _hand_back(self, taking: asyncio.Task[list[Lease]]) -> None:
+    async def _hand_back(
+        self, asking: asyncio.Task[_Given], fetching: asyncio.Task[list[Lease]] | None
+    ) -> None:
+        """Pictures that have not come are not waited for."""
+        if fetching:
+            await end(fetching)
         with suppress(RedisError):
-            for lease in await taking:
-                await self.release(lease)
+            for job in (await asking)[0]:
+                await self._release(job[0], job[1])
 
-    async def _take_now(self, max_jobs: int) -> list[Lease]:
+    async def _ask(self, max_jobs: int) -> _Given:
         self._used = True
         error_id = new_error_id()
         jobs, rung, (reclaimed, expired, unwanted), dead, emptied = await self._server.run(
@@ -187,9 +176,7 @@ class Leases:
         }
         for event, count in counts.items():
             self._count(event, count)
-        leases = await self._all_taken(jobs, told_s)
-        self._held.update(lease.receipt for lease in leases)
-        return leases
+        return jobs, told_s
 
     async def _all_taken(self, jobs: Sequence[Sequence[Any]], told_s: float) -> list[Lease]:
         """Who takes them extends what he was given. Until then they are extended here: pictures may come slowly."""
@@ -237,11 +224,11 @@ class Leases:
         """None when the picture is gone, a good while after the deadline, or the job is not understood."""
         number, entry_id, job_id, line, remaining_ms, age_ms, meta, picture, deliveries = fields
         if not picture:
-            picture = await self._server.commands.get(self._keys.picture(job_id.decode()))
+            picture = await self._pictures.get(job_id.decode())
         known = _meta_of(job_id, meta)
         job = Job(
             job_id=job_id.decode(),
-            picture=picture or b"",
+            picture=picture,
             line=line.decode(),
             priority=CLASSES[number - 1],
             submitted_s=told_s - age_ms / 1000,
@@ -249,7 +236,7 @@ class Leases:
             **(_UNKNOWN if isinstance(known, Failed) else known),
         )
         lease = Lease(job, f"{number}/{entry_id.decode()}/{next(self._numbers)}", deliveries)
-        if isinstance(known, Failed) or picture is None:
+        if isinstance(known, Failed) or not picture:
             ended = known if isinstance(known, Failed) else Expired()
             await self.resolve([Resolved(lease, outcome_to_wire(ended))])
             return None
@@ -272,7 +259,11 @@ class Leases:
             waiting.result()
 
     async def _hear(self, rung: bytes) -> None:
-        await self._server.read(self._keys.bell, rung, self._block_ms)
+        await self._server.read(self._bell, rung, self._block_ms)
+
+    async def _release(self, number: str | int, entry_id: str | bytes) -> None:
+        if await self._server.run("release", self._consumer, number, entry_id, self._lease_ms):
+            self._count("released", 1)
 
     def _errand(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Runs to its end whoever is cancelled meanwhile; closing waits for it."""

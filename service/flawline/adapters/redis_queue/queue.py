@@ -20,16 +20,19 @@ from flawline.adapters.redis_queue.connection import (
     RedisError,
     Server,
     end,
+    lost,
 )
 from flawline.adapters.redis_queue.dead_letters import DeadLetters
 from flawline.adapters.redis_queue.eviction import Eviction
 from flawline.adapters.redis_queue.feed import RedisFeed
 from flawline.adapters.redis_queue.keys import CLASSES, GRACE_S, Keys
-from flawline.adapters.redis_queue.leases import Leases, Resolved
+from flawline.adapters.redis_queue.large_pictures import LargePictures
+from flawline.adapters.redis_queue.leases import Leases
 from flawline.adapters.redis_queue.options import RedisQueueOptions
 from flawline.adapters.redis_queue.replies import Replies
 from flawline.adapters.redis_queue.tickets import RedisTickets
 from flawline.adapters.redis_queue.wire import (
+    Resolved,
     announced_from_wire,
     announcement_to_wire,
     meta_of,
@@ -81,6 +84,7 @@ class RedisQueue:
         self._keys = keys
         self._server = Server(options.url, keys, options.command_timeout_s)
         self._eviction = Eviction(self._server)
+        self._pictures = LargePictures(self._server, keys)
         self._replies = Replies(self._server, keys.replies(self.name))
         self._leases = Leases(
             self._server,
@@ -155,6 +159,7 @@ class RedisQueue:
             self._server.link.filled(error)
             raise NotReady("queue_out_of_memory", _OUTAGE_RETRY_S) from error
         except RedisError as error:
+            lost(f"not_handed_in inspection_id={job.job_id} bytes={len(job.picture)}", error)
             self._forget(job.job_id)
             raise NotReady("queue_unavailable", _OUTAGE_RETRY_S) from error
         except QueueFull:
@@ -241,7 +246,7 @@ class RedisQueue:
         picture = job.picture
         if len(picture) > options.inline_picture_bytes:
             life_ms = remaining_ms + round(GRACE_S * 1000)
-            await server.commands.set(self._keys.picture(job.job_id), picture, px=life_ms)
+            await self._pictures.put(job.job_id, picture, life_ms)
             picture = b""
         status, *numbers = await server.run(
             "submit",
@@ -260,7 +265,7 @@ class RedisQueue:
         if status == b"accepted":
             return
         if len(job.picture) > options.inline_picture_bytes:
-            await server.commands.unlink(self._keys.picture(job.job_id))
+            await self._pictures.drop(job.job_id)
         waiting, outcomes, elapsed_ms = numbers
         pause_s = retry_after_s(waiting, outcomes, elapsed_ms / 1000)
         raise LineFull(job.line, pause_s) if status == b"line_full" else QueueFull(pause_s)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import datetime
 from functools import cache, lru_cache
@@ -21,6 +22,7 @@ from flawline.application.job import (
     Job,
     JobOutcome,
     Judged,
+    Lease,
     PictureRefused,
 )
 from flawline.core.quality import MEASURES, FrameQuality
@@ -190,3 +192,23 @@ def _announced(text: bytes) -> ModelInfo | None:
     except STRANGE as error:
         logger.warning("worker_not_understood error=%r", error)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A job that has its outcome, as it travels.
+
+    dead_because: why it is kept as a dead letter; empty when it is not.
+    """
+
+    lease: Lease
+    outcome: str
+    dead_because: str = ""
+
+    @classmethod
+    def of(cls, lease: Lease, outcome: JobOutcome) -> Resolved:
+        """A job that failed becomes a dead letter."""
+        reason = ""
+        if isinstance(outcome, Failed):
+            reason = f"processing failed, error id {outcome.error_id}"
+        return cls(lease, outcome_to_wire(outcome), reason)
