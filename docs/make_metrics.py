@@ -78,6 +78,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "flawline_batch_cuts_total": "Why was a batch no larger: was it full, or did nothing else wait?",
         "flawline_engine_run_duration_seconds": "How long does the network take, and how busy is the engine?",
         "flawline_engine_busy_seconds": "Does the engine hang?",
+        "flawline_engine_failing": "Is the engine of use at all?",
         "flawline_engine_fallback_active": "Is the device that was asked for missing?",
         "flawline_engine_failures_total": "Does the engine fail?",
         "flawline_job_deliveries": "Do workers die over pictures, and how often before one is done?",

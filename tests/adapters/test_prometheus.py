@@ -245,7 +245,7 @@ def test_batches_engine_and_jobs(registry: CollectorRegistry) -> None:
     metrics.job_taken(4)
     metrics.job_resolved(Expired())
     metrics.job_resolved(Failed("1"))
-    metrics.watch(lambda: 5.0, lambda: 0.25)
+    metrics.watch(lambda: 5.0, lambda: 0.25, lambda: 1.0)
     value = registry.get_sample_value
     assert value("flawline_batch_size_bucket", {"le": "4.0"}) == 1
     assert value("flawline_batch_size_sum") == 11
@@ -259,6 +259,7 @@ def test_batches_engine_and_jobs(registry: CollectorRegistry) -> None:
     assert value("flawline_jobs_total", {"outcome": "judged"}) == 0
     assert value("flawline_jobs_in_hand") == 5
     assert value("flawline_engine_busy_seconds") == 0.25
+    assert value("flawline_engine_failing") == 1
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65, 200])

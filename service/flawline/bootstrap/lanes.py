@@ -46,4 +46,5 @@ class LaneMaker:
         self._metrics.watch(
             lambda: float(sum(lane.worker.jobs_in_hand for lane in lanes())),
             lambda: max(lane.worker.engine_busy_s for lane in lanes()),
+            lambda: float(any(lane.worker.fault() == "engine_failing" for lane in lanes())),
         )

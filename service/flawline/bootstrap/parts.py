@@ -206,6 +206,7 @@ class Base:
         metrics.watch(
             lambda: float(sum(worker.jobs_in_hand for worker in workers)),
             lambda: max(worker.engine_busy_s for worker in workers),
+            lambda: float(any(worker.fault() == "engine_failing" for worker in workers)),
         )
         return workers
 

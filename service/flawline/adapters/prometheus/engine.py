@@ -97,7 +97,12 @@ class EngineMetrics:
         """Count a job that was ended."""
         self._backlog.add((self._jobs[type(outcome)].inc, 1))
 
-    def watch(self, in_hand: Callable[[], float], busy_s: Callable[[], float]) -> None:
+    def watch(
+        self,
+        in_hand: Callable[[], float],
+        busy_s: Callable[[], float],
+        failing: Callable[[], float],
+    ) -> None:
         """Ask the workers for their state whenever the metrics are read."""
         for name, says, read in (
             ("flawline_jobs_in_hand", "Jobs taken by the workers here and not yet ended.", in_hand),
@@ -107,6 +112,11 @@ class EngineMetrics:
                 "after the network; 0 while it is idle. Past "
                 "FLAWLINE_ENGINE_STALL_S the engine counts as stuck.",
                 busy_s,
+            ),
+            (
+                "flawline_engine_failing",
+                "1 while an engine here fails on an empty frame too, and takes no jobs.",
+                failing,
             ),
         ):
             Gauge(name, says, registry=self._registry).set_function(read)
