@@ -5,6 +5,7 @@ The rules are those that are shipped, unchanged; only addresses, and how often i
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,28 @@ def test_every_rule_can_be_evaluated_on_what_is_scraped(plant: Plant) -> None:
     [
         ("ApiDown@1 LineSilent@ VerdictBudgetBurning@", ""),
         ("NotReady@1 LineSilent@ VerdictBudgetBurning@", "VerdictBudgetBurning@"),
+        ("NotReady@1/a VerdictBudgetBurning@/a QueueFull@/b", "VerdictBudgetBurning@/a"),
+        ("QueueUnreachable@1/a NoWorker@/a NoWorker@/b", "NoWorker@/a"),
         ("NoWorker@ NotReady@1 NotReady@2 QueueUnreachable@1", "NoWorker@ NotReady@1"),
     ],
 )
 def test_one_instance_hides_what_follows_from_it(tmp_path: Path, raised: str, hidden: str) -> None:
     manager = AlertmanagerProcess(tmp_path, "http://127.0.0.1:9")
     url = f"{manager.url}/api/v2/alerts"
-    split = [alert.split("@") for alert in raised.split()]
-    alerts = [{"labels": {"alertname": f"Flawline{name}", "instance": at}} for name, at in split]
+    split = [re.split("[@/]", f"{alert}/")[:3] for alert in raised.split()]
+    alerts = [
+        {"labels": {"alertname": f"Flawline{name}", "instance": at, "namespace": of}}
+        for name, at, of in split
+    ]
 
     def known() -> dict[str, Any]:
         found = [(alert["labels"], alert["status"]) for alert in httpx.get(url).json()]
-        return {f"{its['alertname'][8:]}@{its.get('instance', '')}": how for its, how in found}
+        return {
+            f"{its['alertname'][8:]}@{its.get('instance', '')}/{its.get('namespace', '')}".rstrip(
+                "/"
+            ): how
+            for its, how in found
+        }
 
     try:
         httpx.post(url, json=alerts).raise_for_status()

@@ -97,7 +97,7 @@ def _budgets(page: build.Dashboard) -> None:
                 f"{objective}. 1 spends a month's budget in a month; 14.4 over 5 minutes and an hour, or 6 over six "
                 "hours, raises the alert.",
                 *(
-                    query(f"{ratio}{window} / {allowed}", window, ref=ref)
+                    query(f"max({ratio}{window}) / {allowed}", window, ref=ref)
                     for ref, window in windows
                 ),
                 height=7,
@@ -111,7 +111,7 @@ def _queue(page: build.Dashboard) -> None:
         curves(
             "Waiting pictures",
             "Capacity (dashed): what comes beyond is turned away.",
-            query("service:flawline_queue_depth:max", "waiting"),
+            query("max(service:flawline_queue_depth:max)", "waiting"),
             query("max(flawline_queue_capacity)", "capacity", ref="B"),
             query("sum(flawline_open_inspections)", "callers who wait", ref="C"),
             width=8,
@@ -122,7 +122,7 @@ def _queue(page: build.Dashboard) -> None:
         curves(
             "Oldest waiting picture",
             "How long it has waited.",
-            query("service:flawline_queue_oldest_age_seconds:max", "age"),
+            query("max(service:flawline_queue_oldest_age_seconds:max)", "age"),
             width=8,
             unit="s",
         )
