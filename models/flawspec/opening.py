@@ -46,7 +46,9 @@ _PIXEL_READS = 200_000
 _MAX_TIFF_LIST = 65_535
 """Strips or tiles: one a row of a very tall picture."""
 _MAX_JPEG_SCANS = 100
-"""A progressive JPEG has about ten. A few bytes can make one that walks over all the pixels."""
+"""A progressive JPEG has about ten, of CMYK 18. A few bytes can make one that walks over all the pixels."""
+_SCANS_OF_LARGEST = 20
+"""Scans of the largest picture accepted: no other one may walk over more pixels than these."""
 _SEND = "Send JPEG, PNG, BMP or TIFF, grey or colour, with 8 or 16 bits a sample."
 
 _GREY_16 = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
@@ -147,10 +149,8 @@ def open_picture(data: bytes, limits: DecodeLimits) -> OpenPicture:
     width, height = stored[::-1] if orientation in _LYING else stored
     _check_size(width, height, limits)
     _check_pixels(kind, image, tiff)
-    if image.info.get("progressive") and data.count(b"\xff\xda") > _MAX_JPEG_SCANS:
-        raise UnsupportedPicture(
-            f"This progressive JPEG has more than {_MAX_JPEG_SCANS} scans; store it as baseline."
-        )
+    if image.info.get("progressive"):
+        _check_scans(data.count(b"\xff\xda"), width * height, limits)
     stream.begin_pixels()
     return OpenPicture(
         format=kind.name,
@@ -259,6 +259,14 @@ def _check_pixels(kind: _Format, image: ImageFile.ImageFile, tiff: TiffHeader | 
     if isinstance(image, BmpImageFile) and image.tile[0][0] == "bmp_rle":
         # Decoded in Python by Pillow, far too slow for a line.
         raise UnsupportedPicture("This BMP is run-length compressed; store it uncompressed.")
+
+
+def _check_scans(scans: int, pixels: int, limits: DecodeLimits) -> None:
+    most = min(_MAX_JPEG_SCANS, _SCANS_OF_LARGEST * limits.max_pixels // pixels)
+    if scans > most:
+        raise UnsupportedPicture(
+            f"This progressive JPEG has more than {most} scans, too many for its size; store it as baseline."
+        )
 
 
 def _damaged(name: str) -> CorruptPicture:

@@ -215,6 +215,14 @@ def test_refused_from_the_header(
         assert str(caught.value).endswith(".")
 
 
+def test_a_large_progressive_jpeg_may_have_fewer_scans() -> None:
+    header = probe(many_scans(30), LIMITS)
+    limits = DecodeLimits(max_pixels=header.width_px * header.height_px)
+    assert probe(many_scans(8), limits) == header
+    with pytest.raises(errors.UnsupportedPicture, match="20 scans, too many for its size"):
+        probe(many_scans(30), limits)
+
+
 @pytest.mark.parametrize("data", [encoded(Image.fromarray(GREY), "GIF"), b"a text", b""])
 def test_the_sentence_names_what_is_accepted(data: bytes) -> None:
     with pytest.raises(errors.PictureError, match="Send JPEG, PNG, BMP or TIFF"):
