@@ -443,6 +443,10 @@ BAD = {
     ),
     "no JSON": ({"content": b"\xff\xd8jpeg"}, f"announced by {LENGTH}"),
     "NaN": ({"content": b'{"inputs": NaN}'}, "must be JSON"),
+    "key twice": (
+        {"content": b'{"inputs": [{"name": "a", "n\\u0061me": "b"}]}'},
+        "once; repeated: 'name'",
+    ),
     "brackets": ({"content": b"[" * 200_000}, "must be JSON"),
     "array": ({"content": b"[]"}, "JSON object"),
     "many values": ({"content": b"[" + b"1," * 60_000 + b"1]"}, "more values"),

@@ -73,7 +73,9 @@ def parsed_json(text: memoryview, most_values: int) -> dict[str, Any]:
     if content.count(b",") > most_values:
         raise invalid("The JSON holds more values than any model here takes.")
     try:
-        document = json.loads(content, parse_constant=_no_number)
+        document = json.loads(
+            content, parse_constant=_no_number, object_pairs_hook=_with_each_key_once
+        )
     except (ValueError, RecursionError) as error:
         raise invalid(
             f"The body must be JSON. What follows the JSON, and a picture alone, is announced by "
@@ -218,6 +220,16 @@ def _refuse_unserved(parameters: Mapping[str, Parameter]) -> None:
     for name in _NOT_SERVED:
         if parameters.get(name):
             raise invalid(f"Parameter {name!r} is not served here.")
+
+
+def _with_each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object. Of a key that stands twice, nobody knows which one is meant: two `min_score`, two `data`."""
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in fields:
+            raise invalid(f"Give each key of a JSON object once; repeated: {shown(key)}.")
+        fields[key] = value
+    return fields
 
 
 def _no_number(word: str) -> Any:
