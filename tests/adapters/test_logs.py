@@ -144,8 +144,11 @@ def test_a_terminal_shows_tracebacks_without_what_the_variables_held() -> None:
 def test_set_up_logs_keeps_to_our_own_loggers(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, root = logging.getLogger("flawline"), logging.getLogger()
     monkeypatch.setattr(ours, "level", ours.level)
+    forms = logging.getLogger("python_multipart")
+    monkeypatch.setattr(forms, "level", forms.level)
     before = list(root.handlers)
     set_up_logs("debug", stream=io.StringIO())
     assert ours.level == logging.DEBUG
+    assert not logging.getLogger("python_multipart.multipart").isEnabledFor(logging.WARNING)
     assert root.handlers == before  # pytest's; a handler that is there is kept
     ours.setLevel(logging.NOTSET)

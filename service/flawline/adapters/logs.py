@@ -21,6 +21,8 @@ LogFormat = Literal["auto", "json", "console"]
 Fields = MutableMapping[str, Any]
 
 _OURS = "flawline"
+_TOLD_TO_CALLERS = "python_multipart"
+"""Warns of each malformed form; the answer to it says the same."""
 _NOTE = ": "
 _CONVERSION = re.compile(r"%(?!%)[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]")
 _BARE = ("%s", "%r", "%d", "%g")
@@ -37,6 +39,7 @@ def set_up_logs(level: str, log_format: LogFormat = "auto", stream: TextIO | Non
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(formatter(log_format, handler.stream.isatty()))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.getLogger(_TOLD_TO_CALLERS).setLevel(logging.ERROR)
     logging.getLogger(_OURS).setLevel(level.upper())
 
 
