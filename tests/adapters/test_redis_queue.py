@@ -339,10 +339,10 @@ async def test_a_large_picture_may_take_longer_than_a_command(
     picture = bytes(range(256)) * 2048
     async with SwallowingProxy(redis.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        queue = make(url=url, command_timeout_s=0.5, inline_picture_bytes=2)
+        queue = make(url=url, command_timeout_s=1.0, inline_picture_bytes=2)
         await queue.submit(job("first"))  # all is connected, and each script known
         await queue.resolve([(lease, JUDGED) for lease in await queue.lease(1)])
-        proxy.bytes_per_s = 500_000
+        proxy.bytes_per_s = 300_000
         await queue.submit(job("large", picture=picture))
         (lease,) = await queue.lease(1)
         assert lease.job.picture == picture
@@ -475,10 +475,17 @@ async def test_a_large_picture_that_came_otherwise_than_it_was_sent_leaves_nothi
 ) -> None:
     api = make(inline_picture_bytes=2)
     monkeypatch.setattr("flawline.adapters.redis_queue.large_pictures._PIECE_BYTES", 4)
-    append = api._server.commands.append
-    monkeypatch.setattr(api._server.commands, "append", lambda key, _: append(key, b"twice"))
+    run = api._server.run
+
+    async def twice(name: str, *arguments: str | bytes | int) -> object:
+        return await run(name, *arguments[:1], b"twice") if name == "piece" else None
+
+    monkeypatch.setattr(api._server, "run", twice)
     with pytest.raises(NotReady, match="queue_unavailable"):
         await api.submit(job("a", picture=bytes(10)))
+    assert not await keys_left(client, namespace)
+    # nor does a piece that comes when the picture was dropped: without its first one, it would have no end
+    assert await run("piece", "a", b"late") == 0
     assert not await keys_left(client, namespace)
 
 

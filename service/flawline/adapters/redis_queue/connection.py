@@ -50,9 +50,9 @@ _PROTOCOL = 2
 _CANCEL_AGAIN_S = 0.1
 # It answers, and can keep nothing: its disk is full, for one.
 _CANNOT_WRITE = "MISCONF"
-# Saving an outcome and giving back memory must work when memory has run out. `submit`, of the older
-# kind without a first line, is refused by its first write then, and `room` before it begins.
-_FIRST_LINES = {"submit": "", "room": "#!lua\n"}
+# Saving an outcome and giving back memory must work when memory has run out. `submit` and `piece`, of the older
+# kind without a first line, are refused by their first write then, and `room` before it begins.
+_FIRST_LINES = {"submit": "", "piece": "", "room": "#!lua\n"}
 _WHEN_OUT_OF_MEMORY_TOO = "#!lua flags=allow-oom\n"
 
 

@@ -14,7 +14,7 @@ class LargePictures:
     """They travel in pieces, each of which has the time of a command: links may be slow. All raise RedisError."""
 
     def __init__(self, server: Server, keys: Keys) -> None:
-        self._commands = server.commands
+        self._server, self._commands = server, server.commands
         self._key = keys.picture
 
     async def put(self, job_id: str, picture: bytes, life_ms: int) -> None:
@@ -23,7 +23,8 @@ class LargePictures:
         await self._commands.set(key, picture[:_PIECE_BYTES], px=life_ms)
         try:
             for start in range(_PIECE_BYTES, len(picture), _PIECE_BYTES):
-                length = await self._commands.append(key, picture[start : start + _PIECE_BYTES])
+                piece = picture[start : start + _PIECE_BYTES]
+                length = await self._server.run("piece", job_id, piece)
         except OutOfMemoryError:
             await self.drop(job_id)
             raise

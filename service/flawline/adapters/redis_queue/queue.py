@@ -242,10 +242,9 @@ class RedisQueue:
 
     async def _submit(self, job: Job) -> None:
         options, server = self._options, self._server
-        remaining_ms = max(1, math.ceil((job.deadline_s - self._clock.monotonic_s()) * 1000))
         picture = job.picture
         if len(picture) > options.inline_picture_bytes:
-            life_ms = remaining_ms + round(GRACE_S * 1000)
+            life_ms = self._remaining_ms(job) + round(GRACE_S * 1000)
             await self._pictures.put(job.job_id, picture, life_ms)
             picture = b""
         status, *numbers = await server.run(
@@ -253,7 +252,7 @@ class RedisQueue:
             job.job_id,
             CLASSES.index(job.priority) + 1,
             job.line,
-            remaining_ms,
+            self._remaining_ms(job),  # a large picture took its time
             meta_of(job),
             picture,
             options.capacity,
@@ -269,6 +268,9 @@ class RedisQueue:
         waiting, outcomes, elapsed_ms = numbers
         pause_s = retry_after_s(waiting, outcomes, elapsed_ms / 1000)
         raise LineFull(job.line, pause_s) if status == b"line_full" else QueueFull(pause_s)
+
+    def _remaining_ms(self, job: Job) -> int:
+        return max(1, math.ceil((job.deadline_s - self._clock.monotonic_s()) * 1000))
 
     def _forget(self, job_id: str) -> None:
         self._replies.forget(job_id)
