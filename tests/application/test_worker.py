@@ -535,12 +535,17 @@ async def test_a_batch_of_nothing_but_damaged_pictures_is_not_run(rig: Rig) -> N
 
 async def test_an_engine_that_takes_no_call_at_all_costs_nobody_his_picture(rig: Rig) -> None:
     rig.engine.closed = True
-    asking = [rig.ask(numbered(n), deadline_ms=5000) for n in range(3)]
+    asking = [rig.ask(numbered(n), deadline_ms=60_000) for n in range(3)]
     await settle()
     assert rig.worker.fault() == "engine_failing"
     assert rig.queue.depth == 3
     rig.engine.closed = False
+    rig.engine.hold()
     rig.clock.advance(1.0)
+    await rig.engine.started.get()
+    rig.clock.advance(STALL_LIMIT_S + 1)
+    assert rig.worker.fault() == "engine_failing"  # not stuck, by turns, as long as it is tried
+    rig.engine.release()
     for number, inspection in enumerate(await asyncio.gather(*asking)):
         found = inspection.detections[0].score
         assert found == pytest.approx(expected_score(number), abs=1e-4)

@@ -44,10 +44,14 @@ class Crew:
         while not self.admits(member):
             await pause(self._clock, _LOOK_EVERY_S)
 
-    async def until_others_ended(self, member: InHand) -> None:
-        """What they were being given just now, they hand back meanwhile."""
+    async def until_others_ended(self, member: InHand) -> bool:
+        """What they were being given just now, they hand back meanwhile.
+
+        False when another works alone by then, since this one's engine was stuck.
+        """
         others = [(one, engine) for one, engine in self._engines.items() if one is not member]
         working = bool(others)
         while working:
             await pause(self._clock, _LOOK_EVERY_S)
             working = any(not one.idle and not engine.stuck for one, engine in others)
+        return self.admits(member, alone=True)

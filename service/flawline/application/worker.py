@@ -146,9 +146,9 @@ class BatchWorker:
             return "draining"
         if any(task.done() for task in self._loops):
             return "worker_failed"
-        if self._engine.stuck:
-            return "engine_stuck"
-        return "engine_failing" if self._engine.failing else None
+        if self._engine.failing:  # first: each trial of it may be stuck for a while
+            return "engine_failing"
+        return "engine_stuck" if self._engine.stuck else None
 
     @property
     def jobs_in_hand(self) -> int:
@@ -184,7 +184,7 @@ class BatchWorker:
         if suspect and admitted:
             self._in_hand.set_aside(lease)
             await self._in_hand.until_idle()
-            await self._crew.until_others_ended(self._in_hand)
+            admitted = await self._crew.until_others_ended(self._in_hand)
         self._in_hand.take(lease)
         if not admitted or self._engine.failing:
             await self._in_hand.hand_back(lease)
