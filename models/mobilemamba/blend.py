@@ -21,10 +21,10 @@ from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.evaluate import Metrics
 from mobilemamba.train import Trainer
 
-OPPOSED = -0.5  # cosine of two kernels that point against one another
-MOST_OPPOSED = (
-    0.08  # share of kernels: after long runs up to 0.04, of one network in two forms 0.15
-)
+# Cosine of two kernels that point against one another.
+OPPOSED = -0.5
+# Share of kernels: after long runs up to 0.04, of one network in two forms 0.15.
+MOST_OPPOSED = 0.08
 
 
 def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: Path) -> Metrics:

@@ -24,7 +24,7 @@ from mobilemamba.formats.voc import SUFFIX as VOC_SUFFIX
 from mobilemamba.formats.voc import read_voc
 from mobilemamba.formats.yolo import SUFFIX as YOLO_SUFFIX
 from mobilemamba.formats.yolo import read_yolo, text_files_of_pictures
-from mobilemamba.pictures import ROOM, Pixels, decoded, grey_of
+from mobilemamba.pictures import Pixels, decoded, grey_of, room
 
 TOLERANCE_PX = (
     1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
@@ -80,7 +80,7 @@ def spread_over(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
 
 
 def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None = None) -> Dataset:
-    """Read annotations and all of their pictures, whose pixels are kept as far as there is room (`pictures.ROOM`).
+    """Read annotations and all of their pictures, whose pixels are kept as far as there is room (`pictures.room`).
 
     Args:
         annotations: a COCO JSON file, or a folder of Pascal VOC (.xml) or YOLO (.txt) files; None for a folder of
@@ -104,7 +104,7 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
     for picture in found.pictures:
         grey = _read_picture(picture, images, faults)
         if grey is not None:
-            pixels = ROOM.hold(images / picture.file_name, grey)
+            pixels = room().hold(images / picture.file_name, grey)
             read.append(_sample(picture, pixels, chosen, faults))
     if faults:
         raise DatasetError(annotations, faults)
@@ -155,7 +155,7 @@ def _clean(folder: Path) -> tuple[tuple[Sample, ...], str]:
         grey = _read_picture(picture, folder, faults)
         if grey is not None:
             none = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-            samples.append(Sample(name, index + 1, ROOM.hold(folder / name, grey), *none))
+            samples.append(Sample(name, index + 1, room().hold(folder / name, grey), *none))
             listing.update(name_bytes(f"{name} {hashlib.sha256(grey).hexdigest()}\n"))
     if faults:
         raise DatasetError(folder, faults)

@@ -11,6 +11,7 @@ import weakref
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -92,4 +93,7 @@ def usable_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
     return min(limits)
 
 
-ROOM = Room(usable_memory_bytes() // 2)  # the other half is for the network
+@lru_cache(maxsize=1)
+def room() -> Room:
+    """That of this process, begun when it is first asked for: half of the memory; the other half is for the network."""
+    return Room(usable_memory_bytes() // 2)

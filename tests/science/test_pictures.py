@@ -18,7 +18,7 @@ from mobilemamba.sets import load_sets
 from mobilemamba.split import coco_document, find_groups
 from mobilemamba.trained_on import TrainedOn, pictures_sha256
 
-ROOM = "mobilemamba.dataset.ROOM"
+ROOM = "mobilemamba.dataset.room"
 TWO_PICTURES = 2 * 96 * 96 + 1
 
 
@@ -33,7 +33,8 @@ def test_a_set_larger_than_its_room_is_read_once_and_no_more_is_kept(
         return grey
 
     monkeypatch.setattr("mobilemamba.pictures.decode_grey", noted)
-    monkeypatch.setattr(ROOM, Room(TWO_PICTURES))
+    room = Room(TWO_PICTURES)
+    monkeypatch.setattr(ROOM, lambda: room)
     folder = coco_folder(count=6)
     for _ in range(2):  # what the first set took is free again
         data = load_dataset(folder / "annotations.json", folder / "images")
@@ -61,7 +62,8 @@ def test_what_has_no_room_is_the_same_data(config_file, monkeypatch) -> None:
 
     kept = seen()
     for limit_bytes in (0, TWO_PICTURES):
-        monkeypatch.setattr(ROOM, Room(limit_bytes))
+        room = Room(limit_bytes)
+        monkeypatch.setattr(ROOM, lambda room=room: room)
         assert seen() == kept
 
 
@@ -74,7 +76,8 @@ def test_what_has_no_room_is_the_same_data(config_file, monkeypatch) -> None:
     ],
 )
 def test_a_picture_that_changes_meanwhile(coco_folder, monkeypatch, change, fault) -> None:
-    monkeypatch.setattr(ROOM, Room(TWO_PICTURES))
+    room = Room(TWO_PICTURES)
+    monkeypatch.setattr(ROOM, lambda: room)
     folder = coco_folder(count=3)
     data = load_dataset(folder / "annotations.json", folder / "images")
     change(folder / "images" / "2.png")

@@ -214,9 +214,8 @@ class Leases:
             return await self._lease_of(fields, told_s)
         except RedisError as error:
             logger.warning("job_not_taken inspection_id=%s error=%s", fields[2].decode(), error)
-            with suppress(
-                RedisError
-            ):  # it killed nobody; handed back as one that was idle for no time yet
+            # It killed nobody; handed back as one that was idle for no time yet.
+            with suppress(RedisError):
                 await self._server.ask("release", self._consumer, fields[0], fields[1], 0)
             return None
 
