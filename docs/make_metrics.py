@@ -64,7 +64,7 @@ QUESTIONS: Mapping[str, Mapping[str, str]] = {
         "flawline_score_deviation_ratio": "How far are the scores from an alarm?",
     },
     "The queue": {
-        "flawline_queue_depth": "How many pictures wait? Do workers keep up?",
+        "flawline_queue_depth": "How many pictures wait? Do workers keep up with what is not backfill?",
         "flawline_queue_oldest_age_seconds": "How long has the one waited that waited longest?",
         "flawline_queue_capacity": "When will pictures be turned away?",
         "flawline_queue_leased": "How many pictures are being worked on?",

@@ -253,10 +253,10 @@ async def test_the_deadline_holds_on_real_time(
 def test_a_queue_that_is_away_shows_no_figures_of_before(tmp_path: Path) -> None:
     base = Base.of(settings_of(tmp_path, queue=f"redis://127.0.0.1:{free_port()}"), NoTraces())
     queue = base.shared_queue()
-    queue.state = QueueState(depth=200, oldest_age_s=3.0, leased=8, dead_letters=2)
-    value = base.registry.get_sample_value
-    for name in ("depth", "oldest_age_seconds", "leased"):
-        assert math.isnan(value(f"flawline_queue_{name}") or 0.0), name
+    queue.state = QueueState.of([(200, 3000), (0, 0), (0, 0)], leased=8, dead_letters=2)
+    value, inline = base.registry.get_sample_value, {"priority": "inline"}
+    for name, of in (("depth", inline), ("oldest_age_seconds", inline), ("leased", {})):
+        assert math.isnan(value(f"flawline_queue_{name}", of) or 0.0), name
     assert value("flawline_queue_dead_letters") == 2  # still there, when it is back
     base.pools.close()
 

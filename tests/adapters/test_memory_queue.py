@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from fakes import ManualClock
 
 from flawline.adapters.memory_queue import MemoryQueue
 from flawline.application.job import Expired, Job
 from flawline.core.errors import QueueFull
+from flawline.core.priority import Priority
 
 
 def job(name: str, clock: ManualClock) -> Job:
@@ -18,13 +21,19 @@ def job(name: str, clock: ManualClock) -> Job:
 async def test_depth_and_age_are_those_of_what_waits() -> None:
     clock = ManualClock()
     queue = MemoryQueue(8, clock)
-    assert (queue.depth, queue.oldest_age_s) == (0, 0.0)
+
+    def figures(of: Priority = Priority.INLINE) -> tuple[int, float]:
+        return queue.depth_of(of), queue.oldest_age_s(of)
+
+    assert figures() == (0, 0.0)
+    await queue.submit(replace(job("old", clock), priority=Priority.BACKFILL))
+    clock.advance(1.0)
     await queue.submit(job("a", clock))
     clock.advance(2.0)
     await queue.submit(job("b", clock))
-    assert (queue.depth, queue.oldest_age_s) == (2, 2.0)
+    assert (figures(), figures(Priority.BACKFILL)) == ((2, 2.0), (1, 3.0))
     await queue.lease(1)
-    assert (queue.depth, queue.oldest_age_s) == (1, 0.0)
+    assert (figures(), figures(Priority.BACKFILL)) == ((1, 0.0), (1, 3.0))
 
 
 @pytest.mark.parametrize(

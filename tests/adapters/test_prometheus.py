@@ -23,6 +23,7 @@ from flawline.adapters.prometheus import (
 )
 from flawline.application.job import Expired, Failed
 from flawline.core.line_figures import Alarm, LineFigures, LineState, RateFigures, Tracked
+from flawline.core.priority import Priority
 from flawline.core.values import (
     Box,
     Detection,
@@ -302,13 +303,14 @@ def test_what_is_added_while_others_read_is_counted_once(registry: CollectorRegi
 
 
 def test_queue(registry: CollectorRegistry) -> None:
-    metrics, depth = QueueMetrics(registry), [3.0]
-    metrics.watch(lambda: depth[0], lambda: 1.5, 256)
+    metrics, depth = QueueMetrics(registry), {of: 3.0 + of.urgency for of in Priority}
+    metrics.watch(lambda of: depth[of], lambda of: 1.5 + of.urgency, 256)
     value = registry.get_sample_value
-    assert value("flawline_queue_depth") == 3
-    depth[0] = 4
-    assert value("flawline_queue_depth") == 4
-    assert value("flawline_queue_oldest_age_seconds") == 1.5
+    depth[Priority.BACKFILL] = 40
+    for priority, waiting, age_s in (("inline", 3, 1.5), ("backfill", 40, 3.5)):
+        of = {"priority": priority}
+        assert value("flawline_queue_depth", of) == waiting
+        assert value("flawline_queue_oldest_age_seconds", of) == age_s
     assert value("flawline_queue_capacity") == 256
 
 
@@ -389,7 +391,7 @@ def test_the_text_is_well_formed_and_every_metric_is_explained(
 ) -> None:
     metrics.inspected(INSPECTION)
     EngineMetrics(registry)
-    QueueMetrics(registry).watch(lambda: 0.0, lambda: 0.0, 1)
+    QueueMetrics(registry).watch(lambda _: 0.0, lambda _: 0.0, 1)
     LineMetrics(registry, lambda: [LineFigures("press-1", silent_s=0.0)])
     families = list(text_string_to_metric_families(generate_latest(registry).decode()))
     assert len(families) > 20

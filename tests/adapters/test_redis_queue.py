@@ -562,14 +562,18 @@ async def test_who_waits_at_the_close_is_told_and_his_job_dropped(
 
 async def test_the_state_is_measured(make: Maker) -> None:
     queue = make()
-    await queue.submit(job("a"))
-    await queue.submit(job("b"))
-    await queue.lease(1)
+    for name, priority in (("a", Priority.INLINE), ("b", Priority.BACKFILL)):
+        await queue.submit(job(name, priority=priority))
+        await queue.submit(job(f"{name}2", priority=priority))
+    a, _ = await queue.lease(2)
     await asyncio.sleep(0.05)
+    await queue.release(a)  # it waits again, and nobody holds it
     await queue.start()
-    await until(lambda: queue.state.depth == 1)
-    assert (queue.state.leased, queue.state.dead_letters) == (1, 0)
-    assert 0.04 < queue.state.oldest_age_s < 5
+    state = queue.state
+    assert list(state.depth.values()) == [1, 0, 2]
+    assert (state.leased, state.dead_letters) == (1, 0)
+    assert 0.04 < state.oldest_age_s[Priority.INLINE] < 5
+    assert state.oldest_age_s[Priority.REINSPECTION] == 0
     assert queue.reachable
 
 
@@ -582,10 +586,10 @@ async def test_nothing_waits_less_than_no_time_when_the_clock_of_redis_goes_back
     later_ms = int(fields[b"submitted_ms"]) + 30_000
     await client.xadd(stream, fields | {b"submitted_ms": later_ms})
     await client.xdel(stream, entry_id)
-    await client.zadd(f"{namespace}:waiting", {"a": later_ms})
+    await client.zadd(f"{namespace}:waiting:inline", {"a": later_ms})
     await queue.start()
-    await until(lambda: queue.state.depth == 1)
-    assert queue.state.oldest_age_s == 0
+    await until(lambda: queue.state.depth[Priority.INLINE] == 1)
+    assert queue.state.oldest_age_s[Priority.INLINE] == 0
     (lease,) = await queue.lease(1)
     assert lease.job.submitted_s <= CLOCK.monotonic_s()
 
@@ -1289,4 +1293,4 @@ async def test_what_breaks_the_look_at_redis_does_not_end_it(
         patch.setattr("flawline.adapters.redis_queue.queue.announced_from_wire", lambda _: 1 / 0)
         await until(lambda: "look_failed" in caplog.text)
     await worker.submit(job("a"))
-    await until(lambda: api.state.depth == 1)
+    await until(lambda: api.state.depth[Priority.INLINE] == 1)

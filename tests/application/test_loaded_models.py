@@ -20,6 +20,7 @@ from flawline.core.model_errors import (
     UnknownModel,
     UnusableArtifact,
 )
+from flawline.core.priority import Priority
 from flawline.core.values import Inspection, RawOutput, Verdict
 from flawspec.errors import HashMismatch
 
@@ -94,7 +95,7 @@ async def test_a_model_that_goes_answers_first_what_it_was_asked() -> None:
         assert not engine.closed
         with pytest.raises(UnknownModel):
             await rig.ask(HALF_BRIGHT, model="tiny", model_version="1")
-        assert rig.models.depth > 0
+        assert rig.models.depth_of(Priority.INLINE) > 0
         engine.release()
         answers = await asyncio.gather(*asked)
         await leaving

@@ -200,7 +200,7 @@ def test_models_and_metrics_show_the_workers(api: ServerProcess, worker: WorkerP
     assert of_worker["flawline_queue_events_total/resolved"] > 0
     assert of_worker["flawline_batch_size_count"] > 0
     # The api looks at Redis every so often, so its figures follow what has happened.
-    until(lambda: samples(f"{api.url}/metrics")["flawline_queue_depth"] == 0)
+    until(lambda: samples(f"{api.url}/metrics")["flawline_queue_depth/inline"] == 0)
     assert samples(f"{api.url}/metrics")["flawline_queue_reachable"] == 1
 
 

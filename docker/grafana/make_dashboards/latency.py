@@ -110,8 +110,11 @@ def _queue(page: build.Dashboard) -> None:
     page.with_panel(
         curves(
             "Waiting pictures",
-            "Capacity (dashed): what comes beyond is turned away.",
-            query("max(service:flawline_queue_depth:max)", "waiting"),
+            "`backfill`: how many of them nobody waits for. Capacity (dashed): what comes beyond is turned away.",
+            query("sum(max by (priority) (service:flawline_queue_depth:max))", "waiting"),
+            query(
+                'max(service:flawline_queue_depth:max{priority="backfill"})', "backfill", ref="D"
+            ),
             query("max(flawline_queue_capacity)", "capacity", ref="B"),
             query("sum(flawline_open_inspections)", "callers who wait", ref="C"),
             width=8,
@@ -122,7 +125,9 @@ def _queue(page: build.Dashboard) -> None:
         curves(
             "Oldest waiting picture",
             "How long it has waited.",
-            query("max(service:flawline_queue_oldest_age_seconds:max)", "age"),
+            query(
+                "max by (priority) (service:flawline_queue_oldest_age_seconds:max)", "{{priority}}"
+            ),
             width=8,
             unit="s",
         )

@@ -111,7 +111,7 @@ def _queue(page: build.Dashboard) -> None:
         curves(
             "Jobs",
             "Waiting, held by workers, and dead letters.",
-            query("max(flawline_queue_depth)", "waiting"),
+            query("sum(max by (priority) (flawline_queue_depth))", "waiting"),
             query("max(flawline_queue_leased)", "held by workers", ref="B"),
             query("max(flawline_queue_dead_letters)", "dead letters", ref="C"),
             width=8,

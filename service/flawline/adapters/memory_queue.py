@@ -39,11 +39,14 @@ class MemoryQueue:
         """Jobs that wait for a worker."""
         return len(self._waiting)
 
-    @property
-    def oldest_age_s(self) -> float:
-        """How long the oldest waiting job has waited, in seconds; 0 when none waits."""
-        submitted_s = [job.submitted_s for job in self._waiting.heads()]
-        return self._clock.monotonic_s() - min(submitted_s) if submitted_s else 0.0
+    def depth_of(self, priority: Priority) -> int:
+        """Those of that class."""
+        return self._waiting.of_class(priority)
+
+    def oldest_age_s(self, priority: Priority) -> float:
+        """How long the oldest of them has waited, in seconds; 0 when none waits."""
+        head = self._waiting.head(priority)
+        return 0.0 if head is None else self._clock.monotonic_s() - head.submitted_s
 
     async def submit(self, job: Job) -> None:
         """Accept a job. Raises QueueFull or LineFull, or NotReady once closed."""
@@ -152,8 +155,11 @@ class _Waiting:
     def of_line(self, line: str) -> int:
         return self._of_line[line]
 
-    def heads(self) -> list[Job]:
-        return [next(iter(jobs.values())) for jobs in self._by_class.values() if jobs]
+    def of_class(self, priority: Priority) -> int:
+        return len(self._by_class[priority])
+
+    def head(self, priority: Priority) -> Job | None:
+        return next(iter(self._by_class[priority].values()), None)
 
     def add(self, job: Job) -> None:
         self._by_class[job.priority][job.job_id] = job

@@ -21,6 +21,7 @@ from flawline.core.model_errors import (
     UnknownModel,
     UnusableArtifact,
 )
+from flawline.core.priority import Priority
 from flawline.core.values import ModelInfo, ModelRef
 
 logger = logging.getLogger(__name__)
@@ -88,15 +89,13 @@ class LoadedModels:
         """All that inspect, and those that finish what they were asked before they go."""
         return (*self._lanes, *self._leaving)
 
-    @property
-    def depth(self) -> int:
-        """Pictures that wait, for any model."""
-        return sum(lane.queue.depth for lane in self.lanes)
+    def depth_of(self, priority: Priority) -> int:
+        """Pictures of that class that wait, for any model."""
+        return sum(lane.queue.depth_of(priority) for lane in self.lanes)
 
-    @property
-    def oldest_age_s(self) -> float:
-        """How long the oldest of them has waited, in seconds."""
-        return max(lane.queue.oldest_age_s for lane in self.lanes)
+    def oldest_age_s(self, priority: Priority) -> float:
+        """How long the oldest of them has waited, in seconds; 0 when none waits."""
+        return max(lane.queue.oldest_age_s(priority) for lane in self.lanes)
 
     def loaded(self) -> tuple[ModelInfo, ...]:
         """All that inspect, the stable one first."""

@@ -245,17 +245,17 @@ class Base:
         settings = self.settings
         queue = queue_in_redis(settings, self.clock, self.queue_metrics.event)
 
-        def now(figure: Callable[[QueueState], float]) -> Callable[[], float]:
+        def now(figure: Callable[[QueueState], float]) -> float:
             """Not as it was before Redis went away; a maximum over processes passes over what is no number."""
-            return lambda: figure(queue.state) if queue.reachable else math.nan
+            return figure(queue.state) if queue.reachable else math.nan
 
         self.queue_metrics.watch(
-            now(lambda state: state.depth),
-            now(lambda state: state.oldest_age_s),
+            lambda priority: now(lambda state: state.depth[priority]),
+            lambda priority: now(lambda state: state.oldest_age_s[priority]),
             settings.queue_capacity,
         )
         self.queue_metrics.watch_shared(
-            now(lambda state: state.leased),
+            lambda: now(lambda state: state.leased),
             lambda: queue.state.dead_letters,
             lambda: float(queue.reachable),
         )

@@ -142,9 +142,7 @@ def _embedded(base: Base) -> Service:
         allowed=settings.allows_model_control,
     )
     lanes.watch(lambda: models.lanes)
-    base.queue_metrics.watch(
-        lambda: models.depth, lambda: models.oldest_age_s, settings.queue_capacity
-    )
+    base.queue_metrics.watch(models.depth_of, models.oldest_age_s, settings.queue_capacity)
     feed = MemoryFeed(settings.watch_buffer)
     answers = MemoryAnswers(settings.idempotency_s, base.clock)
     work = OpenWork()

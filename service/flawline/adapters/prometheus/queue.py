@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from flawline.core.priority import Priority
 
 
 class QueueMetrics:
@@ -15,9 +18,12 @@ class QueueMetrics:
         self._events: Counter | None = None
 
     def watch(
-        self, depth: Callable[[], float], oldest_age_s: Callable[[], float], capacity: int
+        self,
+        depth: Callable[[Priority], float],
+        oldest_age_s: Callable[[Priority], float],
+        capacity: int,
     ) -> None:
-        """The queue's length, and how long it may become."""
+        """The queue's length by class, and how long it may become."""
         for name, says, read in (
             ("flawline_queue_depth", "Pictures waiting for a worker.", depth),
             (
@@ -25,9 +31,13 @@ class QueueMetrics:
                 "How long the oldest waiting picture has waited.",
                 oldest_age_s,
             ),
-            ("flawline_queue_capacity", "Pictures that may wait.", lambda: float(capacity)),
         ):
-            Gauge(name, says, registry=self._registry).set_function(read)
+            gauge = Gauge(name, says, ("priority",), registry=self._registry)
+            for priority in Priority:
+                gauge.labels(priority.value).set_function(partial(read, priority))
+        Gauge("flawline_queue_capacity", "Pictures that may wait.", registry=self._registry).set(
+            capacity
+        )
 
     def event(self, event: str, count: int) -> None:
         """Count what happened to jobs of the shared queue, once that is watched."""

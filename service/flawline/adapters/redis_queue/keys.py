@@ -3,7 +3,7 @@
     <ns>:jobs:<class>     stream    one a priority class, with the group `workers`; entries are deleted
                                     when they are acknowledged, never trimmed
     <ns>:bell             stream    one entry, anew with each job: what idle workers wait for
-    <ns>:waiting          zset      ids of the jobs that no worker holds, by time of submission
+    <ns>:waiting:<class>  zset      ids of the jobs that no worker holds, by time of submission
     <ns>:line:<line>      zset      the same, of one line
     <ns>:wanted:<id>      set       who waits for the outcome of a job; gone once it has one, or
                                     when nobody wants it any more; lives a grace beyond the deadline
@@ -100,6 +100,7 @@ class Keys:
     def lua(self) -> str:
         """The same names as Lua, for the scripts."""
         streams = ", ".join(f"'{self.jobs(priority)}'" for priority in CLASSES)
+        waiting = ", ".join(f"'{self.namespace}:waiting:{of.value}'" for of in CLASSES)
         orders = ", ".join(
             "{" + ", ".join(str(CLASSES.index(p) + 1) for p in order_at(turn)) + "}"
             for turn in range(TURNS)
@@ -111,7 +112,7 @@ class Keys:
             f"local BELL, DEAD = '{self.bell}', '{self.dead}'\n"
             f"local WORKERS, ANNOUNCEMENT_LIFE_MS = '{self.namespace}:workers', {_ms(ANNOUNCEMENT_LIFE_S)}\n"
             f"local TAKERS, TAKER_LIFE_MS = '{self.namespace}:takers', {_ms(TAKER_LIFE_S)}\n"
-            f"local WAITING = '{self.namespace}:waiting'\n"
+            f"local WAITING = {{{waiting}}}\n"
             f"local RESOLVED = '{self.namespace}:resolved'\n"
             f"local function line_key(line) return '{self.namespace}:line:' .. line end\n"
             f"local function wanted_key(id) return '{self.namespace}:wanted:' .. id end\n"

@@ -10,7 +10,6 @@ import socket
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 
 from flawline.adapters.redis_queue.answers import RedisAnswers
@@ -30,6 +29,7 @@ from flawline.adapters.redis_queue.large_pictures import LargePictures
 from flawline.adapters.redis_queue.leases import Leases
 from flawline.adapters.redis_queue.options import RedisQueueOptions
 from flawline.adapters.redis_queue.replies import Replies
+from flawline.adapters.redis_queue.state import QueueState
 from flawline.adapters.redis_queue.tickets import RedisTickets
 from flawline.adapters.redis_queue.wire import (
     Resolved,
@@ -48,16 +48,6 @@ logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 1.0
 _OUTAGE_RETRY_S = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class QueueState:
-    """How the queue stands, for metrics. Jobs that wait, that are lent, and dead letters."""
-
-    depth: int = 0
-    oldest_age_s: float = 0.0
-    leased: int = 0
-    dead_letters: int = 0
 
 
 def _count_nothing(event: str, count: int) -> None:
@@ -289,11 +279,11 @@ class RedisQueue:
             await self._look_closely()
 
     async def _look_closely(self) -> None:
-        depth, age_ms, leased, dead, announced, now_ms = await self._server.run("measure")
+        waiting, leased, dead, announced, now_ms = await self._server.run("measure")
         if self._announcement is not None:
             await self._server.run("announce", self._announcement, 1)
         self._server.link.time_is(timedelta(milliseconds=now_ms), self._clock.utc_now())
-        self.state = QueueState(depth, age_ms / 1000, leased, dead)
+        self.state = QueueState.of(waiting, leased, dead)
         self.announced = announced_from_wire(announced)
         await self._server.look_for_room()
         await self._eviction.look()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from flawline.application.job import Job, JobOutcome, Lease
+from flawline.core.priority import Priority
 
 EXTENSIONS_PER_LEASE = 3
 """So often is a lease extended in the time that it lasts: one or two may fail."""
@@ -66,12 +67,10 @@ class JobQueue(JobIntake, JobSource, Protocol):
 class LocalQueue(JobQueue, Protocol):
     """A queue within this process, which knows its state at any moment."""
 
-    @property
-    def depth(self) -> int:
-        """Jobs that wait for a worker."""
+    def depth_of(self, priority: Priority) -> int:
+        """Jobs of that class that wait for a worker."""
         ...
 
-    @property
-    def oldest_age_s(self) -> float:
-        """How long the oldest waiting job has waited, in seconds; 0 when none waits."""
+    def oldest_age_s(self, priority: Priority) -> float:
+        """How long the oldest waiting job of that class has waited, in seconds; 0 when none waits."""
         ...

@@ -27,13 +27,19 @@ local function ring()
   redis.call('XADD', BELL, 'MAXLEN', '=', 1, '*', 'ring', 1)
 end
 
-local function wait(id, line, since_ms)
-  redis.call('ZADD', WAITING, since_ms, id)
+local function waiting()
+  local count = 0
+  for _, of_class in ipairs(WAITING) do count = count + redis.call('ZCARD', of_class) end
+  return count
+end
+
+local function wait(class, id, line, since_ms)
+  redis.call('ZADD', WAITING[class], since_ms, id)
   redis.call('ZADD', line_key(line), since_ms, id)
 end
 
 local function wait_no_more(id, line)
-  redis.call('ZREM', WAITING, id)
+  for _, of_class in ipairs(WAITING) do redis.call('ZREM', of_class, id) end
   redis.call('ZREM', line_key(line), id)
 end
 

@@ -1,9 +1,12 @@
--- Returns {jobs that wait, age of the oldest in ms, leased, dead letters, what workers announced, the time}.
-local oldest = redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES')
-local leased = 0
-for _, stream in ipairs(STREAMS) do
-  leased = leased + redis.call('XPENDING', stream, GROUP)[1]
+-- Returns {{jobs that wait, age of the oldest in ms} of each class, leased, dead letters, what workers announced,
+-- the time}.
+local waits, leased = {}, 0
+for class, stream in ipairs(STREAMS) do
+  local oldest = redis.call('ZRANGE', WAITING[class], 0, 0, 'WITHSCORES')
+  waits[class] = {redis.call('ZCARD', WAITING[class]), oldest[2] and age_ms(oldest[2]) or 0}
+  -- What was handed back waits.
+  for _, holder in ipairs(redis.call('XPENDING', stream, GROUP)[4] or {}) do
+    if holder[1] ~= NOBODY then leased = leased + tonumber(holder[2]) end
+  end
 end
-local oldest_ms = oldest[2] and age_ms(oldest[2]) or 0
-return {redis.call('ZCARD', WAITING), oldest_ms, leased, redis.call('XLEN', DEAD),
-  redis.call('ZRANGEBYSCORE', WORKERS, now_ms(), '+inf'), now_ms()}
+return {waits, leased, redis.call('XLEN', DEAD), redis.call('ZRANGEBYSCORE', WORKERS, now_ms(), '+inf'), now_ms()}

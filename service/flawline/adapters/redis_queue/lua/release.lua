@@ -1,8 +1,8 @@
 -- ARGV: consumer, class, entry id, lease_ms. Made to look long idle, so that the next one claims it;
 -- that it was delivered here does not count. It is nobody's until then: an extension that its worker sent
 -- before, and that comes after this, must not make it look worked on.
-local consumer, entry_id, lease_ms = ARGV[1], ARGV[3], tonumber(ARGV[4])
-local stream = STREAMS[tonumber(ARGV[2])]
+local consumer, class, entry_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local stream, lease_ms = STREAMS[class], tonumber(ARGV[4])
 local pending = redis.call('XPENDING', stream, GROUP, entry_id, entry_id, 1)[1]
 if not pending or pending[2] ~= consumer then return 0 end
 local entry = redis.call('XRANGE', stream, entry_id, entry_id)[1]
@@ -13,6 +13,6 @@ if waiting_for_nobody(fields) then
 end
 redis.call('XCLAIM', stream, GROUP, NOBODY, 0, entry_id, 'IDLE', lease_ms + 1,
   'RETRYCOUNT', math.max(0, tonumber(pending[4]) - 1), 'JUSTID')
-wait(fields.id, fields.line, tonumber(fields.submitted_ms))
+wait(class, fields.id, fields.line, tonumber(fields.submitted_ms))
 ring()
 return 1

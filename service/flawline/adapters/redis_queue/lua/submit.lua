@@ -31,7 +31,7 @@ local function sweep(stream)
 end
 
 local function full()
-  return redis.call('ZCARD', WAITING) >= capacity
+  return waiting() >= capacity
     or redis.call('ZCARD', line_key(line)) >= line_capacity
     or entries() >= 4 * capacity + 1024
 end
@@ -42,12 +42,12 @@ if full() then
   end
 end
 if full() then
-  local waiting = redis.call('ZCARD', WAITING)
+  local count = waiting()
   local oldest = redis.call('LINDEX', RESOLVED, -1)
   local elapsed_ms = oldest and (now - tonumber(oldest)) or 0
-  local of_line = waiting < capacity and redis.call('ZCARD', line_key(line)) >= line_capacity
+  local of_line = count < capacity and redis.call('ZCARD', line_key(line)) >= line_capacity
   local what = of_line and 'line_full' or 'full'
-  return {what, waiting, redis.call('LLEN', RESOLVED), elapsed_ms}
+  return {what, count, redis.call('LLEN', RESOLVED), elapsed_ms}
 end
 
 local entry = {'id', id, 'line', line, 'deadline_ms', now + remaining_ms, 'submitted_ms', now,
@@ -59,6 +59,6 @@ end
 redis.call('XADD', STREAMS[class], '*', unpack(entry))
 redis.call('SADD', wanted_key(id), replies)
 redis.call('PEXPIRE', wanted_key(id), remaining_ms + GRACE_MS)
-wait(id, line, now)
+wait(class, id, line, now)
 ring()
 return {'accepted'}
