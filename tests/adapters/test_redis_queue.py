@@ -458,6 +458,20 @@ async def test_without_workers_the_stream_stays_bounded(
     assert await client.xlen(f"{namespace}:jobs:inline") < 1100
 
 
+async def test_what_was_handed_back_and_expired_takes_up_no_room_without_workers(
+    make: Maker,
+) -> None:
+    api, worker = make(capacity=2), make(capacity=2)
+    for name in ("a", "b"):
+        await api.submit(job(name, deadline_in_s=0.1))
+    for lease in await worker.lease(2):
+        await worker.release(lease)
+    await worker.close()
+    await asyncio.sleep(0.12)
+    await api.submit(job("c"))
+    assert await asyncio.wait_for(api.result("a"), 5) == Expired()
+
+
 async def test_a_large_picture_that_is_refused_leaves_nothing(
     make: Maker, client: Redis, namespace: str
 ) -> None:

@@ -9,24 +9,31 @@ local now = now_ms()
 -- A repeat, because the answer to the first time was lost.
 if redis.call('EXISTS', wanted_key(id)) == 1 then return {'accepted'} end
 
+local function over(fields)
+  return waiting_for_nobody(fields) or tonumber(fields.deadline_ms) <= now
+end
+
+local function finish_expired(stream, entry_id, fields)
+  finish(stream, entry_id, fields.id, fields.line, expired)
+end
+
 -- Cancelled and expired jobs stay in their stream until somebody reads them. Where no worker does,
 -- they are read here, or the stream would grow for ever: always from its head, so that the group's
--- lag stays right.
+-- lag stays right. Those that were handed back have been read.
 local function sweep(stream)
   redis.pcall('XGROUP', 'CREATE', stream, GROUP, '0')
+  for _, back in ipairs(redis.call('XPENDING', stream, GROUP, '-', '+', 256, NOBODY)) do
+    local entry = redis.call('XRANGE', stream, back[1], back[1])[1]
+    local fields = entry and fields_of(entry[2])
+    if fields and over(fields) then finish_expired(stream, back[1], fields) end
+  end
   for _ = 1, 256 do
     local last = fields_of(redis.call('XINFO', 'GROUPS', stream)[1])['last-delivered-id']
     local head = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)[1]
-    if not head then return end
-    local fields = fields_of(head[2])
-    local unwanted = waiting_for_nobody(fields)
-    if not unwanted and tonumber(fields.deadline_ms) > now then return end
+    local fields = head and fields_of(head[2])
+    if not fields or not over(fields) then return end
     redis.call('XREADGROUP', 'GROUP', GROUP, sweeper, 'COUNT', 1, 'STREAMS', stream, '>')
-    if unwanted then
-      forget(stream, head[1], fields.id, fields.line)
-    else
-      finish(stream, head[1], fields.id, fields.line, expired)
-    end
+    finish_expired(stream, head[1], fields)
   end
 end
 
