@@ -408,6 +408,7 @@ async def test_handing_back_does_not_count_as_a_delivery(make: Maker) -> None:
         (lease,) = await worker.lease(1)
         await worker.release(lease)
     (lease,) = await worker.lease(1)
+    assert (worker.counts["released"], worker.counts["reclaimed"]) == (5, 0)
     await worker.resolve([(lease, JUDGED)])
     assert await api.result("a") == JUDGED
 

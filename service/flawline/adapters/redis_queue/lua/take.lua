@@ -62,7 +62,7 @@ for class, stream in ipairs(STREAMS) do
     local before = #taken
     consider(class, entry[1], entry[2], deliveries)
     suspect = #taken > before and deliveries > 1
-    reclaimed = reclaimed + 1
+    if deliveries > 1 then reclaimed = reclaimed + 1 end
   end
 end
 
