@@ -731,29 +731,38 @@ async def test_a_server_that_cannot_write_is_no_queue_until_it_can(
         server.kill()
 
 
+@pytest.mark.parametrize("noticed", [True, False])
 async def test_a_replica_that_takes_over_behind_the_same_address_is_found(
-    start_redis: RedisStarter,
+    start_redis: RedisStarter, noticed: bool
 ) -> None:
     """Redis keeps the connections of a server that becomes a replica, and answers READONLY on them for ever."""
     former, other = start_redis(), start_redis()
     client = Redis.from_url(former.url)
     async with SwallowingProxy(former.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0"
-        queue = RedisQueue(RedisQueueOptions(url, capacity=8, line_capacity=8), CLOCK)
+        options = RedisQueueOptions(url, capacity=8, line_capacity=8)
+        queue = RedisQueue(options, CLOCK)
+        worker = RedisQueue(replace(options, url=other.url), CLOCK)
         try:
             await queue.start()
+            await queue.submit(job("a"))  # now somebody reads what comes for it
             await client.replicaof("127.0.0.1", other.port)
-            with pytest.raises(NotReady, match="queue_unavailable"):
-                await queue.submit(job("a"))
+            if noticed:
+                with pytest.raises(NotReady, match="queue_unavailable"):
+                    await queue.submit(job("b"))
+            else:
+                await asyncio.sleep(0.3)
             proxy.target = other.port
-            await until(lambda: queue.reachable)
-            await queue.submit(job("b"))
-            (lease,) = await queue.lease(8)
-            await queue.resolve([(lease, JUDGED)])
-            assert await asyncio.wait_for(queue.result("b"), 5) == JUDGED
+            if noticed:
+                await until(lambda: queue.reachable)
+            await queue.submit(job("c"))
+            (lease,) = await worker.lease(8)
+            await worker.resolve([(lease, JUDGED)])
+            assert await asyncio.wait_for(queue.result("c"), 1) == JUDGED
         finally:
             await client.aclose()
             await queue.close()
+            await worker.close()
 
 
 @pytest.mark.parametrize(

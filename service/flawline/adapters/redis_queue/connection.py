@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -28,6 +28,8 @@ from flawline.adapters.redis_queue.keys import Keys
 from flawline.adapters.redis_queue.link import KnownAway, Link
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 __all__ = [
     "Backoff",
@@ -89,6 +91,33 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
         await asyncio.wait(open_tasks, timeout=_CANCEL_AGAIN_S)
 
 
+class _Again(Retry):
+    """A lost connection is tried again at once: every script may run twice.
+
+    A timeout is not: a server that does not answer would be waited for several times. A server that has become a
+    replica keeps its connections: only a new one leads to what has taken its place behind the same address. `moved` is
+    told, since a read does not fail there; it must be a function, for each connection has a deep copy of this.
+    """
+
+    def __init__(self, moved: Callable[[], None]) -> None:
+        super().__init__(
+            ExponentialBackoff(cap=0.2, base=0.02), 2, (ConnectionError, ReadOnlyError)
+        )
+        self._moved = moved
+
+    async def call_with_retry(self, do: Callable[[], Awaitable[T]], *how: Any, **options: Any) -> T:
+        """As redis-py has it."""
+
+        async def tried() -> T:
+            try:
+                return await do()
+            except ReadOnlyError:
+                self._moved()
+                raise
+
+        return await super().call_with_retry(tried, *how, **options)
+
+
 class Server:
     """One Redis, spoken to in scripts; `url` may be redis://, rediss:// or unix://.
 
@@ -97,10 +126,12 @@ class Server:
 
     def __init__(self, url: str, keys: Keys, command_timeout_s: float) -> None:
         self.link = Link()
-        # A lost connection is tried again at once: every script may run twice. A timeout is not:
-        # a server that does not answer would be waited for several times. A server that has become a replica keeps
-        # its connections: only a new one leads to what has taken its place behind the same address.
-        again = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2, (ConnectionError, ReadOnlyError))
+        self._moved = False
+
+        def moved() -> None:
+            self._moved = True
+
+        again = _Again(moved)
         self.commands = _client(url, command_timeout_s, again, max_connections=_COMMAND_CONNECTIONS)
         self.blocking = _client(url, BLOCK_S + _BLOCK_MARGIN_S, Retry(NoBackoff(), 0))
         self._prelude = keys.lua() + _source("common")
@@ -138,11 +169,11 @@ class Server:
         except (ConnectionError, RedisTimeoutError, BusyLoadingError) as error:
             self.link.failed(error)
             raise
-        back = not self.link.answers
+        back, self._moved = self._moved or not self.link.answers, False
         self.link.worked()
         self.link.ran(name)
         if back:
-            # A read that was open meanwhile may wait on a connection that died, for seconds more. So
+            # A read that was open meanwhile may wait on a connection that died, or at a replica, for seconds more. So
             # a read that fails says nothing of the server; commands do.
             await self.blocking.connection_pool.disconnect()
         return reply
