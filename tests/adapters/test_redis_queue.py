@@ -398,7 +398,8 @@ async def test_a_job_that_kills_its_workers_is_buried_after_so_many(
     assert isinstance(outcome, Failed)
     ((_, letter),) = await client.xrange(f"{namespace}:dead")
     assert (letter[b"id"], letter[b"picture"]) == (b"poison", b"poison")
-    assert (letter[b"reason"], letter[b"deliveries"]) == (b"its workers died", b"3")
+    assert letter[b"deliveries"] == b"3"
+    assert letter[b"reason"].startswith(b"its workers died")
 
 
 async def test_handing_back_does_not_count_as_a_delivery(make: Maker) -> None:

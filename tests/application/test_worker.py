@@ -666,6 +666,30 @@ async def test_an_engine_that_fails_on_anything_shows_and_recovers(
     assert caplog.text.count("engine_works") == 1
 
 
+async def test_a_picture_after_which_the_engine_fails_on_anything_is_given_up_alone(
+    rig: Rig,
+) -> None:
+    sick: list[object] = []
+
+    def fails_on(image: NDArray[np.uint8]) -> bool:
+        if poisonous(image):
+            sick.append(image)
+        return bool(sick)
+
+    rig.engine.fails_on = fails_on
+    pictures = (numbered(1), POISON, numbered(2), *(numbered(n) for n in range(3, 12)))
+    asking = [rig.ask(picture, deadline_ms=60_000) for picture in pictures]
+    for _ in range(3):
+        await settle()
+        assert rig.worker.fault() == "engine_failing"
+        sick.clear()
+        rig.clock.advance(1.0)
+    answers = await asyncio.wait_for(asyncio.gather(*asking), 5)
+    undefined = [one.verdict is Verdict.UNDEFINED for one in answers]
+    assert undefined == [picture == POISON for picture in pictures]
+    assert answers[1].reasons[0].code == "processing_failed"
+
+
 async def test_draining_does_not_wait_for_an_engine_that_fails_on_anything(rig: Rig) -> None:
     rig.engine.fails_on = lambda image: True
     asking = rig.ask(numbered(0))
@@ -828,6 +852,24 @@ async def test_what_draining_cannot_finish_is_handed_back_to_other_workers(rig: 
 
 async def test_draining_what_was_never_started_is_done_at_once() -> None:
     assert await Rig().worker.drain(limit_s=1.0) is True
+
+
+async def test_what_waits_behind_a_job_that_runs_alone_is_handed_back_too(rig: Rig) -> None:
+    rig.engine.fails_on = lambda image: True
+    asking = [rig.ask(numbered(n), deadline_ms=2000) for n in range(3)]
+    await settle()
+    rig.engine.fails_on = lambda image: False
+    rig.engine.hold()
+    rig.clock.advance(1.0)
+    await settle()
+    rig.engine.hold_next()  # the empty frame ends, and what comes then does not
+    await settle()
+    assert rig.engine.sizes[-1] == 1
+    assert (rig.worker.jobs_in_hand, rig.queue.depth) == (3, 0)
+    await rig.worker.stop()
+    assert rig.queue.depth == 3
+    rig.clock.advance(1.0)
+    await asyncio.gather(*asking)
 
 
 @pytest.fixture

@@ -188,6 +188,17 @@ async def test_what_is_handed_back_after_it_was_cancelled_is_gone(bench: QueueBe
     assert await bench.leased(8) == ["b"]
 
 
+async def test_what_is_handed_back_and_counts_is_given_up_in_the_end(bench: QueueBench) -> None:
+    await bench.submit("a")
+    for deliveries in (1, 2, 3):
+        (lease,) = await bench.queue.lease(8)
+        assert lease.deliveries == deliveries
+        await bench.queue.release(lease, counted=True)
+    await bench.submit("b")
+    assert await bench.leased(8) == ["b"]
+    assert isinstance(await bench.queue.result("a"), Failed)
+
+
 async def test_a_lease_that_has_ended_can_be_handed_back_or_extended_in_vain(
     bench: QueueBench,
 ) -> None:

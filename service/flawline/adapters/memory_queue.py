@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
-from flawline.application.job import Abandoned, Expired, Job, JobOutcome, Lease
+from flawline.application.failures import new_error_id
+from flawline.application.job import Abandoned, Expired, Failed, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
 from flawline.core.drain import RATE_WINDOW, UNMEASURED_RETRY_S, retry_after_s
 from flawline.core.errors import LineFull, NotReady, QueueFull
 from flawline.core.priority import Priority, order_at
 
+logger = logging.getLogger(__name__)
+
 
 class MemoryQueue:
     """Holds at most `capacity` waiting jobs; a worker bounds by itself what it has leased.
 
-    line_capacity: how many of them may be of one line; None for all. A lease never runs out: its
-    worker lives and dies with this process.
+    line_capacity: how many of them may be of one line; None for all. max_deliveries: how often a job is
+    lent whose deliveries count. A lease never runs out: its worker lives and dies with this process.
     """
 
-    def __init__(self, capacity: int, clock: Clock, *, line_capacity: int | None = None) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        clock: Clock,
+        *,
+        line_capacity: int | None = None,
+        max_deliveries: int = 3,
+    ) -> None:
         self._capacity = capacity
+        self._max_deliveries = max_deliveries
         self._line_capacity = capacity if line_capacity is None else line_capacity
         self._clock = clock
         self._waiting = _Waiting()
@@ -88,12 +100,17 @@ class MemoryQueue:
     async def extend(self, leases: Sequence[Lease]) -> None:
         """Nothing to do: a lease never runs out here."""
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
         """Put the job back in front of its class; a lease that has ended changes nothing."""
-        if self._leased.pop(lease.receipt, None) is None or self._closed:
+        job, deliveries = lease.job, lease.deliveries - (not counted)
+        if self._leased.pop(lease.receipt, None) is None or job.job_id not in self._outcomes:
             return
-        if lease.job.job_id in self._outcomes:
-            self._waiting.put_back(lease.job)
+        if deliveries >= self._max_deliveries:
+            error_id = new_error_id()
+            logger.error("given_up inspection_id=%s error_id=%s", job.job_id, error_id)
+            self._settle(job.job_id, Failed(error_id))
+        elif not self._closed:
+            self._waiting.put_back(job, deliveries)
             self._work.set()
 
     async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:
@@ -116,9 +133,10 @@ class MemoryQueue:
         return len(waiting) < self._capacity and waiting.of_line(line) < self._line_capacity
 
     def _lend(self) -> Lease:
-        job, receipt = self._waiting.take(next(self._turns)), str(next(self._receipts))
+        job, deliveries = self._waiting.take(next(self._turns))
+        receipt = str(next(self._receipts))
         self._leased[receipt] = job.job_id
-        return Lease(job, receipt)
+        return Lease(job, receipt, deliveries + 1)
 
     def _resolve_expired(self) -> None:
         now_s = self._clock.monotonic_s()
@@ -144,6 +162,7 @@ class _Waiting:
         # A dict keeps the order, and any job leaves at no cost.
         self._by_class: dict[Priority, dict[str, Job]] = {priority: {} for priority in Priority}
         self._of_line: Counter[str] = Counter()
+        self._deliveries: dict[str, int] = {}  # of those where some count
 
     def __len__(self) -> int:
         return sum(map(len, self._by_class.values()))
@@ -165,20 +184,24 @@ class _Waiting:
         self._by_class[job.priority][job.job_id] = job
         self._of_line[job.line] += 1
 
-    def put_back(self, job: Job) -> None:
+    def put_back(self, job: Job, deliveries: int) -> None:
+        if deliveries:
+            self._deliveries[job.job_id] = deliveries
         behind = self._by_class[job.priority]
         self._by_class[job.priority] = {job.job_id: job, **behind}
         self._of_line[job.line] += 1
 
-    def take(self, turn: int) -> Job:
-        """The next one; there must be one."""
+    def take(self, turn: int) -> tuple[Job, int]:
+        """The next one, and how many deliveries count; there must be one."""
         jobs = next(jobs for priority in order_at(turn) if (jobs := self._by_class[priority]))
         job = next(iter(jobs.values()))
+        deliveries = self._deliveries.get(job.job_id, 0)
         self.remove(job.job_id)
-        return job
+        return job, deliveries
 
     def remove(self, job_id: str) -> None:
         """Harmless when it does not wait."""
+        self._deliveries.pop(job_id, None)
         for jobs in self._by_class.values():
             if job := jobs.pop(job_id, None):
                 self._of_line[job.line] -= 1

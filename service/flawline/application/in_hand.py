@@ -42,9 +42,9 @@ class InHand:
         self._idle.clear()
         self._telemetry.job_taken(lease.deliveries)
 
-    def set_aside(self, lease: Lease) -> None:
-        """Hold it, and begin later."""
-        self._set_aside[lease.receipt] = lease
+    def set_aside(self, leases: Sequence[Lease]) -> None:
+        """Hold these, and begin later."""
+        self._set_aside.update((lease.receipt, lease) for lease in leases)
 
     async def until_idle(self) -> None:
         """Wait until nothing is worked on."""
@@ -63,10 +63,11 @@ class InHand:
         if leases := self.leases:
             await self._queue.extend(leases)
 
-    async def hand_back(self, lease: Lease) -> None:
-        """Hand it back to the queue, unfinished."""
-        await self._queue.release(lease)
-        self._let_go(lease)
+    async def hand_back(self, leases: Sequence[Lease], *, counted: bool = False) -> None:
+        """Hand these back to the queue in their order, unfinished; counted: as JobSource.release."""
+        for lease in reversed(leases):  # each is put in front of the others
+            await self._queue.release(lease, counted=counted)
+            self._let_go(lease)
 
     async def release(self) -> None:
         """Hand all of them back to the queue, side by side: one that hangs is waited for once, and not for each."""

@@ -83,8 +83,8 @@ JobOutcome = Judged | PictureRefused | Failed | Expired | Abandoned
 class Lease:
     """A job lent to a worker. `receipt` is the queue's own mark; a worker hands it back unread.
 
-    deliveries: how often the job was lent. More than once means that a worker died holding it, and
-    it may be what killed that worker.
+    deliveries: how often the job was lent. More than once means that a worker died holding it, or its
+    engine began to fail on anything, and it may be what did that.
     """
 
     job: Job

@@ -47,8 +47,8 @@ class BatchWorker:
     and a batch that fails is halved until the culprit is alone. When it is the engine that
     fails, on anything, what is in hand goes back to the queue, and no more is taken until it works.
 
-    A job that another worker died on is run when nothing else is in hand, here and in its `crew`, the
-    workers of this process: should it kill this one too, no neighbour is drawn in.
+    A job that another worker died on, or its engine began to fail with, is run when nothing else is
+    in hand, here and in its `crew`, the workers of this process: no neighbour is drawn in.
 
     batches: how many calls of the engine are open at a time; as many as share what waits (`policy`), or
     more where one is prepared, or waits for its turn, while others are computed.
@@ -171,6 +171,7 @@ class BatchWorker:
         """False once the queue is closed."""
         # Not in the loop itself, which would hold these pictures while it waits for the next.
         leases = await self._queue.lease(room)
+        self._in_hand.set_aside(leases)  # all: one may be run alone, and the others wait
         try:
             for lease in leases:
                 await self._take(lease)
@@ -182,12 +183,11 @@ class BatchWorker:
         suspect = lease.deliveries > 1
         admitted = self._crew.admits(self._in_hand, alone=suspect)
         if suspect and admitted:
-            self._in_hand.set_aside(lease)
             await self._in_hand.until_idle()
             admitted = await self._crew.until_others_ended(self._in_hand)
         self._in_hand.take(lease)
         if not admitted or self._engine.failing:
-            await self._in_hand.hand_back(lease)
+            await self._in_hand.hand_back([lease])
             return
         self._taken.put(self._stages.taken(lease))
         if suspect:
@@ -276,9 +276,9 @@ class BatchWorker:
         if found_first:
             logger.error("engine_failing: it fails on an empty frame too")
             self._engine_works.clear()
-        waiting = [taken.lease for taken in self._taken.take_all()]
-        for lease in reversed([*leases, *waiting]):  # each is put in front of the others
-            await self._in_hand.hand_back(lease)
+        await self._in_hand.hand_back([taken.lease for taken in self._taken.take_all()])
+        # The engine worked before these: one of them may be what ails it.
+        await self._in_hand.hand_back(leases, counted=True)
         if not found_first:
             await self._engine_works.wait()
             return

@@ -26,7 +26,10 @@ class LaneMaker:
         recipes = recipes_of(artifact, settings)
         pipeline = base.pipeline(artifact)
         queue = MemoryQueue(
-            settings.queue_capacity, base.clock, line_capacity=settings.most_of_one_line
+            settings.queue_capacity,
+            base.clock,
+            line_capacity=settings.most_of_one_line,
+            max_deliveries=settings.max_deliveries,
         )
         engine = SharedEngine(base.engine(artifact), base.clock, base.batches)
         counted = engine.counted(base.statistics.inspections(info.ref).executed)

@@ -163,7 +163,7 @@ class FlawlineSettings(
         description="A worker that is silent for so long has lost its jobs to others.",
     )
     max_deliveries: int = Field(
-        3, ge=1, le=100, description="A job that so many workers died on becomes a dead letter."
+        3, ge=1, le=100, description="A job that so many workers or engines failed on is given up."
     )
     inline_picture_bytes: int = Field(
         65_536,

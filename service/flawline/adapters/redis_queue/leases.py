@@ -84,10 +84,10 @@ class Leases:
         places = [part for lease in leases for part in _place_of(lease)]
         await self._server.run("extend", self._consumer, *places)
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, *, counted: bool) -> None:
         """The next one who looks takes it."""
         self.let_go([lease])
-        await self._release(*_place_of(lease))
+        await self._release(*_place_of(lease), counted=counted)
 
     def let_go(self, leases: Sequence[Lease]) -> None:
         """These are worked on no more."""
@@ -260,8 +260,11 @@ class Leases:
     async def _hear(self, rung: bytes) -> None:
         await self._server.read(self._bell, rung, self._block_ms)
 
-    async def _release(self, number: str | int, entry_id: str | bytes) -> None:
-        if await self._server.run("release", self._consumer, number, entry_id, self._lease_ms):
+    async def _release(
+        self, number: str | int, entry_id: str | bytes, *, counted: bool = False
+    ) -> None:
+        place = (self._consumer, number, entry_id)
+        if await self._server.run("release", *place, self._lease_ms, int(counted)):
             self._count("released", 1)
 
     def _errand(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:

@@ -182,10 +182,10 @@ class RedisQueue:
         with suppress(RedisError):
             await self._leases.extend(leases)
 
-    async def release(self, lease: Lease) -> None:
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
         """Hand it back to be taken at once. During an outage: once the lease has run out."""
         with suppress(RedisError):
-            await self._leases.release(lease)
+            await self._leases.release(lease, counted=counted)
 
     async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:
         """Save and acknowledge in one step; jobs that failed are kept as dead letters too.

@@ -47,8 +47,11 @@ class JobSource(Protocol):
         """Say that these are still being worked on, or another worker may be given them."""
         ...
 
-    async def release(self, lease: Lease) -> None:
-        """Hand a job back unworked, to be taken by another worker; to extend it then changes nothing."""
+    async def release(self, lease: Lease, *, counted: bool = False) -> None:
+        """Hand a job back unworked, to be taken by another worker; to extend it then changes nothing.
+
+        counted: as if its worker had died on it. After so many deliveries it has failed.
+        """
         ...
 
     async def resolve(self, ended: Sequence[tuple[Lease, JobOutcome]]) -> None:

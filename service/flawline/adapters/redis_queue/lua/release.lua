@@ -1,5 +1,5 @@
--- ARGV: consumer, class, entry id, lease_ms. Made to look long idle, so that the next one claims it;
--- that it was delivered here does not count. It is nobody's until then: an extension that its worker sent
+-- ARGV: consumer, class, entry id, lease_ms, '1' where that it was delivered here counts. Made to look long idle, so
+-- that the next one claims it. It is nobody's until then: an extension that its worker sent
 -- before, and that comes after this, must not make it look worked on.
 local consumer, class, entry_id = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local stream, lease_ms = STREAMS[class], tonumber(ARGV[4])
@@ -12,7 +12,7 @@ if waiting_for_nobody(fields) then
   return 0
 end
 redis.call('XCLAIM', stream, GROUP, NOBODY, 0, entry_id, 'IDLE', lease_ms + 1,
-  'RETRYCOUNT', math.max(0, tonumber(pending[4]) - 1), 'JUSTID')
+  'RETRYCOUNT', math.max(0, tonumber(pending[4]) - (ARGV[5] == '1' and 0 or 1)), 'JUSTID')
 wait(class, fields.id, fields.line, tonumber(fields.submitted_ms))
 ring()
 return 1

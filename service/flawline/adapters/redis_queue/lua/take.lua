@@ -25,7 +25,7 @@ local function consider(class, entry_id, flat, deliveries)
     forget(stream, entry_id, id, line)
     unwanted = unwanted + 1
   elseif deliveries > max_deliveries then
-    bury(flat, 'its workers died', deliveries - 1, now)
+    bury(flat, 'its workers died, or their engines failed on anything', deliveries - 1, now)
     finish(stream, entry_id, id, line, dead_outcome)
     dead[#dead + 1] = id
   elseif tonumber(fields.deadline_ms) <= now then
