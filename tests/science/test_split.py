@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from mobilemamba_command import run as run_command
 from PIL import Image, ImageFilter
+from torch import Tensor
 
 from flawspec.labels import LabelSet
+from mobilemamba import duplicates
 from mobilemamba.cli import main
 from mobilemamba.dataset import Dataset, Sample, load_dataset
 from mobilemamba.duplicates import find_overlaps, groups_of
@@ -65,6 +67,23 @@ def test_pictures_of_several_sizes_and_blank_ones() -> None:
     assert overlap.share == 1
     (same,) = find_overlaps([blank, surface(6, 64, 100), blank.copy()], 0.6)
     assert (same.first, same.second) == (0, 2)
+
+
+def test_few_pairs_of_strips_are_compared_at_full_size(monkeypatch) -> None:
+    """A copy of a strip has few pixels for its length, and its noise peaks are the higher."""
+    long = surface(7, 128, 520)
+    strips = [surface(seed, 128, 400) for seed in range(20, 44)]
+    compared: list[tuple[int, int]] = []
+
+    def counted(first: int, second: int, *structures: Tensor) -> duplicates.Overlap | None:
+        compared.append((first, second))
+        return best_overlap(first, second, *structures)
+
+    best_overlap = duplicates._best_overlap
+    monkeypatch.setattr(duplicates, "_best_overlap", counted)
+    (overlap,) = find_overlaps([long[:, :400], *strips, long[:, 120:]], 0.8)
+    assert (overlap.first, overlap.second, overlap.shift_xy) == (0, 25, (120, 0))
+    assert len(compared) <= 5  # of 325
 
 
 def test_whole_groups_are_shared_out_and_classes_with_them() -> None:
