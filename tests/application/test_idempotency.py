@@ -77,6 +77,24 @@ async def test_another_request_under_the_key_is_refused(
     assert (await first).verdict is Verdict.NOT_OK
 
 
+async def test_a_large_picture_is_told_apart_off_the_event_loop_and_in_the_order_of_arrival() -> (
+    None
+):
+    large, other = numbered(1) + bytes(2000), numbered(2)
+    async with Rig(large_picture_bytes=2000) as rig:
+        rig.intake.hold()
+        first, again = (rig.ask(large, idempotency_key="k") for _ in range(2))
+        small = rig.ask(other, idempotency_key="k")
+        await settle()
+        assert rig.intake.calls == 2
+        assert (await rig.inspect(numbered(3))).verdict is Verdict.NOT_OK
+        rig.intake.release()
+        assert await again == await first
+        with pytest.raises(KeyReused):
+            await small
+        assert rig.engine.sizes == [1, 1]
+
+
 async def test_a_key_is_that_of_a_line(rig: Rig) -> None:
     one = await rig.inspect(numbered(1), idempotency_key="k", line="a")
     other = await rig.inspect(numbered(2), idempotency_key="k", line="b")

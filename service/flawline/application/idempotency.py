@@ -9,10 +9,12 @@ import logging
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from flawline.application.answer import KeptAnswer
 from flawline.application.deadline import DeadlinePassed, pause, within
+from flawline.application.intake import Intake
 from flawline.application.order import Order
 from flawline.application.ports import AnswerMemory, Clock
 from flawline.core.errors import InspectionError, KeyReused
@@ -43,7 +45,7 @@ class AnswerKey:
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    fingerprint: str
+    order: Order
     task: asyncio.Task[Inspection]
 
 
@@ -56,9 +58,10 @@ class Idempotency:
     line: two callers, or two lines, may use the same.
     """
 
-    def __init__(self, memory: AnswerMemory, clock: Clock, run: Run) -> None:
+    def __init__(self, memory: AnswerMemory, clock: Clock, intake: Intake, run: Run) -> None:
         self._memory = memory
         self._clock = clock
+        self._intake = intake
         self._run = run
         self._running: dict[str, _Running] = {}
         self._keeping: dict[str, asyncio.Task[KeptAnswer]] = {}  # until our claim ends
@@ -67,25 +70,26 @@ class Idempotency:
     async def answer(self, order: Order, idempotency_key: str) -> Inspection:
         """The one answer. Raises KeyReused, DeadlinePassed, and what running raises."""
         key = AnswerKey(order.caller, order.line, idempotency_key).text
-        fingerprint = _fingerprint_of(order)
         while (running := self._running.get(key)) is not None:
             order.accepted(order.deadline_s)
             try:
-                inspection = await within(self._clock, order.deadline_s, _joined(running.task))
+                inspection = await within(
+                    self._clock, order.deadline_s, self._joined(running, order)
+                )
             except InspectionError:
-                if running.fingerprint == fingerprint:
+                if running.order.fingerprint == order.fingerprint:
                     raise
                 continue  # what was wrong with another request says nothing of this one
             except DeadlinePassed:
                 if self._clock.monotonic_s() >= order.deadline_s:
                     raise
                 continue  # it was that of the other, who had less patience
-            _same(order, fingerprint, KeptAnswer(running.fingerprint, inspection))
+            _same(order, KeptAnswer(running.order.fingerprint, inspection))
             if inspection.verdict is not Verdict.UNDEFINED:
                 return inspection
         # Before anything is waited for: from here on it goes on without its caller.
-        task = asyncio.create_task(self._found_or_run(key, fingerprint, order))
-        self._running[key] = _Running(fingerprint, task)
+        task = asyncio.create_task(self._found_or_run(key, order))
+        self._running[key] = _Running(order, task)
         task.add_done_callback(lambda ended: self._ended(key, ended))
         try:
             return await asyncio.shield(task)
@@ -100,13 +104,24 @@ class Idempotency:
         """Names what remembers; another name means that all answers are forgotten."""
         return await self._memory.identity()
 
-    async def _found_or_run(self, key: str, fingerprint: str, order: Order) -> Inspection:
+    async def _joined(self, running: _Running, order: Order) -> Inspection:
+        await self._fingerprint(order)
+        return await asyncio.shield(running.task)
+
+    async def _fingerprint(self, order: Order) -> None:
+        if not order.fingerprint:
+            order.fingerprint = await self._intake.read(
+                order.picture, partial(_fingerprint_of, order)
+            )
+
+    async def _found_or_run(self, key: str, order: Order) -> Inspection:
+        await within(self._clock, order.deadline_s, self._fingerprint(order))
         kept = await within(self._clock, order.deadline_s, self._memory.find(key))
         if kept is not None:
-            return _same(order, fingerprint, kept)
-        return await self._run_and_keep(key, fingerprint, order)
+            return _same(order, kept)
+        return await self._run_and_keep(key, order)
 
-    async def _run_and_keep(self, key: str, fingerprint: str, order: Order) -> Inspection:
+    async def _run_and_keep(self, key: str, order: Order) -> Inspection:
         await within(self._clock, order.deadline_s, self._claim(key, order))
         try:
             # Between the first look and the claim, another process may have answered.
@@ -115,8 +130,8 @@ class Idempotency:
                 inspection = await self._run(order)
                 if inspection.verdict is Verdict.UNDEFINED:
                     return inspection
-                kept = await self._kept(key, KeptAnswer(fingerprint, inspection), order)
-            return _same(order, fingerprint, kept)
+                kept = await self._kept(key, KeptAnswer(order.fingerprint, inspection), order)
+            return _same(order, kept)
         finally:
             # The answer does not wait for it.
             errand = asyncio.create_task(self._release(key))
@@ -166,19 +181,15 @@ class Idempotency:
             task.exception()  # fetched, or asyncio would report it when its caller has gone
 
 
-async def _joined(task: asyncio.Task[Inspection]) -> Inspection:
-    return await asyncio.shield(task)
-
-
-def _same(order: Order, fingerprint: str, kept: KeptAnswer) -> Inspection:
+def _same(order: Order, kept: KeptAnswer) -> Inspection:
     # The part is not in the fingerprint: answers that an earlier version kept must still be found.
-    if kept.fingerprint != fingerprint or kept.inspection.part_id != order.part_id:
+    if kept.fingerprint != order.fingerprint or kept.inspection.part_id != order.part_id:
         raise KeyReused
     return kept.inspection
 
 
-def _fingerprint_of(order: Order) -> str:
+def _fingerprint_of(order: Order, picture: bytes) -> str:
     # The model as asked for, not as found: a key outlives a switch of the stable one.
     model = "".join(f"{word}/" for word in order.model_asked if word is not None)
     asked = f"{order.recipe.name}/{order.min_score}/{model}{order.frames_sha256}".encode()
-    return hashlib.sha256(asked + hashlib.sha256(order.picture).digest()).hexdigest()
+    return hashlib.sha256(asked + hashlib.sha256(picture).digest()).hexdigest()

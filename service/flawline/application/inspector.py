@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.idempotency import AnswerKey, Idempotency
 from flawline.application.inspection_log import InspectionLog
+from flawline.application.intake import Intake
 from flawline.application.job import Expired, JobOutcome, Judged
 from flawline.application.line_watch import LineWatch
 from flawline.application.models import ModelChoice, ServingModel
@@ -55,7 +56,7 @@ class Inspector:
     """Takes a request, queues it, and answers by its deadline.
 
     Each request is bound to one of `models` from its queueing to its answer. `intake` runs header
-    probe and hash of large pictures. New work is refused until `open`, and again from `drain` on.
+    probe and hashes of large pictures. New work is refused until `open`, and again from `drain` on.
     `degraded` says what is wrong although work can be taken. `watch` looks at the declared lines
     over time. `publish` is told of each inspection that was answered. `work`: what a drain waits
     for, where others add to it.
@@ -83,14 +84,13 @@ class Inspector:
         self._traces = traces or NoTraces()
         self._log = log or InspectionLog()
         self._limits = limits
-        self._outcomes = Outcomes(
-            clock, limits.decode, intake, watch, large_picture_bytes=limits.large_picture_bytes
-        )
+        reading = Intake(intake, limits.large_picture_bytes)
+        self._outcomes = Outcomes(clock, limits.decode, reading, watch)
         self._degraded = degraded
         self._watch = watch
         self._publish = publish
         self._closed_because: str | None = "starting"
-        self._idempotency = Idempotency(answers, clock, self._inspect)
+        self._idempotency = Idempotency(answers, clock, reading, self._inspect)
         self._work = work or OpenWork()
         self._draining = asyncio.Event()
 

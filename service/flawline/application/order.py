@@ -29,13 +29,14 @@ def tell_nobody(deadline_s: float) -> None:
 
 @dataclass(slots=True)
 class Order:
-    """A request that was checked; the frame is filled in once the picture was looked at.
+    """A request that was checked; frame and fingerprint are filled in once the picture was looked at.
 
     started_s: moment of the monotonic clock, in seconds. created_at: the same moment, UTC.
     model_asked: name and version, None where left open. model and recipe are what that meant when it
     was last looked up.
     asks_for_stable: whether it was the stable one that this meant, whatever version that is.
     frames_sha256: as in InspectionRequest.
+    fingerprint: of all that is asked for, "" where there is no idempotency key to tell requests apart under.
     accepted: told the deadline, on the monotonic clock, once the request was taken on.
     """
 
@@ -55,6 +56,7 @@ class Order:
     caller: str = ""
     frames_sha256: str = ""
     frame: FrameInfo = field(default_factory=lambda: FrameInfo(0, 0, ""))
+    fingerprint: str = ""
     inspection_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     accepted: Callable[[float], None] = tell_nobody
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from concurrent.futures import Executor
+from functools import partial
 
 from flawline.application.deadline import DeadlinePassed, within
 from flawline.application.failures import new_error_id
 from flawline.application.frame_header import frame_info
+from flawline.application.intake import Intake
 from flawline.application.job import Expired, Failed, Job, JobOutcome, Judged, PictureRefused
 from flawline.application.line_watch import LineWatch
 from flawline.application.order import Order
 from flawline.application.ports import Clock, JobIntake
 from flawline.core.errors import InspectionError
-from flawline.core.values import FrameInfo
 from flawspec.decoding import DecodeLimits
 
 logger = logging.getLogger(__name__)
@@ -23,24 +23,16 @@ logger = logging.getLogger(__name__)
 class Outcomes:
     """Looks at a picture's header, queues it, and waits for what comes of it, until its deadline.
 
-    `intake` runs header probe and hash of pictures from `large_picture_bytes` on. `watch` looks at the declared
-    lines over time. A picture whose caller goes away meanwhile is withdrawn.
+    `watch` looks at the declared lines over time. A picture whose caller goes away meanwhile is withdrawn.
     """
 
     def __init__(
-        self,
-        clock: Clock,
-        decode: DecodeLimits,
-        intake: Executor,
-        watch: LineWatch | None,
-        *,
-        large_picture_bytes: int,
+        self, clock: Clock, decode: DecodeLimits, intake: Intake, watch: LineWatch | None
     ) -> None:
         self._clock = clock
-        self._decode = decode
+        self._frame_info = partial(frame_info, limits=decode)
         self._intake = intake
         self._watch = watch
-        self._large_picture_bytes = large_picture_bytes
 
     async def of(self, order: Order, queue: JobIntake) -> JobOutcome:
         """Raises InspectionError when the picture is refused, or the queue does not take it."""
@@ -71,7 +63,7 @@ class Outcomes:
         return Expired() if late and isinstance(outcome, Judged) else outcome
 
     async def _ask(self, order: Order, queue: JobIntake) -> JobOutcome:
-        order.frame = await self._look_at(order.picture)
+        order.frame = await self._intake.read(order.picture, self._frame_info)
         if self._watch is not None and (hangs := self._watch.intake(order)):
             return hangs
         job = Job(
@@ -93,9 +85,3 @@ class Outcomes:
         except asyncio.CancelledError:  # the deadline passed, or the caller went away
             await queue.cancel(job.job_id)
             raise
-
-    async def _look_at(self, picture: bytes) -> FrameInfo:
-        if len(picture) < self._large_picture_bytes:
-            return frame_info(picture, self._decode)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._intake, frame_info, picture, self._decode)
