@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from certificates import make_certificate, needs_openssl
 from lost_proxies import set_lost_proxies
 from redis_process import free_port
 from scripted_inspector import NOT_OK, OK, TOO_LATE
@@ -601,6 +602,40 @@ def test_certificates_that_are_none_are_refused_at_once(
     where = "https://127.0.0.1:1" if kind is RestClient else "127.0.0.1:1"
     with pytest.raises(ValueError, match=r"The ca_file .*ca\.pem cannot be used: .* in PEM form"):
         kind(where, ca_file=ca_file)
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("scheme", "there", "names", "told"),
+    [
+        ("https", "url", "IP:127.0.0.1", r"not trusted \(self"),
+        ("grpc", "target", "IP:127.0.0.1", r"not trusted \(self"),
+        ("https", "url", "DNS:elsewhere", "names the host"),
+        ("grpc", "target", "DNS:elsewhere", "names the host"),
+        ("https", "url", None, "speaks no TLS"),
+        ("https", "target", None, "speaks no TLS"),
+        ("http", "target", None, "speaks no HTTP"),
+        ("grpc", "target", None, "speaks no TLS"),
+        ("grpc", "url", "IP:127.0.0.1", "speaks TLS, but no gRPC"),
+    ],
+)
+async def test_what_will_never_be_a_connection_is_told_at_once(
+    tmp_path: Path, scheme: str, there: str, names: str | None, told: str
+) -> None:
+    shown = make_certificate(tmp_path, names=names or "DNS:localhost")
+    ca_file = (make_certificate(tmp_path, "other") if "self" in told else shown).cert_path
+    async with ScriptedService(certificate=shown if names else None) as service:
+        at = getattr(service, there).removeprefix("http://")
+        if scheme == "grpc":
+            kinds, trust = (AsyncGrpcClient, AsyncCamera), {"ca_file": ca_file}
+        else:
+            kinds, trust = (AsyncRestClient,), {"ca_file": ca_file} if scheme == "https" else {}
+            at = f"{scheme}://{at}"
+        for kind in kinds:
+            async with kind(at, deadline_s=60, **trust) as client:
+                with pytest.raises(RefusedError, match=told) as caught:
+                    await asyncio.wait_for(client.inspect(FRAME), 30)
+            assert caught.value.code == "not_the_service"
 
 
 async def test_a_key_that_cannot_be_sent_is_refused(ask: Ask, service: ScriptedService) -> None:

@@ -20,14 +20,16 @@ class Certificate:
     key_path: Path
 
 
-def make_certificate(folder: Path, name: str = "server") -> Certificate:
-    """Self-signed, for localhost and 127.0.0.1."""
+def make_certificate(
+    folder: Path, name: str = "server", names: str = "DNS:localhost,IP:127.0.0.1"
+) -> Certificate:
+    """Self-signed."""
     made = Certificate(folder / f"{name}-cert.pem", folder / f"{name}-key.pem")
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-addext", f"subjectAltName={names}"),
             *("-keyout", str(made.key_path), "-out", str(made.cert_path)),
         ],
         check=True,

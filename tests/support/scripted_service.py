@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from certificates import Certificate
 from rest_app import app_of
 from scripted_inspector import ScriptedInspector
 
@@ -25,11 +26,14 @@ class ScriptedService:
 
     inspector: ScriptedInspector = field(default_factory=ScriptedInspector)
     feed: MemoryFeed = field(default_factory=lambda: MemoryFeed(10))
+    certificate: Certificate | None = None
 
     async def __aenter__(self) -> ScriptedService:
+        shown = self.certificate
+        self._tls = None if shown is None else (shown.cert_path, shown.key_path)
         lock, refused = Lock(TOKEN), self.inspector.refused
         app = app_of(self.inspector, max_bytes=10_000)
-        self._http = HttpServer(HttpLock(app, lock, refused), 1.0)
+        self._http = HttpServer(HttpLock(app, lock, refused), 1.0, tls_cert_and_key=self._tls)
         self.url = f"http://127.0.0.1:{await self._http.start('127.0.0.1', 0)}"
         self._lock = lock
         self.target = f"127.0.0.1:{await self.start_grpc()}"
@@ -44,6 +48,8 @@ class ScriptedService:
             max_message_bytes=20_000,
             default_deadline_ms=1000,
             lock=self._lock,
+            tls_key_and_cert_pem=self._tls
+            and (self._tls[1].read_bytes(), self._tls[0].read_bytes()),
         )
         return await self._grpc.start("127.0.0.1", port)
 

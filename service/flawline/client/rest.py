@@ -14,6 +14,7 @@ from flawline.client.background import Background
 from flawline.client.calls import OpenCalls
 from flawline.client.errors import RefusedError
 from flawline.client.frame import Frame, Part, part_with_bytes, refuse_unsendable, with_bytes
+from flawline.client.handshake import refuse_handshake
 
 try:
     import httpx
@@ -148,6 +149,7 @@ class AsyncRestClient:
         except (httpx.LocalProtocolError, TypeError, UnicodeError) as error:
             raise RefusedError("invalid_request", _UNSENDABLE) from error
         except httpx.TransportError as error:
+            refuse_handshake(error)
             return Failure("unreachable", f"The service cannot be reached: {error!r}.")
         except httpx.RequestError as error:
             # Its body is not in the coding that its head names, say.

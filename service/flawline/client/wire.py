@@ -25,6 +25,7 @@ from flawline.client.answers import (
 from flawline.client.attempts import Failure
 from flawline.client.errors import NOT_THE_SERVICE, NotLetInError, RefusedError
 from flawline.client.frame import Frame, refuse_unsendable
+from flawline.client.handshake import refuse_handshake_of_grpc
 from flawline.rpc.v1 import inspection_pb2 as pb
 
 _TOO_LARGE = "message larger than max"
@@ -118,6 +119,7 @@ def failure_of(error: grpc.aio.AioRpcError, *, was_there: bool = False) -> Failu
         raise NotLetInError(code, detail)
     if not was_there:
         _refuse_strangers(detail)
+        refuse_handshake_of_grpc(detail)
     if status in _AT_FAULT:
         fields = [violation.field for violation in violations.field_violations]
         raise RefusedError(code, detail, fields[0] if fields else None)
