@@ -638,9 +638,12 @@ async def test_what_will_never_be_a_connection_is_told_at_once(
             assert caught.value.code == "not_the_service"
 
 
-async def test_a_key_that_cannot_be_sent_is_refused(ask: Ask, service: ScriptedService) -> None:
+@pytest.mark.parametrize("key", ["SN-1\n", "k" * 20_000])
+async def test_a_key_that_cannot_be_sent_is_refused(
+    ask: Ask, service: ScriptedService, key: str
+) -> None:
     with pytest.raises(RefusedError) as caught:
-        await ask(FRAME, idempotency_key="SN-1\n")
+        await ask(FRAME, idempotency_key=key)
     assert caught.value.field == "idempotency_key"
     assert TOKEN not in str(caught.value)
     assert service.inspector.requests == []

@@ -23,6 +23,8 @@ _LONGEST_JOURNEY_S = 0.05
 _JOURNEY_SHARE = 0.1
 # A service refuses to be asked for more, unless it is set otherwise.
 _MOST_ASKED_MS = 60_000
+# gRPC calls what is far longer busy.
+_MOST_CHARACTERS = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,10 @@ async def answered(
     usable_deadline(deadline_s)
     sent = {"idempotency_key": idempotency_key, "traceparent": traceparent}
     for field, text in sent.items():
-        if text is not None and not (text.isascii() and text.isprintable()):
-            detail = f"{field} must be printable ASCII characters."
+        if text is not None and not (
+            len(text) <= _MOST_CHARACTERS and text.isascii() and text.isprintable()
+        ):
+            detail = f"{field} must be at most {_MOST_CHARACTERS} printable ASCII characters."
             raise RefusedError("invalid_request", detail, field)
     ends_s = time.monotonic() + deadline_s
     key = idempotency_key or uuid.uuid4().hex
