@@ -21,9 +21,9 @@ WAIT_S = 30.0
 
 @asynccontextmanager
 async def connected(
-    served: ASGIApp, age_s: float = 0.0
+    served: ASGIApp, age_s: float = 0.0, max_connections: int = 8
 ) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
-    server = HttpServer(served, 1.0, connection_age_s=age_s)
+    server = HttpServer(served, 1.0, connection_age_s=age_s, max_connections=max_connections)
     port = await server.start("127.0.0.1", 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     yield reader, writer
@@ -129,9 +129,9 @@ async def test_a_head_that_is_too_large_is_refused_however_it_arrives(
     _assert_refused_once(await _said_to(parts), b"431", b"head_too_large")
 
 
-async def _said_to(parts: Sequence[bytes]) -> bytes:
+async def _said_to(parts: Sequence[bytes], max_connections: int = 8) -> bytes:
     """All that a server says to one who sends these, a moment apart, and then waits."""
-    async with connected(app) as (reader, writer):
+    async with connected(app, max_connections=max_connections) as (reader, writer):
         for part in parts:
             writer.write(part)
             await asyncio.sleep(0.01 if len(parts) > 1 else 0)
@@ -158,6 +158,32 @@ UNREADABLE = {
 @pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE)
 async def test_what_is_no_http_is_told_what_is_wrong_with_it(sent: bytes) -> None:
     _assert_refused_once(await _said_to([sent]), b"400", b"malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("sent", "places", "status", "code"),
+    [
+        (_ask(), 0, b"503", b"too_many_connections"),
+        (_ask(header=66_000), 8, b"431", b"head_too_large"),
+        (UNREADABLE["two lengths"], 8, b"400", b"malformed_request"),
+    ],
+)
+async def test_who_sends_all_of_it_before_he_reads_hears_why_it_was_in_vain(
+    sent: bytes, places: int, status: bytes, code: bytes
+) -> None:
+    _assert_refused_once(await _said_to([sent + bytes(8_000_000)], places), status, code)
+
+
+async def test_nobody_is_bid_farewell_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_LINGER_S", 0.1)
+    async with connected(app, max_connections=0) as (reader, writer):
+        assert b"503" in await asyncio.wait_for(reader.read(), WAIT_S)
+        for _ in range(3000):
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+            if writer.is_closing():
+                return
+        pytest.fail("still open")
 
 
 async def test_nothing_is_said_of_a_request_in_the_place_of_an_earlier_one() -> None:

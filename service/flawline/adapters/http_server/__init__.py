@@ -28,6 +28,10 @@ from flawline.adapters.http_server.unread import LEAVES, UnreadBodies
 _KEEP_ALIVE_S = 75
 # How long what stands before a body may take to arrive; its bytes are bounded as well, and by nobody else.
 _HEAD_TIMEOUT_S = 30
+# Of one who was told why he is not served: a picture of the usual limit is read, who sends on and on is cut off.
+_LINGER_S = 2.0
+_MOST_DROPPED_BYTES = 32_000_000
+_MOST_LINGERING = 32
 
 
 class HttpServer:
@@ -112,9 +116,11 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         )
 
     def data_received(self, data: bytes) -> None:
-        if self._gave_up:
-            return
         self._bytes_outside_bodies += len(data)
+        if self._gave_up:
+            if self._bytes_outside_bodies > _MOST_DROPPED_BYTES:
+                self.transport.close()
+            return
         answered, timer = self.cycle, self.timeout_keep_alive_task
         is_answered = answered is not None and answered.response_complete and answered.more_body
         if is_answered:
@@ -185,10 +191,25 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         if self._gave_up:
             return
         self._gave_up = True
+        if not self._is_answer_to_this():
+            self.transport.close()
+            return
+        if self.cycle is not None:  # what it would still write comes after the end
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.flow.resume_reading()
+        self._part(answer)
+
+    def _part(self, answer: bytes) -> None:
+        """Say why, and drop what still comes.
+
+        To close over unread bytes resets a connection, and of that the peer would hear instead (RFC 9112, section 9.6).
+        """
         self._bytes_outside_bodies = 0
-        if self._is_answer_to_this():
-            self.transport.write(answer)
-        self.transport.close()
+        self.transport.write(answer)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
 
     def _is_answer_to_this(self) -> bool:
         """Whether what is written now is taken for the answer to what came last, and not to an earlier request."""
@@ -210,25 +231,25 @@ def _protocol_of_at_most(max_connections: int, most_age_s: float) -> type[asynci
 
     Uvicorn's own limit would answer 503 to all, those who have long been there and probes included.
     """
+    refused: set[asyncio.Protocol] = set()
 
     class FewProtocol(_BoundedProtocol):
         age_s = most_age_s
-        _refused = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:
-            self._refused = len(self.connections) >= max_connections
-            if self._refused:
-                transport.write(TOO_MANY_CONNECTIONS)
-                transport.close()
-            else:
+            if len(self.connections) < max_connections:
                 super().connection_made(transport)
-
-        def data_received(self, data: bytes) -> None:
-            if not self._refused:
-                super().data_received(data)
+                return
+            self._gave_up, self.transport = True, transport
+            refused.add(self)
+            self._part(TOO_MANY_CONNECTIONS)
+            if len(refused) > _MOST_LINGERING:
+                transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            if not self._refused:
+            if self in refused:
+                refused.discard(self)
+            else:
                 super().connection_lost(exc)
 
     return FewProtocol
