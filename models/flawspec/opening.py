@@ -27,6 +27,7 @@ from flawspec.errors import (
     UnsupportedPicture,
 )
 from flawspec.limits import DecodeLimits
+from flawspec.multi_picture import has_further_view
 from flawspec.png_chunks import without_compressed_extras
 from flawspec.tiff_header import (
     BITS_PER_SAMPLE,
@@ -255,6 +256,10 @@ def _check_pixels(kind: _Format, image: ImageFile.ImageFile, tiff: TiffHeader | 
     if isinstance(image, PngImageFile) and image.is_animated:
         raise UnsupportedPicture(
             "This PNG has several frames, and one picture is inspected; send each frame by itself."
+        )
+    if kind.name == "JPEG" and has_further_view(image.info.get("mp", b"")):
+        raise UnsupportedPicture(
+            "This JPEG has several views (MPO), and one picture is inspected; send each view by itself."
         )
     if isinstance(image, BmpImageFile) and image.tile[0][0] == "bmp_rle":
         # Decoded in Python by Pillow, far too slow for a line.

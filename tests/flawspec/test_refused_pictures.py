@@ -407,6 +407,26 @@ def test_no_limit_can_be_set_at_which_pillow_would_warn_of_a_tiff() -> None:
         DecodeLimits(max_pixels=Image.MAX_IMAGE_PIXELS)
 
 
+def _mpo(kind: int) -> bytes:
+    """A second picture of that type."""
+    one, other = (Image.fromarray(pixels) for pixels in (GREY, GREY[::-1]))
+    data = encoded(one, "MPO", save_all=True, append_images=[other])
+    second = data.index(b"MPF\0") + 4 + 50 + 16  # where Pillow writes it
+    return data[:second] + struct.pack("<I", kind) + data[second + 4 :]
+
+
+@pytest.mark.parametrize("kind", [0x020001, 0x020002, 0x40020003])
+def test_a_jpeg_of_several_views_is_refused(kind: int) -> None:
+    with pytest.raises(errors.UnsupportedPicture, match=r"several views \(MPO\)"):
+        probe(_mpo(kind), LIMITS)
+
+
+@pytest.mark.parametrize("kind", [0x000000, 0x010001, 0x050000])
+def test_a_preview_beside_a_jpeg_is_passed_over(kind: int) -> None:
+    assert decode_grey(_mpo(kind), LIMITS).shape == (64, 64)
+    assert probe(_mpo(kind).replace(b"II*\0\x08", b"II*\0\xff"), LIMITS)  # nor a damaged list
+
+
 @pytest.mark.parametrize(("kind", "parts"), [("TIFF", "several pages"), ("PNG", "several frames")])
 def test_a_picture_of_several_is_refused(kind: str, parts: str) -> None:
     """Only the first of them would be looked at."""
