@@ -171,6 +171,16 @@ async def test_pictures_in_json_are_inspected_one_by_one(
         assert (request.model, request.model_version) == ("tiny", None)
 
 
+async def test_a_parameter_in_the_query_is_not_passed_over(
+    client: httpx.AsyncClient, inspector: ScriptedInspector
+) -> None:
+    refused = await client.post(f"{INFER}?trace=1&min_score=0.3", json=pictures(b"1"))
+    assert refused.status_code == 400
+    assert refused.json()["error"].startswith("Give min_score among the request's `parameters`")
+    assert (await client.post(f"{INFER}?trace=1", json=pictures(b"1"))).status_code == 200
+    assert len(inspector.requests) == 1
+
+
 async def test_pictures_of_one_request_are_inspected_at_the_same_time(
     client: httpx.AsyncClient, inspector: ScriptedInspector
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from flawline.adapters.open_inference.errors import OpenInferenceError, invalid, shown
@@ -51,6 +51,12 @@ def options_of(parameters: Mapping[str, Parameter]) -> Options:
         priority=_priority(parameters.get("priority", 0)),
         deadline_ms=_deadline_ms(parameters.get("timeout", 0)),
     )
+
+
+def refuse_in_query(names: Iterable[str]) -> None:
+    """Raises OpenInferenceError for a parameter that stands where this protocol does not look for it."""
+    if misplaced := next((name for name in names if name in _KNOWN), None):
+        raise invalid(f"Give {misplaced} among the request's `parameters`, not in the query.")
 
 
 def in_protocol_words(error: InvalidRequest) -> OpenInferenceError:

@@ -23,6 +23,7 @@ from flawline.adapters.open_inference.descriptions import (
 from flawline.adapters.open_inference.errors import OpenInferenceError, invalid
 from flawline.adapters.open_inference.inference import InferenceService
 from flawline.adapters.open_inference.messages import Call
+from flawline.adapters.open_inference.options import refuse_in_query
 from flawline.adapters.open_inference.repository import RepositoryService
 from flawline.adapters.open_inference.rest_answers import AnsweringRoute, json_response
 from flawline.adapters.open_inference.rest_body import BodyReader
@@ -198,6 +199,7 @@ class OpenInferenceRoutes:
     def _infer_request(
         self, request: Request, model: str, version: str, body: bytes
     ) -> RestRequest:
+        refuse_in_query(request.query_params)
         headers = request.headers
         if len(headers.getlist("idempotency-key")) > 1:
             raise invalid("Give one Idempotency-Key; there are several.")
