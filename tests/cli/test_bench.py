@@ -283,6 +283,7 @@ def refused(*arguments: str | Path, **settings: str) -> str:
         (["127.0.0.1:8080"], "is no address of a Flawline"),
         (["ftp://127.0.0.1"], "is no address of a Flawline"),
         (["http://127.0.0.1:99999"], "The port in"),
+        (["http://a..b"], "names no host"),
         (["http://127.0.0.1:0"], "port 0"),
         (["http://user:secret@127.0.0.1:8080/v1"], "Leave what stands before the @ out"),
         (["http://127.0.0.1:8080/v1/inspections"], "paths are known"),

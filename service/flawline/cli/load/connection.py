@@ -89,6 +89,8 @@ async def _first_rest_answer(way: RestWay, address: Address, picture: bytes) -> 
             f"The certificate of {address} is not trusted ({error.verify_message}): "
             "name the one to trust with --ca-file."
         ) from error
+    except UnicodeError as error:
+        raise Fault(f"{address} names no host that there can be.") from error
     except OSError as error:
         raise Fault(f"No Flawline answers at {address}: {error.strerror or error}.") from error
     except (EOFError, ValueError) as error:
