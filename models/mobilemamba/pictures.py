@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from flawspec.cgroups import CGROUPS, OWN, limiting_folders
 from flawspec.decoding import DecodeLimits, decode_grey
 from flawspec.errors import PictureError
 from flawspec.limits import HIGHEST_MAX_PIXELS
@@ -84,12 +85,13 @@ class Room:
         self._free_bytes += size_bytes
 
 
-def usable_memory_bytes(cgroups: Path = Path("/sys/fs/cgroup")) -> int:
-    """The machine's memory, or what the container (cgroup v2 or v1) may have of it."""
+def usable_memory_bytes(cgroups: Path = CGROUPS, own: Path = OWN) -> int:
+    """The machine's memory, or what its container or unit may have of it. cgroups, own: see `limiting_folders`."""
     limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        with suppress(OSError, ValueError):  # no such file, or "max"
-            limits.append(int((cgroups / name).read_text()))
+    for folder in limiting_folders("memory", cgroups, own):
+        for name in ("memory.max", "memory.limit_in_bytes"):  # cgroup v2's and v1's
+            with suppress(OSError, ValueError):  # no such file, or "max"
+                limits.append(int((folder / name).read_text()))
     return min(limits)
 
 

@@ -86,8 +86,37 @@ def test_a_picture_that_changes_meanwhile(coco_folder, monkeypatch, change, faul
 
 
 def test_a_container_s_limit_counts(tmp_path: Path) -> None:
-    machine = usable_memory_bytes(tmp_path)
+    own = tmp_path / "own"
+    own.write_text("0::/\n")
+    machine = usable_memory_bytes(tmp_path, own)
     (tmp_path / "memory.max").write_text("max\n")
-    assert usable_memory_bytes(tmp_path) == machine > 2**20
+    assert usable_memory_bytes(tmp_path, own) == machine > 2**20
     (tmp_path / "memory.max").write_text("70000\n")
-    assert usable_memory_bytes(tmp_path) == 70000
+    assert usable_memory_bytes(tmp_path, own) == 70000
+
+
+@pytest.mark.parametrize(
+    ("own", "limits", "usable"),
+    [
+        (
+            "0::/train.slice/run.scope",
+            {"train.slice/run.scope/memory.max": "max", "train.slice/memory.max": "80000"},
+            80000,
+        ),
+        ("0::/a/b\n", {"a/b/memory.max": "30000", "a/memory.max": "90000"}, 30000),
+        (
+            "4:memory:/docker/0a\n2:cpu:/c",
+            {"memory/docker/0a/memory.limit_in_bytes": "50000", "c/memory.max": "7"},
+            50000,
+        ),
+    ],
+    ids=["a slice's", "a unit's", "v1"],
+)
+def test_the_least_limit_of_all_cgroups_above_counts(
+    own: str, limits: dict[str, str], usable: int, tmp_path: Path
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    (tmp_path / "own").write_text(own)
+    assert usable_memory_bytes(tmp_path, tmp_path / "own") == usable
