@@ -22,6 +22,7 @@ from mobilemamba.sets import load_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, METRICS, Observer, Trainer
 from mobilemamba.trained_on import TrainedOn
+from mobilemamba.watching import Watch, unwatched
 from mobilemamba.whole_file import write_whole
 
 RUN, RESULT, TABLE = "run.json", "ablation.json", "ablation.md"
@@ -75,6 +76,7 @@ def ablate(
     folder: Path,
     device: torch.device,
     observer: Callable[[str, int], Observer],
+    watch: Watch = unwatched,
 ) -> Path:
     """Run what is not yet done, seed by seed, and write JSON and a table; returns the table's path.
 
@@ -89,18 +91,19 @@ def ablate(
         folder: one sub-folder a run.
         device: to compute on.
         observer: who watches the run of a variant with a seed.
+        watch: told of pictures that are read before.
 
     Raises:
         TrainingError, CheckpointError, DatasetError: see `Trainer`; before the first run if `model.start` does not
             fit each of `names`.
     """
-    sets = load_sets(config)
+    sets = load_sets(config, watch)
     known = variants(config, protocol.contrast_weight)
     places = {(s, n): folder / f"{_slug(n)}-seed-{s}" for s in protocol.seeds for n in names}
     if config.model.start:
         new = {name: known[name] for (_, name), p in places.items() if not (p / LAST).exists()}
         _require_start(new, folder, device, sets)
-    data = TrainedOn.of(config, sets)
+    data = TrainedOn.of(config, sets, watch)
     _finished(folder, known, protocol, data)  # a damaged record shows before hours of training
     for (seed, name), place in places.items():
         run = _with_protocol(known[name], protocol, seed)

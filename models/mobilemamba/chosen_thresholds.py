@@ -36,7 +36,7 @@ class ChosenThresholds:
         by_class: as ``mobilemamba calibrate`` prints them.
         promise: for what and on how many pictures they were chosen, a phrase.
         source: None where the file does not say.
-        pictures: `trained_on.picture_sha256` of each picture; empty where the file does not say.
+        pictures: `pictures.picture_sha256` of each picture; empty where the file does not say.
     """
 
     by_class: dict[str, float]

@@ -23,11 +23,12 @@ from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, Metrics, measure
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.sets import has_boxes, load_sets
-from mobilemamba.split import Groups, find_groups, share_out
+from mobilemamba.split import find_groups, share_out
 from mobilemamba.start import learned_sets
 from mobilemamba.strict_json import to_json
 from mobilemamba.train import LAST, Observer, Trainer
 from mobilemamba.trained_on import TrainedOn, pictures_sha256, places_once
+from mobilemamba.watching import Watch, unwatched
 from mobilemamba.whole_file import write_whole
 
 FOLD_RESULT, RESULT, DETECTIONS = "fold.json", "crossval.json", "out-of-fold.npz"
@@ -57,6 +58,7 @@ def cross_validate(
     folder: Path,
     device: torch.device,
     observer: Callable[[int], Observer],
+    watch: Watch = unwatched,
 ) -> CrossValidation:
     """Train once for each fold of the training sets and measure on that fold; the validation set is left alone.
 
@@ -70,38 +72,45 @@ def cross_validate(
         folder: one sub-folder a fold, ``crossval.json`` and ``out-of-fold.npz``.
         device: to compute on.
         observer: who watches the fold of the given number.
+        watch: told of pictures that are read and compared before.
 
     Raises:
         TrainingError, CheckpointError, DatasetError: see `Trainer`; or `model.start` was trained on these pictures.
     """
-    sets = load_sets(config)
+    sets = load_sets(config, watch)
     places = [folder / f"fold-{number + 1}" for number in range(folds)]
     if not all((place / LAST).exists() for place in places):
-        _require_foreign_start(config, sets)
-    *training, _ = sets
-    labels = training[0].labels
-    groups = find_groups(training)
-    parts = share_out(groups, len(labels), [1 / folds] * folds, config.seed)
+        _require_foreign_start(config, sets, watch)
+    halves = _halves(config, sets[:-1], folds, watch)
     metrics: list[Metrics] = []
     collected: list[tuple[Sample, Detections]] = []
-    halves = _halves(config, labels, groups, parts)
-    for number, (place, sets) in enumerate(zip(places, halves, strict=True)):
+    for number, (place, half) in enumerate(zip(places, halves, strict=True)):
         own = _named(config, f"fold {number + 1} of {folds}")
-        trainer = _trained(own, place, device, sets, observer(number))
+        trainer = _trained(own, place, device, half, observer(number), watch)
         found = trainer.detections()
-        metrics.append(measure(sets[1], found))
+        metrics.append(measure(half[1], found))
         _write(place / FOLD_RESULT, dataclasses.asdict(metrics[-1]))
-        collected += list(zip(sets[1].samples, found, strict=True))
+        collected += list(zip(half[1].samples, found, strict=True))
+    return _kept(folder, config, sets[0].labels, metrics, collected)
+
+
+def _kept(
+    folder: Path,
+    config: RunConfig,
+    labels: LabelSet,
+    metrics: list[Metrics],
+    collected: list[tuple[Sample, Detections]],
+) -> CrossValidation:
+    """Write the figures of all folds, and what was found in every picture."""
     result = CrossValidation(tuple(metrics), spread_of(metrics))
     _write(folder / RESULT, dataclasses.asdict(result) | {"config_sha256": config.sha256})
-    samples = [s for s, _ in collected]
-    OutOfFold(
-        labels, samples, [d for _, d in collected], pictures_sha256(samples), config.sha256
-    ).save(folder / DETECTIONS)
+    samples, detections = zip(*collected, strict=True)
+    digests = pictures_sha256(samples)
+    OutOfFold(labels, samples, detections, digests, config.sha256).save(folder / DETECTIONS)
     return result
 
 
-def _require_foreign_start(config: RunConfig, sets: list[Dataset]) -> None:
+def _require_foreign_start(config: RunConfig, sets: list[Dataset], watch: Watch) -> None:
     """That the start has not seen what a fold is measured on, as far as it tells.
 
     Raises:
@@ -111,7 +120,7 @@ def _require_foreign_start(config: RunConfig, sets: list[Dataset]) -> None:
         return
     start = expand_path(config.model.start)
     learned = learned_sets(start)
-    *training, _ = TrainedOn.of(config, sets).sets
+    *training, _ = TrainedOn.of(config, sets, watch).sets
     seen = [f"{entry.name} {entry.split}" for entry in training if entry.digests() & learned]
     if seen:
         raise CheckpointError(
@@ -135,11 +144,17 @@ def _spread(values: list[float]) -> Spread:
 
 
 def _trained(
-    config: RunConfig, place: Path, device: torch.device, sets: list[Dataset], observer: Observer
+    config: RunConfig,
+    place: Path,
+    device: torch.device,
+    sets: list[Dataset],
+    observer: Observer,
+    watch: Watch,
 ) -> Trainer:
     last = place / LAST
     begun = last.exists()
-    trainer = Trainer(config.already_begun() if begun else config, place, device, sets=sets)
+    own = config.already_begun() if begun else config
+    trainer = Trainer(own, place, device, sets=sets, watch=watch)
     if begun:
         trainer.resume(last)
         if trainer.progress.data is None:  # its pictures may be the ones to measure on
@@ -151,13 +166,16 @@ def _trained(
 
 
 def _halves(
-    config: RunConfig, labels: LabelSet, groups: Groups, parts: list[list[int]]
+    config: RunConfig, training: list[Dataset], folds: int, watch: Watch
 ) -> list[list[Dataset]]:
     """For each fold what is trained on and what is measured on: a picture that is listed twice, once.
 
     Raises:
         DatasetError: a fold would be empty, or leave nothing to learn from.
     """
+    labels = training[0].labels
+    groups = find_groups(training, watch)
+    parts = share_out(groups, len(labels), [1 / folds] * folds, config.seed)
     found = []
     for number, part in enumerate(parts):
         rest = sorted(set(range(len(groups.samples))) - set(part))

@@ -25,6 +25,7 @@ from mobilemamba.formats.voc import read_voc
 from mobilemamba.formats.yolo import SUFFIX as YOLO_SUFFIX
 from mobilemamba.formats.yolo import read_yolo, text_files_of_pictures
 from mobilemamba.pictures import Pixels, decoded, grey_of, room
+from mobilemamba.watching import Watch, unwatched, watched
 
 TOLERANCE_PX = (
     1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
@@ -79,7 +80,12 @@ def spread_over(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
     return tuple(samples[i * len(samples) // taken] for i in range(taken))
 
 
-def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None = None) -> Dataset:
+def load_dataset(
+    annotations: Path | None,
+    images: Path,
+    labels: LabelSet | None = None,
+    watch: Watch = unwatched,
+) -> Dataset:
     """Read annotations and all of their pictures, whose pixels are kept as far as there is room (`pictures.room`).
 
     Args:
@@ -88,6 +94,7 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
         images: folder of the pictures.
         labels: order of the classes; by default that of the annotations. Names must be the same set, except
             that annotations whose format has no list of classes may lack some.
+        watch: told of each picture that was read.
 
     Raises:
         DatasetError: with all faults: unreadable files, missing or damaged pictures, sizes that differ, doubled ids,
@@ -96,12 +103,13 @@ def load_dataset(annotations: Path | None, images: Path, labels: LabelSet | None
     if annotations is None:
         if labels is None:
             raise DatasetError(images, ["clean pictures cannot come first: they have no classes"])
-        return Dataset(labels, *_clean(images))
+        return Dataset(labels, *_clean(images, watch))
     found = read_annotations(annotations, images)
     chosen = _labels(annotations, found, labels)
     faults = list(found.faults)
     read = []
-    for picture in found.pictures:
+    work = f"reading the pictures of {annotations}"
+    for picture in watched(found.pictures, len(found.pictures), work, watch):
         grey = _read_picture(picture, images, faults)
         if grey is not None:
             pixels = room().hold(images / picture.file_name, grey)
@@ -133,16 +141,16 @@ def read_annotations(annotations: Path, images: Path) -> AnnotationSet:
     raise DatasetError(annotations, ["is a folder without .xml (Pascal VOC) or .txt (YOLO) files"])
 
 
-def load_clean(folder: Path) -> tuple[Sample, ...]:
+def load_clean(folder: Path, watch: Watch = unwatched) -> tuple[Sample, ...]:
     """Every picture of a folder, in order of its name, as one without flaws.
 
     Raises:
         DatasetError: with all faults: no folder, no pictures, pictures that cannot be decoded.
     """
-    return _clean(folder)[0]
+    return _clean(folder, watch)[0]
 
 
-def _clean(folder: Path) -> tuple[tuple[Sample, ...], str]:
+def _clean(folder: Path, watch: Watch) -> tuple[tuple[Sample, ...], str]:
     """The pictures, and a digest of all names and pixels."""
     try:
         names = sorted(p.name for p in folder.iterdir() if p.is_file())
@@ -150,7 +158,7 @@ def _clean(folder: Path) -> tuple[tuple[Sample, ...], str]:
         raise DatasetError(folder, [f"cannot be read: {error.strerror}"]) from error
     faults = [] if names else ["holds no pictures"]
     samples, listing = [], hashlib.sha256()
-    for index, name in enumerate(names):
+    for index, name in enumerate(watched(names, len(names), f"reading {folder}", watch)):
         picture = AnnotatedPicture(name, index + 1, None, ())
         grey = _read_picture(picture, folder, faults)
         if grey is not None:

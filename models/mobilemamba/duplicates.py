@@ -7,7 +7,6 @@ of the same place decides. Low frequencies are taken away first, or two evenly l
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mobilemamba.pictures import Pixels, grey_of
+from mobilemamba.pictures import Pixels, grey_of, sha256_of
 from mobilemamba.small_copies import PASSES, SmallCopies
 from mobilemamba.spectra import LEAST_OVERLAP, box_blur, correlation_at, high_pass, phases
+from mobilemamba.watching import Watch, unwatched, watched
 
 PAIRS_AT_A_TIME = 1024
 PEAKS_TRIED = 3
@@ -46,7 +46,9 @@ class Overlap:
     share: float
 
 
-def find_overlaps(pictures: Sequence[Pixels], least_correlation: float) -> tuple[Overlap, ...]:
+def find_overlaps(
+    pictures: Sequence[Pixels], least_correlation: float, watch: Watch = unwatched
+) -> tuple[Overlap, ...]:
     """All pairs of grey pictures [H, W], of any sizes but of one scale, that overlap; each by its best shift.
 
     Raises:
@@ -55,7 +57,7 @@ def find_overlaps(pictures: Sequence[Pixels], least_correlation: float) -> tuple
     found = _copies(pictures)
     copies = {(o.first, o.second) for o in found}
     fine = lru_cache(FINE_KEPT)(lambda place: _fine_structure(grey_of(pictures[place])))
-    for first, second in _candidates(pictures, least_correlation):
+    for first, second in _candidates(pictures, least_correlation, watch):
         if (first, second) in copies:
             continue
         overlap = _best_overlap(first, second, fine(first), fine(second))
@@ -66,11 +68,10 @@ def find_overlaps(pictures: Sequence[Pixels], least_correlation: float) -> tuple
 
 def _copies(pictures: Sequence[Pixels]) -> list[Overlap]:
     """Equal pixels, of blank pictures too, which have no structure to compare."""
-    firsts: dict[tuple[tuple[int, ...], bytes], int] = {}
+    firsts: dict[str, int] = {}
     found = []
     for place, picture in enumerate(pictures):
-        digest = hashlib.sha256(np.ascontiguousarray(grey_of(picture))).digest()
-        first = firsts.setdefault((picture.shape, digest), place)
+        first = firsts.setdefault(sha256_of(picture), place)
         if first != place:
             found.append(Overlap(first, place, (0, 0), 1.0, 1.0))
     return found
@@ -95,22 +96,27 @@ def groups_of(count: int, overlaps: Sequence[Overlap]) -> tuple[tuple[int, ...],
     return tuple(tuple(members) for members in groups.values())
 
 
-def _candidates(pictures: Sequence[Pixels], least_correlation: float) -> Iterator[tuple[int, int]]:
+def _candidates(
+    pictures: Sequence[Pixels], least_correlation: float, watch: Watch
+) -> Iterator[tuple[int, int]]:
     """Pairs whose small copies have a peak of phase correlation, at both sizes, and are alike where it says."""
     coarse, finer = (SmallCopies.of(pictures, *each) for each in PASSES)
-    for place, picture in enumerate(pictures):
+    count, work = len(pictures), "shrinking pictures to compare them"
+    for place, picture in enumerate(watched(pictures, count, work, watch)):
         grey = grey_of(picture)
         coarse.put(place, grey)
         finer.put(place, grey)
-    for first in range(len(pictures) - 1):
-        for start in range(first + 1, len(pictures), PAIRS_AT_A_TIME):
-            likely = start + coarse.with_peak(first, slice(start, start + PAIRS_AT_A_TIME))[0]
-            if not len(likely):
-                continue
+    done = 0
+    for first in range(count - 1):
+        for start in range(first + 1, count, PAIRS_AT_A_TIME):
+            stop = min(start + PAIRS_AT_A_TIME, count)
+            likely = start + coarse.with_peak(first, slice(start, stop))[0]
             within, peaks = finer.with_peak(first, likely)
             for second, peak in zip(likely[within].tolist(), peaks.tolist(), strict=True):
                 if finer.correlation(first, second, peak) >= least_correlation - LOST_IN_COPIES:
                     yield first, second
+            done += stop - start
+            watch("comparing pairs of pictures", done, count * (count - 1) // 2)
 
 
 def _fine_structure(picture: NDArray[np.uint8]) -> Tensor:

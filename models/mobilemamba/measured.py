@@ -10,6 +10,7 @@ from flawspec.manifest import ArtifactManifest
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections, InputGeometry, Metrics, detect, measure
 from mobilemamba.export import artifact_predictor
+from mobilemamba.watching import Watch, unwatched, watched
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,19 @@ class ArtifactReport:
     detections: list[Detections]
 
 
-def evaluate_artifact(path: Path, manifest: ArtifactManifest, dataset: Dataset) -> ArtifactReport:
+def evaluate_artifact(
+    path: Path, manifest: ArtifactManifest, dataset: Dataset, watch: Watch = unwatched
+) -> ArtifactReport:
     """Measure a released file as it is, with its own NMS threshold."""
-    detections = evaluate_samples(path, manifest, dataset.samples)
+    detections = evaluate_samples(path, manifest, dataset.samples, watch)
     return ArtifactReport(measure(dataset, detections), detections)
 
 
 def evaluate_samples(
-    path: Path, manifest: ArtifactManifest, samples: tuple[Sample, ...]
+    path: Path,
+    manifest: ArtifactManifest,
+    samples: tuple[Sample, ...],
+    watch: Watch = unwatched,
 ) -> list[Detections]:
     """Detections of a released file down to the lowest scores, one entry a sample."""
     geometry = InputGeometry(
@@ -36,7 +42,8 @@ def evaluate_samples(
         manifest.pad_value,
         manifest.nms_iou_threshold,
     )
-    return list(detect(samples, artifact_predictor(path), geometry))
+    found = detect(samples, artifact_predictor(path), geometry)
+    return list(watched(found, len(samples), "looking for flaws", watch))
 
 
 def released_figures(metrics: Metrics) -> dict[str, float]:

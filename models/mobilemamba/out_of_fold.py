@@ -40,7 +40,7 @@ class OutOfFold:
     Attributes:
         labels: what class ids stand for.
         samples, detections: one a picture.
-        pictures_sha256: `trained_on.picture_sha256` of each; empty where a former release wrote the file.
+        pictures_sha256: `pictures.picture_sha256` of each; empty where a former release wrote the file.
         config_sha256: of the TOML file of the networks; empty likewise.
     """
 

@@ -6,6 +6,7 @@ and of such reading no other choice would keep more.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import weakref
 import zlib
@@ -25,6 +26,7 @@ from mobilemamba.annotations import DatasetError
 
 # The most that a service can be set to take, in place of what it takes by default.
 LIMITS = DecodeLimits(max_bytes=1_000_000_000, max_pixels=HIGHEST_MAX_PIXELS)
+PICTURE_DIGITS = 16  # 64 bits: two of a million pictures agree by chance once in 10^7 times
 
 
 def decoded(path: Path) -> NDArray[np.uint8]:
@@ -38,13 +40,24 @@ def decoded(path: Path) -> NDArray[np.uint8]:
     raise DatasetError(path.parent, [fault])
 
 
+def picture_sha256(grey: NDArray[np.uint8]) -> str:
+    """The first digits of a digest of one picture's size and pixels: enough to know it again among others."""
+    digest = hashlib.sha256(f"{grey.shape}".encode())
+    digest.update(np.ascontiguousarray(grey))
+    return digest.hexdigest()[:PICTURE_DIGITS]
+
+
 @dataclass(frozen=True)
 class OnDisk:
-    """Pixels that are not kept: `shape` (H, W) and `crc32` are those of the picture when it was first read."""
+    """Pixels that are not kept: `shape` (H, W), `crc32` and `sha256` are those when the picture was first read.
+
+    sha256: its `picture_sha256`; it takes too long to hold each picture to it whenever it is decoded.
+    """
 
     path: Path
     shape: tuple[int, int]
     crc32: int
+    sha256: str
 
     def decoded(self) -> NDArray[np.uint8]:
         """Anew. Raises DatasetError: the picture is gone, or another by now, in which its boxes may lie elsewhere."""
@@ -66,6 +79,11 @@ def grey_of(pixels: Pixels) -> NDArray[np.uint8]:
     return pixels.decoded() if isinstance(pixels, OnDisk) else pixels
 
 
+def sha256_of(pixels: Pixels) -> str:
+    """The `picture_sha256`, without decoding."""
+    return pixels.sha256 if isinstance(pixels, OnDisk) else picture_sha256(pixels)
+
+
 class Room:
     """So many bytes of pixels, of all data sets together, are kept; of sets that are gone they are free again."""
 
@@ -76,7 +94,7 @@ class Room:
         """`grey`, decoded from `path`, itself, or where it has no room a note of where it came from."""
         if grey.nbytes > self._free_bytes:
             rows, columns = grey.shape
-            return OnDisk(path, (rows, columns), zlib.crc32(grey))
+            return OnDisk(path, (rows, columns), zlib.crc32(grey), picture_sha256(grey))
         self._free_bytes -= grey.nbytes
         weakref.finalize(grey, self._give_back, grey.nbytes).atexit = False
         return grey

@@ -49,6 +49,7 @@ from mobilemamba.operating_point import (
 from mobilemamba.sets import load_sets
 from mobilemamba.speaking import speaking_pictures
 from mobilemamba.trained_on import TrainedOn, pictures_sha256
+from mobilemamba.watching import Watch, unwatched
 from mobilemamba.wrapper import ArtifactNetwork
 
 
@@ -97,7 +98,9 @@ class ReleaseRequest:
     thresholds: ChosenThresholds | None = None
 
 
-def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
+def release(
+    request: ReleaseRequest, say: Callable[[str], None], watch: Watch = unwatched
+) -> Release:
     """Export to ``folder/<name>-<version>.onnx``.
 
     Unless they are given, thresholds are those of the best F1 for each class on the validation set together
@@ -109,10 +112,10 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     config = request.config
     path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
     require_free(path)
-    *training, val = load_sets(config)
+    *training, val = load_sets(config, watch)
     if request.thresholds is not None:
         request.thresholds.of(val.labels.names)
-    network, progress = _trained(request, [*training, val])
+    network, progress = _trained(request, [*training, val], watch)
     say("exporting the graph")
     graph = to_onnx(network, config.input.height_px, config.input.width_px)
     say("measuring it in ONNX Runtime on the validation set")
@@ -134,13 +137,15 @@ def release(request: ReleaseRequest, say: Callable[[str], None]) -> Release:
     )
 
 
-def _trained(request: ReleaseRequest, sets: list[Dataset]) -> tuple[ArtifactNetwork, Progress]:
+def _trained(
+    request: ReleaseRequest, sets: list[Dataset], watch: Watch
+) -> tuple[ArtifactNetwork, Progress]:
     """The averaged weights of the checkpoint, which must be of this configuration and these sets."""
     config = request.config
     detector = config.model.build(len(sets[-1].labels.names))
     progress = load_average(request.checkpoint, detector)
     progress.require_config(config.sha256, request.checkpoint)
-    progress.require_data(TrainedOn.of(config, sets), request.checkpoint)
+    progress.require_data(TrainedOn.of(config, sets, watch), request.checkpoint)
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
     return network, progress
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from mobilemamba.annotations import DatasetError
 from mobilemamba.config import DataConfig, RunConfig
 from mobilemamba.dataset import Dataset, load_dataset
+from mobilemamba.watching import Watch, unwatched
 
 
-def load_sets(config: RunConfig) -> list[Dataset]:
+def load_sets(config: RunConfig, watch: Watch = unwatched) -> list[Dataset]:
     """Every training set in the order of the configuration, then the validation set; all with the classes of the first.
 
     Raises:
@@ -17,7 +18,8 @@ def load_sets(config: RunConfig) -> list[Dataset]:
     """
     sets: list[Dataset] = []
     for entry in (*config.train, config.val):
-        sets.append(load_dataset(*entry.paths(), labels=sets[0].labels if sets else None))
+        labels = sets[0].labels if sets else None
+        sets.append(load_dataset(*entry.paths(), labels=labels, watch=watch))
     *training, val = sets
     if not any(has_boxes(dataset) for dataset in training):
         raise DatasetError(_source(config.train[0]), ["no training set has a box to learn from"])

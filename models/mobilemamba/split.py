@@ -14,6 +14,7 @@ from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError, printable
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.duplicates import Overlap, find_overlaps, groups_of
+from mobilemamba.watching import Watch, unwatched
 
 # On NEU-DET most true pairs have 0.9 and more, strangers below 0.3; scratches that happen to align reach 0.7.
 LEAST_CORRELATION = 0.8
@@ -48,11 +49,11 @@ class Groups:
         return tuple(m for m in self.members if len({self.sources[i] for i in m}) > 1)
 
 
-def find_groups(datasets: Sequence[Dataset]) -> Groups:
+def find_groups(datasets: Sequence[Dataset], watch: Watch = unwatched) -> Groups:
     """Compare every picture of all data sets with every other."""
     samples = tuple(sample for dataset in datasets for sample in dataset.samples)
     sources = tuple(i for i, dataset in enumerate(datasets) for _ in dataset.samples)
-    overlaps = find_overlaps([s.pixels for s in samples], LEAST_CORRELATION)
+    overlaps = find_overlaps([s.pixels for s in samples], LEAST_CORRELATION, watch)
     return Groups(samples, sources, groups_of(len(samples), overlaps), overlaps)
 
 

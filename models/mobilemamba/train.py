@@ -39,6 +39,7 @@ from mobilemamba.schedule import learning_rate
 from mobilemamba.sets import load_sets
 from mobilemamba.start import Started, start_from
 from mobilemamba.trained_on import TrainedOn
+from mobilemamba.watching import Watch, unwatched
 from mobilemamba.wrapper import ArtifactNetwork, normalise
 
 LAST, BEST, METRICS = "last.safetensors", "best.safetensors", "metrics.jsonl"
@@ -82,6 +83,7 @@ class Trainer:
         clock: seconds, monotonic.
         sets: what `load_sets` gives for `config`; where a run is one of several on parts of them, these parts, as
             `config` names them.
+        watch: told of pictures that are read before the first step.
     """
 
     def __init__(
@@ -91,9 +93,10 @@ class Trainer:
         device: torch.device,
         clock: Callable[[], float] = time.monotonic,
         sets: list[Dataset] | None = None,
+        watch: Watch = unwatched,
     ) -> None:
         self.config, self.folder, self.device, self._clock = config, folder, device, clock
-        sets = sets if sets is not None else load_sets(config)
+        sets = sets if sets is not None else load_sets(config, watch)
         *training, self.val = sets
         self.samples = tuple(sample for dataset in training for sample in dataset.samples)
         torch.manual_seed(config.seed)
@@ -106,7 +109,7 @@ class Trainer:
             )
         self.network = detector.to(device, memory_format=torch.channels_last)
         self.state = _start(self.network, config, device)
-        self.data = TrainedOn.of(config, sets)
+        self.data = TrainedOn.of(config, sets, watch)
         normalisation = (config.input.mean, config.input.std)
         self.progress = Progress(config.sha256, 0, 0, -1.0, self.data, normalisation)
         self._plan = EpochPlan(

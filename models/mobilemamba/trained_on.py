@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mobilemamba.annotations import name_bytes
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
+from mobilemamba.pictures import sha256_of
+from mobilemamba.watching import Watch, unwatched, watched
 
 DIGITS_SHOWN = 12
-PICTURE_DIGITS = 16  # 64 bits: two of a million pictures agree by chance once in 10^7 times
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,20 @@ class TrainedOn:
     sets: tuple[SetDigest, ...]
 
     @classmethod
-    def of(cls, config: RunConfig, sets: Sequence[Dataset]) -> TrainedOn:
+    def of(cls, config: RunConfig, sets: Sequence[Dataset], watch: Watch = unwatched) -> TrainedOn:
         """Of `sets` as `config` names them."""
         entries = (*config.train, config.val)
         return cls(
             sets[0].labels.names,
             tuple(
                 SetDigest(
-                    entry.name, entry.split, len(data.samples), _samples_sha256(data), data.sha256
+                    entry.name,
+                    entry.split,
+                    len(data.samples),
+                    _samples_sha256(
+                        data.samples, f"taking the digest of {entry.name} {entry.split}", watch
+                    ),
+                    data.sha256,
                 )
                 for entry, data in zip(entries, sets, strict=True)
             ),
@@ -89,16 +95,9 @@ class TrainedOn:
         return found + [f"{then}, not {today}" for then, today in pairs if then != today]
 
 
-def picture_sha256(grey: NDArray[np.uint8]) -> str:
-    """The first digits of a digest of one picture's size and pixels: enough to know it again among others."""
-    digest = hashlib.sha256(f"{grey.shape}".encode())
-    digest.update(np.ascontiguousarray(grey))
-    return digest.hexdigest()[:PICTURE_DIGITS]
-
-
 def pictures_sha256(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """`picture_sha256` of each sample."""
-    return tuple(picture_sha256(s.grey) for s in samples)
+    """The `pictures.picture_sha256` of each sample; none is decoded again."""
+    return tuple(sha256_of(s.pixels) for s in samples)
 
 
 def places_once(samples: Sequence[Sample], digests: Sequence[str]) -> list[int]:
@@ -114,9 +113,9 @@ def places_once(samples: Sequence[Sample], digests: Sequence[str]) -> list[int]:
     return sorted(chosen.values())
 
 
-def _samples_sha256(dataset: Dataset) -> str:
+def _samples_sha256(samples: Sequence[Sample], work: str, watch: Watch) -> str:
     digest = hashlib.sha256()
-    for sample in dataset.samples:
+    for sample in watched(samples, len(samples), work, watch):
         head = f"{sample.name}\n{sample.shape} {len(sample.class_ids)}\n"
         digest.update(name_bytes(head))
         for array in (sample.grey, sample.boxes_xyxy, sample.class_ids):

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mobilemamba.ablation import Protocol, variants
 from mobilemamba.ablation import ablate as run_ablation
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
+from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device, work_lines
 from mobilemamba.config import load_config
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.train import Observer
@@ -53,5 +53,6 @@ def ablate(
         return TrainingDisplay(console, total).observer()
 
     protocol = Protocol(tuple(range(run.seed, run.seed + seeds)), epochs, contrast_weight)
-    path = run_ablation(run, protocol, only or known, out, choose_device(device), observer)
+    names = only or known
+    path = run_ablation(run, protocol, names, out, choose_device(device), observer, work_lines())
     click.echo(path.read_text("utf-8"))

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 import torch
+
+from mobilemamba.watching import WorkLines
 
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
 ANNOTATIONS = click.Path(path_type=Path)
 ANNOTATIONS_HELP = "COCO file, or folder of Pascal VOC or YOLO files"
 FOLDER = click.Path(path_type=Path, file_okay=False)
 OPEN_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+
+
+def work_lines() -> WorkLines:
+    """On standard error: what a command has to say may be read by a program."""
+    return WorkLines(partial(click.echo, err=True))
 
 
 def choose_device(name: str | None) -> torch.device:

@@ -11,7 +11,7 @@ import click
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import printable
-from mobilemamba.commands.arguments import FOLDER
+from mobilemamba.commands.arguments import FOLDER, work_lines
 from mobilemamba.dataset import load_dataset
 from mobilemamba.split import (
     FOUND_FILE,
@@ -59,10 +59,12 @@ def split(
         raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")
     if out is not None:
         _check_free(out)
-    first = load_dataset(annotations[0], images)
-    datasets = [first, *(load_dataset(path, images, first.labels) for path in annotations[1:])]
+    watch = work_lines()
+    first = load_dataset(annotations[0], images, watch=watch)
+    others = (load_dataset(path, images, first.labels, watch) for path in annotations[1:])
+    datasets = [first, *others]
     kept = None if out is None else listed_once(datasets, images, annotations)
-    groups = find_groups(datasets)
+    groups = find_groups(datasets, watch)
     _say(groups, annotations)
     if out is None or kept is None:
         return

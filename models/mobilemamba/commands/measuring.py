@@ -14,7 +14,13 @@ from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
 from mobilemamba.annotations import printable
-from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
+from mobilemamba.commands.arguments import (
+    ANNOTATIONS,
+    ANNOTATIONS_HELP,
+    EXISTING_FILE,
+    FOLDER,
+    work_lines,
+)
 from mobilemamba.complexity import complexity, onnx_times_ms
 from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.detector import SIZES, build_detector
@@ -36,14 +42,15 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
     """Measure ARTIFACT on a data set, in ONNX Runtime, exactly as it is served."""
     digest = verify(artifact, None)
     manifest = read_manifest(artifact)
-    dataset = load_dataset(coco, images, labels=manifest.labels)
-    report = evaluate_artifact(artifact, manifest, dataset)
+    watch = work_lines()
+    dataset = load_dataset(coco, images, manifest.labels, watch)
+    report = evaluate_artifact(artifact, manifest, dataset, watch)
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
     overall = _overall(matches, manifest.score_thresholds)
     if clean is not None:
-        pictures = load_clean(clean)
-        found = evaluate_samples(artifact, manifest, pictures)
+        pictures = load_clean(clean, watch)
+        found = evaluate_samples(artifact, manifest, pictures, watch)
         alarms, count = false_alarm_pictures(pictures, found, manifest.score_thresholds)
         overall |= {"clean_pictures": count, "clean_pictures_reported": alarms}
     if as_json:
@@ -104,8 +111,9 @@ def report(
 
     verify(artifact, None)
     manifest = read_manifest(artifact)
-    dataset = load_dataset(coco, images, labels=manifest.labels)
-    found = evaluate_artifact(artifact, manifest, dataset)
+    watch = work_lines()
+    dataset = load_dataset(coco, images, manifest.labels, watch)
+    found = evaluate_artifact(artifact, manifest, dataset, watch)
     contents = Contents(not figures_only, ablation, peers, curves)
     title = printable(coco.resolve().name)
     click.echo(write_report(out, manifest, dataset, found, title, contents))

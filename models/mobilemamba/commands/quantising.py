@@ -16,7 +16,13 @@ from flawspec.manifest import ArtifactManifest
 from mobilemamba.annotations import DatasetError
 from mobilemamba.artifact_files import derived_path, require_free, write_graph
 from mobilemamba.carried_card import card_of
-from mobilemamba.commands.arguments import ANNOTATIONS, ANNOTATIONS_HELP, EXISTING_FILE, FOLDER
+from mobilemamba.commands.arguments import (
+    ANNOTATIONS,
+    ANNOTATIONS_HELP,
+    EXISTING_FILE,
+    FOLDER,
+    work_lines,
+)
 from mobilemamba.commands.carrying import write_card
 from mobilemamba.dataset import load_dataset, spread_over
 from mobilemamba.measured import released_figures
@@ -55,8 +61,9 @@ def quantise(
     quantised = dataclasses.replace(manifest, model_name=f"{manifest.model_name}-int8")
     require_free(derived_path(quantised, out, artifact))
     card = card_of(artifact, manifest.model_name)
-    training = load_dataset(calibration, images, labels=manifest.labels)
-    val = load_dataset(coco, images, labels=manifest.labels)
+    watch = work_lines()
+    training = load_dataset(calibration, images, manifest.labels, watch)
+    val = load_dataset(coco, images, manifest.labels, watch)
     if not has_boxes(val):
         raise DatasetError(coco, ["has no boxes, so that nothing can be measured on it"])
     chosen = dataclasses.replace(training, samples=spread_over(training.samples, pictures))

@@ -26,6 +26,7 @@ from mobilemamba.commands.arguments import (
     FOLDER,
     OPEN_SHARE,
     choose_device,
+    work_lines,
 )
 from mobilemamba.commands.carrying import write_card
 from mobilemamba.config import load_config
@@ -57,7 +58,7 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
         console.print(f"fold {number + 1} of {folds}")
         return TrainingDisplay(console, run.training.epochs).observer()
 
-    result = cross_validate(run, folds, out, choose_device(device), observer)
+    result = cross_validate(run, folds, out, choose_device(device), observer, work_lines())
     table = Table("figure", "mean", "standard deviation", "lowest", "highest")
     for name, spread in result.spread.items():
         table.add_row(escape(name), *map(shown, dataclasses.astuple(spread)))
@@ -206,9 +207,10 @@ def _evidence(
     if artifact is None or coco is None or images is None:
         raise click.UsageError("give ARTIFACT, --coco and --images, or --out-of-fold")
     manifest = read_manifest(artifact)
-    sets = [(coco, load_dataset(coco, images, labels=manifest.labels))]
+    watch = work_lines()
+    sets = [(coco, load_dataset(coco, images, manifest.labels, watch))]
     if clean is not None:
-        sets.append((clean, load_dataset(None, clean, labels=manifest.labels)))
+        sets.append((clean, load_dataset(None, clean, manifest.labels, watch)))
     learned = {entry.sha256 for entry in manifest.training_data}
     for source in (place for place, dataset in sets if dataset.sha256 in learned):
         click.echo(
@@ -216,7 +218,7 @@ def _evidence(
             err=True,
         )
     pictures = tuple(sample for _, dataset in sets for sample in dataset.samples)
-    found = evaluate_samples(artifact, manifest, pictures)
+    found = evaluate_samples(artifact, manifest, pictures, watch)
     digests = pictures_sha256(pictures)
     return OutOfFold(manifest.labels, pictures, found, digests, manifest.train_config_sha256)
 

@@ -14,7 +14,7 @@ from mobilemamba.blend import blend as blend_weights
 from mobilemamba.card import model_card
 from mobilemamba.carried_card import card_of
 from mobilemamba.chosen_thresholds import ChosenThresholds
-from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device
+from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device, work_lines
 from mobilemamba.commands.carrying import write_card
 from mobilemamba.config import ConfigError, load_config
 from mobilemamba.dataset import load_clean
@@ -36,7 +36,8 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     chosen = choose_device(device)
     if not resume:
         _check_free(out)
-    trainer = Trainer(run.already_begun() if resume else run, out, chosen)
+    own = run.already_begun() if resume else run
+    trainer = Trainer(own, out, chosen, watch=work_lines())
     if resume:
         trainer.resume(out / LAST)
         if trainer.progress.data is None:
@@ -84,10 +85,11 @@ def export(
 ) -> None:
     """Make an artifact with its model card from CHECKPOINT, trained as CONFIG says."""
     run = load_config(config)
-    pictures = load_clean(clean) if clean is not None else ()
+    watch = work_lines()
+    pictures = load_clean(clean, watch) if clean is not None else ()
     chosen = ChosenThresholds.load(thresholds) if thresholds is not None else None
     request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc), chosen)
-    made = release(request, click.echo)
+    made = release(request, click.echo, watch)
     write_whole(made.artifact.with_suffix(".md"), model_card(made, request, config))
     click.echo(
         f"{made.artifact}: mAP50 {made.metrics.map50:.4f} on {made.manifest.metrics_split}, "
