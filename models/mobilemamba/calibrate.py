@@ -83,22 +83,27 @@ def calibrate(
         )
     limits = np.array(start, dtype=np.float64)
     margins = np.array([_margin(found, limits) for found in defective])
+    kept = _last_kept(margins, promise)
+    # a little below, so that a score that met the shift exactly meets the rounded threshold too
+    thresholds = np.floor(_shifted(limits, kept) * ROUNDING) / ROUNDING
+    return _outcome(defective, clean, thresholds, promise.confidence)
+
+
+def _last_kept(margins: NDArray[np.float64], promise: Promise) -> float:
+    """The last of `SHIFTS` to which the promise is kept."""
     kept: float | None = None
     for shift in SHIFTS:
         escapes = int((margins < shift).sum())
-        if upper_bound(escapes, len(margins), promise.confidence) > promise.escape_rate:
+        bound = upper_bound(escapes, len(margins), promise.confidence)
+        if bound > promise.escape_rate:
             break
         kept = shift
-    if kept is None:
-        escapes = int((margins < SHIFTS[0]).sum())
-        bound = upper_bound(escapes, len(margins), promise.confidence)
+    if kept is None:  # the first was the last that was looked at
         raise CalibrationError(
             f"even at the lowest thresholds {escapes} of {len(margins)} defective pictures pass, so an escape rate of "
             f"{bound:.3f} is the least that can be promised; train a better model or promise less"
         )
-    # a little below, so that a score that met the shift exactly meets the rounded threshold too
-    thresholds = np.floor(_shifted(limits, kept) * ROUNDING) / ROUNDING
-    return _outcome(defective, clean, thresholds, promise.confidence)
+    return kept
 
 
 def calibrate_false_rejects(

@@ -122,21 +122,26 @@ def calibrate(
     found = given.once()
     if copies := len(given.samples) - len(found.samples):
         click.echo(f"{copies} pictures are given again and are counted once", err=True)
-    names = found.labels.names
-    starts = _starts(artifact, start, names)
+    starts = _starts(artifact, start, found.labels.names)
     result = _choose(found, starts, escape_rate, false_reject_rate, confidence)
     promised = {"escape_rate": escape_rate, "false_reject_rate": false_reject_rate}
     document: dict[str, Any] = {k: v for k, v in promised.items() if v is not None}
-    document |= {"confidence": confidence} | dataclasses.asdict(result)
-    chosen = dict(zip(names, result.thresholds, strict=True))
-    document["thresholds"] = chosen
-    document["source"] = dataclasses.asdict(_source(found, None if out_of_fold else artifact))
-    document["pictures_sha256"] = " ".join(found.pictures_sha256)
+    source = _source(found, None if out_of_fold else artifact)
+    document |= {"confidence": confidence} | _document(found, result, source)
     try:
         if artifact is not None and out is not None and version is not None:
             document["artifact"] = _write(artifact, card, document, version, out)
     finally:  # what took long to choose, also where the artifact cannot be written
         click.echo(json.dumps(document, indent=2))
+
+
+def _document(found: OutOfFold, result: Calibration, source: Source) -> dict[str, Any]:
+    chosen = dict(zip(found.labels.names, result.thresholds, strict=True))
+    return dataclasses.asdict(result) | {
+        "thresholds": chosen,
+        "source": dataclasses.asdict(source),
+        "pictures_sha256": " ".join(found.pictures_sha256),
+    }
 
 
 def _check_target(artifact: Path | None, out: Path | None, version: str | None) -> str | None:

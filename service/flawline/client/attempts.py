@@ -79,13 +79,8 @@ async def answered(
     that is none.
     """
     usable_deadline(deadline_s)
-    sent = {"idempotency_key": idempotency_key, "traceparent": traceparent}
-    for field, text in sent.items():
-        if text is not None and not (
-            len(text) <= _MOST_CHARACTERS and text.isascii() and text.isprintable()
-        ):
-            detail = f"{field} must be at most {_MOST_CHARACTERS} printable ASCII characters."
-            raise RefusedError("invalid_request", detail, field)
+    _require_printable("idempotency_key", idempotency_key)
+    _require_printable("traceparent", traceparent)
     ends_s = time.monotonic() + deadline_s
     key = idempotency_key or uuid.uuid4().hex
     pauses = Pauses()
@@ -110,3 +105,12 @@ async def answered(
             break
         await asyncio.sleep(pause_s)
     return undefined(failure.code, failure.detail)
+
+
+def _require_printable(field: str, text: str | None) -> None:
+    """Raises RefusedError: it cannot be sent."""
+    if text is None:
+        return
+    if len(text) > _MOST_CHARACTERS or not (text.isascii() and text.isprintable()):
+        detail = f"{field} must be at most {_MOST_CHARACTERS} printable ASCII characters."
+        raise RefusedError("invalid_request", detail, field)
