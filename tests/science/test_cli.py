@@ -54,6 +54,18 @@ class NextDay(datetime):
         return datetime.now(tz) + timedelta(days=1)
 
 
+def test_a_wrong_folder_is_told_of_before_anything_is_measured(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
+    commands = "mobilemamba.commands.measuring"
+    monkeypatch.setattr(f"{commands}.load_dataset", lambda *_, **__: None)
+    monkeypatch.setattr(f"{commands}.evaluate_artifact", lambda *_: pytest.fail("measured"))
+    artifact = min((ROOT / "models" / "artifacts").glob("*.onnx"))
+    given = ("--coco", tmp_path, "--images", tmp_path, "--clean", tmp_path / "nowhere")
+    assert run(monkeypatch, "evaluate", artifact, *given) == 2
+    assert "nowhere has 1 fault(s)" in capsys.readouterr().err
+
+
 @pytest.mark.timeout(600)
 def test_from_pictures_to_a_measured_artifact(
     config_file, tmp_path: Path, monkeypatch, capsys

@@ -44,12 +44,12 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
     manifest = read_manifest(artifact)
     watch = work_lines()
     dataset = load_dataset(coco, images, manifest.labels, watch)
+    pictures = load_clean(clean, watch) if clean is not None else ()
     report = evaluate_artifact(artifact, manifest, dataset, watch)
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
     overall = _overall(matches, manifest.score_thresholds)
-    if clean is not None:
-        pictures = load_clean(clean, watch)
+    if pictures:
         found = evaluate_samples(artifact, manifest, pictures, watch)
         alarms, count = false_alarm_pictures(pictures, found, manifest.score_thresholds)
         overall |= {"clean_pictures": count, "clean_pictures_reported": alarms}
