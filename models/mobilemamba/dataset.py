@@ -179,13 +179,14 @@ def _labels(source: Path, found: AnnotationSet, labels: LabelSet | None) -> Labe
     try:
         own = LabelSet(found.class_names)
     except ValueError as error:
-        raise DatasetError(source, [str(error)]) from error
+        raise DatasetError(source, [str(error), *found.faults]) from error
     if labels is None:
         return own
     agree = set(own.names) == set(labels.names) if listed else set(own.names) <= set(labels.names)
     if not agree:
         expected, given = ", ".join(labels.names), ", ".join(own.names)
-        raise DatasetError(source, [f"its classes are {given}; expected {expected}"])
+        fault = f"its classes are {given}; expected {expected}"
+        raise DatasetError(source, [fault, *found.faults])
     return labels
 
 

@@ -135,6 +135,10 @@ def test_yolo_faults_are_reported_at_once(coco_folder) -> None:
     ):
         assert part in text
     assert len(caught.value.faults) == 4
+    for name, labels in (("Dark", None), ("dark", LabelSet(("dark", "dent")))):
+        (yolo / "classes.txt").write_text(f"{name}\nbright\n")
+        with pytest.raises(DatasetError, match=r"(?s)(Dark|expected dark).*0\.txt, line 1 must be"):
+            load_dataset(yolo, folder / "images", labels)
 
 
 def test_a_yolo_picture_without_a_file_is_clean(coco_folder) -> None:
