@@ -91,21 +91,26 @@ class ChosenThresholds:
     def _network(self, config_sha256: str, trained: Collection[str]) -> str:
         if self.source is None:
             return "With which network is not recorded."
-        kin = "this" if self.source.config_sha256 == config_sha256 else "another"
-        if not self.source.config_sha256:
-            kin = "an unrecorded"
-        if self.source.name == CROSSVAL:
-            return f"The detections are those of a cross-validation of {kin} configuration."
         known = len(self.pictures.intersection(trained))
-        seen = (
-            f" {known} of the pictures were trained on, which promises nothing for others."
-            if known
-            else ""
-        )
+        seen = known and self.source.name != CROSSVAL
+        caution = f" {known} of the pictures were trained on, which promises nothing for others."
+        return detections_of(self.source, config_sha256) + (caution if seen else "")
+
+
+def detections_of(source: Source, config_sha256: str) -> str:
+    """A sentence on what found what thresholds were chosen on; config_sha256: of the network that gets them."""
+    kin = "this" if source.config_sha256 == config_sha256 else "another"
+    if not source.config_sha256:
+        kin = "an unrecorded"
+    if source.name == CROSSVAL:
         return (
-            f"The detections are those of `{self.source.name}` (sha256 `{self.source.sha256[:16]}`), trained by {kin} "
-            f"configuration.{seen}"
+            f"The detections are those of a cross-validation of {kin} configuration: each picture's by a network that "
+            "was not trained on it."
         )
+    return (
+        f"The detections are those of `{source.name}` (sha256 `{source.sha256[:16]}`), trained by {kin} "
+        "configuration."
+    )
 
 
 def _threshold(name: str, value: Any) -> float:

@@ -95,6 +95,7 @@ def test_an_artifact_with_other_thresholds_has_its_card(
     assert card.startswith("# mobilemamba-nano-neu 9.0\n")
     assert f"| sha256 | `{sha256_file(made)}` |" in card
     assert f"| given other thresholds | from `{NEU.name}` (sha256 `{sha256_file(NEU)}`) |" in card
+    assert "The detections are those of a cross-validation of an unrecorded configuration" in card
     assert "0 of those with flaws pass" in card
     assert f"| crazing | {result['thresholds']['crazing']:.4f} |" in card
     assert f"\n## Figures of `{NEU.name}` on " in card

@@ -152,8 +152,13 @@ def test_printed_thresholds_are_read_again(tmp_path: Path) -> None:
         ),
         ("a.onnx", "c", ["1", "7"], "without; 1 of them are among these. The"),
         ("a.onnx", "d", ["7"], "trained by another configuration. 2 of the pictures were trained"),
-        ("crossval", "c", ["7"], "those of a cross-validation of this configuration."),
-        ("crossval", "d", ["7"], "those of a cross-validation of another configuration."),
+        (
+            "crossval",
+            "c",
+            ["7"],
+            "a cross-validation of this configuration: each picture's by a network that was not",
+        ),
+        ("crossval", "d", ["7"], "those of a cross-validation of another configuration: each"),
     ],
 )
 def test_a_card_says_of_thresholds_what_their_file_shows(

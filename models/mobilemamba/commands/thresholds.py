@@ -18,7 +18,7 @@ from mobilemamba.artifact_files import derived_path, rewrite
 from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
 from mobilemamba.calibrate import calibrate as calibrate_escapes
 from mobilemamba.carried_card import card_of
-from mobilemamba.chosen_thresholds import CROSSVAL, Source, promise_of
+from mobilemamba.chosen_thresholds import CROSSVAL, Source, detections_of, promise_of
 from mobilemamba.commands.arguments import (
     ANNOTATIONS,
     ANNOTATIONS_HELP,
@@ -165,18 +165,22 @@ def _write(
     in_order = tuple(document["thresholds"][name] for name in names)
     changed = dataclasses.replace(manifest, score_thresholds=in_order)
     path, digest = rewrite(artifact, changed, out)
-    write_card(card, artifact, path, "given other thresholds", _section(document, version))
+    detections = detections_of(Source(**document["source"]), manifest.train_config_sha256)
+    section = _section(document, version, detections)
+    write_card(card, artifact, path, "given other thresholds", section)
     return {"path": str(path), "sha256": digest}
 
 
-def _section(document: dict[str, Any], version: str) -> tuple[str, ...]:
+def _section(document: dict[str, Any], version: str, detections: str) -> tuple[str, ...]:
     """What a card says of them."""
     return (
         f"## Thresholds of {version}",
         "",
-        f"They were {promise_of(document)}. With them {document['escapes']} of those with flaws pass (with this",
-        f"confidence a share of {document['escape_bound']:.4f} at most), and {document['false_rejects']} of those "
-        f"without are reported ({document['false_reject_bound']:.4f}).",
+        f"They were {promise_of(document)}.",
+        detections,
+        f"With these thresholds {document['escapes']} of those with flaws pass (with this confidence a share of "
+        f"{document['escape_bound']:.4f} at most), and {document['false_rejects']} of those without are reported "
+        f"({document['false_reject_bound']:.4f}).",
         "",
         "| class | threshold |",
         "|---|---|",
