@@ -21,7 +21,9 @@ from mobilemamba.small_copies import PASSES, SmallCopies
 from mobilemamba.spectra import LEAST_OVERLAP, box_blur, correlation_at, high_pass, phases
 from mobilemamba.watching import Watch, unwatched, watched
 
-PAIRS_AT_A_TIME = 1024
+PIXELS_AT_A_TIME = 2**22  # of the small copies of pairs
+# A picture of a smaller share of the largest one's area has no pixels left in a copy by that one's scale.
+LEAST_AREA = 0.25
 PEAKS_TRIED = 3
 # Two pictures of one place are less alike in their small copies, whose pixels do not fall on one another.
 LOST_IN_COPIES = 0.3
@@ -99,24 +101,46 @@ def groups_of(count: int, overlaps: Sequence[Overlap]) -> tuple[tuple[int, ...],
 def _candidates(
     pictures: Sequence[Pixels], least_correlation: float, watch: Watch
 ) -> Iterator[tuple[int, int]]:
-    """Pairs whose small copies have a peak of phase correlation, at both sizes, and are alike where it says."""
+    """Pairs whose small copies have a peak of phase correlation, at both sizes, and are alike where it says.
+
+    Small pictures are compared with large ones by the scale of these, and with one another by one of their own.
+    """
+    areas = [p.shape[0] * p.shape[1] for p in pictures]
+    places = list(range(len(pictures)))
+    while len(places) > 1:
+        largest = max(areas[place] for place in places)
+        small = [place for place in places if areas[place] < LEAST_AREA * largest]
+        large = [place for place in places if areas[place] >= LEAST_AREA * largest]
+        order = large + small
+        chosen = [pictures[place] for place in order]
+        for first, second in _alike(chosen, len(large), least_correlation, watch):
+            one, other = sorted((order[first], order[second]))
+            yield one, other
+        places = small
+
+
+def _alike(
+    pictures: Sequence[Pixels], firsts: int, least_correlation: float, watch: Watch
+) -> Iterator[tuple[int, int]]:
+    """Of the pairs of each of the first `firsts` pictures with one behind it, those that may overlap."""
     coarse, finer = (SmallCopies.of(pictures, *each) for each in PASSES)
     count, work = len(pictures), "shrinking pictures to compare them"
     for place, picture in enumerate(watched(pictures, count, work, watch)):
         grey = grey_of(picture)
         coarse.put(place, grey)
         finer.put(place, grey)
-    done = 0
-    for first in range(count - 1):
-        for start in range(first + 1, count, PAIRS_AT_A_TIME):
-            stop = min(start + PAIRS_AT_A_TIME, count)
+    at_a_time = max(1, PIXELS_AT_A_TIME // (coarse.size[0] * coarse.size[1]))
+    done, pairs = 0, firsts * (2 * count - firsts - 1) // 2
+    for first in range(firsts):
+        for start in range(first + 1, count, at_a_time):
+            stop = min(start + at_a_time, count)
             likely = start + coarse.with_peak(first, slice(start, stop))[0]
             within, peaks = finer.with_peak(first, likely)
             for second, peak in zip(likely[within].tolist(), peaks.tolist(), strict=True):
                 if finer.correlation(first, second, peak) >= least_correlation - LOST_IN_COPIES:
                     yield first, second
             done += stop - start
-            watch("comparing pairs of pictures", done, count * (count - 1) // 2)
+            watch("comparing pairs of pictures", done, pairs)
 
 
 def _fine_structure(picture: NDArray[np.uint8]) -> Tensor:

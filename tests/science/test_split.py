@@ -86,6 +86,16 @@ def test_few_pairs_of_strips_are_compared_at_full_size(monkeypatch) -> None:
     assert len(compared) <= 5  # of 325
 
 
+def test_what_small_pictures_share_is_found_beside_a_large_one() -> None:
+    small = [cut(surface(1), 10, 10), cut(surface(1), 47, 25)]
+    (overlap,) = find_overlaps([small[0], surface(3, 900, 900), small[1]], 0.6)
+    assert (overlap.first, overlap.second, overlap.shift_xy) == (0, 2, (37, 15))
+    whole = surface(4, 400, 400)
+    (within,) = find_overlaps([cut(whole, 200, 100), whole, surface(5, 300, 300)], 0.6)
+    assert (within.first, within.second) == (0, 1)
+    assert find_overlaps([], 0.6) == find_overlaps(small[:1], 0.6) == ()
+
+
 def test_whole_groups_are_shared_out_and_classes_with_them() -> None:
     rng = np.random.default_rng(0)
     samples = tuple(
