@@ -9,6 +9,8 @@ from flawline.client.errors import NOT_THE_SERVICE, RefusedError
 
 # But it will be, once the clock of a machine without a battery is set.
 _NOT_YET = "not yet valid"
+# h11's words for the beginning of an answer that is none; a head or a chunk that was damaged has others.
+_NO_HTTP = re.compile("illegal (status|request) line")
 _NO_TLS = "WRONG_VERSION_NUMBER"
 # What gRPC tells of them, in words alone.
 _DISTRUSTED = re.compile(r"(?:CERTIFICATE_VERIFY_FAILED: |check failed with error: \w+: )([^:.]+)")
@@ -18,7 +20,7 @@ _PORT = "check the port (REST is at 8080, gRPC at 8081 unless set otherwise)"
 
 def refuse_handshake(error: BaseException) -> None:
     """Raises RefusedError where that is why a try over REST failed."""
-    if "illegal" in str(error):  # h11's word for the beginning of an answer that is none
+    if _NO_HTTP.search(str(error)):
         raise _refusal(f"speaks no HTTP: {_PORT}")
     cause: BaseException | None = error
     while cause is not None:
