@@ -474,6 +474,17 @@ async def test_what_was_handed_back_and_expired_takes_up_no_room_without_workers
     assert await asyncio.wait_for(api.result("a"), 5) == Expired()
 
 
+async def test_what_another_version_took_is_no_longer_counted(
+    make: Maker, client: Redis, namespace: str
+) -> None:
+    queue, left = make(capacity=2), {"old-1": 1, "old-2": 2}
+    await client.zadd(f"{namespace}:waiting:inline", left)
+    await queue.submit(job("a"))  # or the queue would be full for ever
+    await client.zadd(f"{namespace}:waiting:inline", left)
+    await queue.start()
+    await until(lambda: queue.state.depth[Priority.INLINE] == 1)
+
+
 async def test_a_large_picture_that_is_refused_leaves_nothing(
     make: Maker, client: Redis, namespace: str
 ) -> None:

@@ -33,6 +33,15 @@ local function waiting()
   return count
 end
 
+-- What nobody waits for does not wait: another version may have taken it, which knows of other keys.
+local function leave_out_what_is_gone()
+  for _, of_class in ipairs(WAITING) do
+    for _, id in ipairs(redis.call('ZRANGE', of_class, 0, 255)) do
+      if redis.call('EXISTS', wanted_key(id)) == 0 then redis.call('ZREM', of_class, id) end
+    end
+  end
+end
+
 local function wait(class, id, line, since_ms)
   redis.call('ZADD', WAITING[class], since_ms, id)
   redis.call('ZADD', line_key(line), since_ms, id)

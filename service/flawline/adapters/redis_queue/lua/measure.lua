@@ -1,5 +1,6 @@
 -- Returns {{jobs that wait, age of the oldest in ms} of each class, leased, dead letters, what workers announced,
 -- the time}.
+leave_out_what_is_gone()
 local waits, leased = {}, 0
 for class, stream in ipairs(STREAMS) do
   local oldest = redis.call('ZRANGE', WAITING[class], 0, 0, 'WITHSCORES')

@@ -44,6 +44,7 @@ local function full()
 end
 
 if full() then
+  leave_out_what_is_gone()
   for _, stream in ipairs(STREAMS) do
     if redis.call('EXISTS', stream) == 1 then sweep(stream) end
   end
