@@ -120,7 +120,7 @@ def _queue(page: build.Dashboard) -> None:
     page.with_panel(
         curves(
             "What happened to jobs, a second",
-            "`reclaimed` and `resolved_elsewhere`: a worker died, or was slower than its lease.",
+            "`reclaimed` and `resolved_elsewhere`: a worker died or was too slow, or its engine began to fail.",
             query(
                 "sum by (event) (rate(flawline_queue_events_total[$__rate_interval]))", "{{event}}"
             ),
