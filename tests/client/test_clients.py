@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from certificates import make_certificate, needs_openssl
@@ -41,6 +42,7 @@ from flawline.client import (
 from flawline.client.camera import AsyncCamera
 from flawline.client.channel import Way
 from flawline.client.grpc import AsyncGrpcClient, GrpcClient
+from flawline.client.handshake import refuse_handshake
 from flawline.client.rest import AsyncRestClient, RestClient
 from flawline.core.errors import BadPicture, InvalidRequest, NotReady, QueueFull, UnknownRecipe
 from flawline.core.values import Inspection
@@ -636,6 +638,13 @@ async def test_what_will_never_be_a_connection_is_told_at_once(
                 with pytest.raises(RefusedError, match=told) as caught:
                     await asyncio.wait_for(client.inspect(FRAME), 30)
             assert caught.value.code == "not_the_service"
+
+
+def test_a_damaged_answer_is_none_of_another_protocol() -> None:
+    """It is tried again."""
+    refuse_handshake(httpx.RemoteProtocolError("illegal chunk header: bytearray(b'zz')"))
+    with pytest.raises(RefusedError, match="speaks no HTTP"):
+        refuse_handshake(httpx.RemoteProtocolError("illegal status line: bytearray(b'SSH-2.0')"))
 
 
 @pytest.mark.parametrize("key", ["SN-1\n", "k" * 20_000])
