@@ -53,7 +53,7 @@ def split(
     ANNOTATIONS are one or several COCO files, or folders of Pascal VOC or YOLO files, of one folder of pictures.
     Of several it is said which groups cross them. Writes train.json, val.json, test.json (COCO) and groups.json;
     none of them may exist already, and a part without pictures gets none. A picture that several list is written
-    once; its boxes must be the same. The time grows with the square of their number: some two hours for 20,000.
+    once; its boxes must be the same. The time grows with the square of their number: some hours for 20,000.
     """
     if not abs(sum(shares) - 1) <= 1e-6:  # of "nan" nothing is true
         raise click.BadParameter(f"{shares} do not add up to 1", param_hint="--shares")

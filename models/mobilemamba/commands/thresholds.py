@@ -49,7 +49,7 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
     """Cross-validate what CONFIG describes on its training sets; given again it goes on where it stopped.
 
     Prints each figure with its spread over the folds; pictures of one surface are never in two folds, to which end
-    each is compared with every other at first: some two hours for 20,000.
+    each is compared with every other at first: some hours for 20,000.
     """
     run = load_config(config)
     console = Console()
