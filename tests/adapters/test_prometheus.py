@@ -172,7 +172,7 @@ def test_what_may_be_counted_begins_at_zero(
             assert value("flawline_defects_total", common | {"class": label}) == 0
         assert value("flawline_undefined_total", {"line": line, "reason": "deadline"}) == 0
         assert value("flawline_line_alarms_total", {"line": line, "alarm": "camera"}) == 0
-    for reason in ("queue_full", "line_full", "not_ready"):
+    for reason in ("queue_full", "line_full", "backfill_full", "not_ready"):
         assert value("flawline_rejected_total", {"reason": reason}) == 0
 
 

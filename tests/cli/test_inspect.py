@@ -167,10 +167,11 @@ def test_a_folder_whose_pictures_are_all_in_out_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("artifact")
+@pytest.mark.parametrize("limit", ["1", "2"])
 def test_a_limit_on_one_line_of_the_server_costs_no_picture(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setenv("FLAWLINE_LINE_CAPACITY", "1")
+    monkeypatch.setenv("FLAWLINE_LINE_CAPACITY", limit)
     assert run("inspect", pictures).exit_code == 0
 
 

@@ -9,7 +9,7 @@ import pytest
 from queue_benches import LINE_CAPACITY, MemoryBench, QueueBench, RedisBench, RedisSocketBench
 
 from flawline.application.job import Abandoned, Expired, Failed
-from flawline.core.errors import LineFull, NotReady, QueueFull
+from flawline.core.errors import BackfillFull, LineFull, NotReady, QueueFull
 from flawline.core.priority import Priority
 
 
@@ -127,6 +127,27 @@ async def test_a_line_has_its_share_and_leaves_room_to_others(bench: QueueBench)
     await bench.queue.submit(bench.job("y", line="greedy"))
     await bench.queue.cancel("y")
     await bench.queue.submit(bench.job("z", line="greedy"))
+
+
+async def test_backfill_leaves_half_of_the_queue_and_of_a_line_to_what_is_urgent(
+    bench: QueueBench,
+) -> None:
+    async def submit(name: str, priority: Priority, line: str) -> None:
+        await bench.queue.submit(bench.job(name, line=line, priority=priority))
+
+    await submit("old1", Priority.BACKFILL, "press-1")
+    await submit("old2", Priority.BACKFILL, "press-1")
+    for line in ("press-1", "press-2"):
+        with pytest.raises(BackfillFull) as caught:
+            await submit("old3", Priority.BACKFILL, line)
+        assert caught.value.retry_after_s > 0
+    await submit("new1", Priority.INLINE, "press-1")
+    await submit("new2", Priority.REINSPECTION, "press-2")
+    with pytest.raises(QueueFull) as full:
+        await submit("new3", Priority.INLINE, "press-2")
+    assert full.value.code == "queue_full"
+    assert await bench.leased(3) == ["new1", "new2", "old1"]
+    await submit("old3", Priority.BACKFILL, "press-1")
 
 
 async def test_the_urgent_goes_first_and_the_oldest_of_a_class(bench: QueueBench) -> None:

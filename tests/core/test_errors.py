@@ -13,6 +13,7 @@ from flawline.core.model_errors import UnknownModel
         (errors.UnknownRecipe("x", ["default"]), "unknown_recipe", "known recipes: default"),
         (errors.BadPicture("corrupt_picture", "It is cut short."), "corrupt_picture", "cut short"),
         (errors.QueueFull(2.5), "queue_full", "in 2.5 s"),
+        (errors.BackfillFull(2.5), "backfill_full", "in 2.5 s"),
         (errors.Unauthenticated(token_given=False), "unauthenticated", "A token is needed"),
         (errors.NotReady("draining", 2.0), "not_ready", "draining"),
     ],

@@ -135,7 +135,8 @@ def _queue(page: build.Dashboard) -> None:
     page.with_panel(
         curves(
             "Turned away, a minute",
-            "By reason; `queue_full`, `line_full` and `not_ready` are ours, the rest is the callers'.",
+            "By reason; `queue_full`, `line_full`, `not_ready` and `backfill_full` (for which nobody waits) are ours, "
+            "the rest is the callers'.",
             query(
                 "60 * sum by (reason) (rate(flawline_rejected_total[$__rate_interval]))",
                 "{{reason}}",

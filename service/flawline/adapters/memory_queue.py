@@ -12,7 +12,7 @@ from flawline.application.failures import new_error_id
 from flawline.application.job import Abandoned, Expired, Failed, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
 from flawline.core.drain import RATE_WINDOW, UNMEASURED_RETRY_S, retry_after_s
-from flawline.core.errors import LineFull, NotReady, QueueFull
+from flawline.core.errors import BackfillFull, LineFull, NotReady, QueueFull
 from flawline.core.priority import Priority, order_at
 
 logger = logging.getLogger(__name__)
@@ -61,15 +61,13 @@ class MemoryQueue:
         return 0.0 if head is None else self._clock.monotonic_s() - head.submitted_s
 
     async def submit(self, job: Job) -> None:
-        """Accept a job. Raises QueueFull or LineFull, or NotReady once closed."""
+        """Accept a job. Raises QueueFull, LineFull or BackfillFull, or NotReady once closed."""
         if self._closed:
             raise NotReady("draining", UNMEASURED_RETRY_S)
-        if not self._has_room(job.line):
+        if not self._has_room(job):
             self._resolve_expired()
-        if len(self._waiting) >= self._capacity:
-            raise QueueFull(self._retry_after_s())
-        if not self._has_room(job.line):
-            raise LineFull(job.line, self._retry_after_s())
+        if not self._has_room(job):
+            raise self._full(job)
         self._waiting.add(job)
         self._outcomes[job.job_id] = asyncio.get_running_loop().create_future()
         self._work.set()
@@ -128,9 +126,18 @@ class MemoryQueue:
             self._settle(job_id, Abandoned())
         self._work.set()
 
-    def _has_room(self, line: str) -> bool:
-        waiting = self._waiting
-        return len(waiting) < self._capacity and waiting.of_line(line) < self._line_capacity
+    def _has_room(self, job: Job) -> bool:
+        waiting, room_of = self._waiting, job.priority.room_of
+        return len(waiting) < room_of(self._capacity) and waiting.of_line(job.line) < room_of(
+            self._line_capacity
+        )
+
+    def _full(self, job: Job) -> QueueFull:
+        pause_s = self._retry_after_s()
+        if job.priority is Priority.BACKFILL:
+            return BackfillFull(pause_s)
+        full = len(self._waiting) >= self._capacity
+        return QueueFull(pause_s) if full else LineFull(job.line, pause_s)
 
     def _lend(self) -> Lease:
         job, deliveries = self._waiting.take(next(self._turns))

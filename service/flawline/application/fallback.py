@@ -31,7 +31,7 @@ class FallbackQueue:
         self._errands: set[asyncio.Task[None]] = set()
 
     async def submit(self, job: Job) -> None:
-        """Accept a job. Raises QueueFull or LineFull, NotReady when neither takes work."""
+        """Accept a job. Raises QueueFull, LineFull or BackfillFull, NotReady when neither takes work."""
         if self._shared_works() and await self._shared_took(job):
             return
         await self._local.submit(job)

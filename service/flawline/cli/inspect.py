@@ -22,6 +22,7 @@ from flawline.cli.offline import Inspected, OfflineOptions, inspect_files, read_
 from flawline.cli.pictures import SUFFIXES, PictureFile, collect_pictures
 from flawline.cli.report import Tally, json_line, text_line
 from flawline.cli.startup import caller_settings, startup_explained
+from flawline.core.priority import Priority
 from flawline.core.values import Inspection
 from flawline.settings import FlawlineSettings
 from flawspec.decoding import DecodeLimits
@@ -115,7 +116,7 @@ class _Session:
             deadline_ms=settings.deadline_ms,
             max_bytes=settings.max_body_bytes,
             # all are of one line
-            ahead=min(2 * settings.max_batch, settings.most_of_one_line),
+            ahead=min(2 * settings.max_batch, Priority.BACKFILL.room_of(settings.most_of_one_line)),
         )
         service = build_service(settings)
         async with AsyncExitStack() as stopping:

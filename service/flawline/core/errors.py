@@ -6,7 +6,8 @@
     ├── UnknownRecipe        .name, .known
     ├── BadPicture           .code as in flawspec (too_many_bytes, corrupt_picture, ...), .field
     ├── QueueFull            .retry_after_s
-    │   └── LineFull         .line
+    │   ├── LineFull         .line
+    │   └── BackfillFull
     ├── Unauthenticated      .token_given
     └── NotReady             .retry_after_s, .reason: starting | draining | engine_stuck | engine_failing |
                              worker_failed | queue_unavailable | queue_out_of_memory
@@ -96,6 +97,17 @@ class LineFull(QueueFull):
     def __init__(self, line: str, retry_after_s: float) -> None:
         super().__init__(retry_after_s, f"Too much of line {line!r} is waiting")
         self.line = line
+
+
+class BackfillFull(QueueFull):
+    """As much waits, in the queue or of that line, as may for backfill to be taken in; what is urgent still is."""
+
+    code = "backfill_full"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(
+            retry_after_s, "Half of what may wait does, and backfill is not taken in then"
+        )
 
 
 class Unauthenticated(InspectionError):

@@ -17,6 +17,10 @@ class Priority(str, Enum):
         """0 for the most urgent class, 1 for the next."""
         return _BY_URGENCY.index(self)
 
+    def room_of(self, capacity: int) -> int:
+        """While fewer than so many wait, one of this class is taken in: backfill leaves half of it to the others."""
+        return (capacity + 1) // 2 if self is Priority.BACKFILL else capacity
+
 
 # One job in eight goes to the lower classes, by turns, however much inline work there is.
 TURNS = 16

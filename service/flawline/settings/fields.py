@@ -175,7 +175,8 @@ class FlawlineSettings(
         256,
         ge=1,
         le=100_000,
-        description="How many accepted pictures may wait, for each loaded model.",
+        description="How many accepted pictures may wait, for each loaded model; backfill is accepted while less than "
+        "half of it does, likewise of its line.",
     )
     line_capacity: int = Field(
         0,

@@ -16,7 +16,7 @@ _AT_ONCE = 16
 _SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _STAGES = ("queue", "decode", "preprocess", "inference", "postprocess")
 # Why we turn requests away that are in order: alerts watch these.
-_OUR_REASONS = ("queue_full", "line_full", "not_ready")
+_OUR_REASONS = ("queue_full", "line_full", "backfill_full", "not_ready")
 _UNDEFINED_REASONS = ("deadline", "processing_failed", "stopped", OTHER)
 _FOUND = "defect"
 _UNDECIDABLE_REASONS = ("black", "over_exposed", "flat", "blurred", "frozen", "wrong_size", OTHER)

@@ -41,7 +41,8 @@ from flawline.adapters.redis_queue.wire import (
 from flawline.application.job import Expired, Job, JobOutcome, Lease
 from flawline.application.ports import Clock
 from flawline.core.drain import UNMEASURED_RETRY_S, retry_after_s
-from flawline.core.errors import LineFull, NotReady, QueueFull
+from flawline.core.errors import BackfillFull, LineFull, NotReady, QueueFull
+from flawline.core.priority import Priority
 from flawline.core.values import ModelInfo
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ class RedisQueue:
         return RedisTickets(self._server, self._keys, life_s)
 
     async def submit(self, job: Job) -> None:
-        """Accept a job. Raises QueueFull, LineFull or NotReady."""
+        """Accept a job. Raises QueueFull, LineFull, BackfillFull or NotReady."""
         if self._closed:
             raise NotReady("draining", UNMEASURED_RETRY_S)
         self._replies.expect(job.job_id)
@@ -245,8 +246,8 @@ class RedisQueue:
             self._remaining_ms(job),  # a large picture took its time
             meta_of(job),
             picture,
-            options.capacity,
-            options.line_capacity,
+            job.priority.room_of(options.capacity),
+            job.priority.room_of(options.line_capacity),
             self._replies.key,
             outcome_to_wire(Expired()),
             self.name,
@@ -257,6 +258,8 @@ class RedisQueue:
             await self._pictures.drop(job.job_id)
         waiting, outcomes, elapsed_ms = numbers
         pause_s = retry_after_s(waiting, outcomes, elapsed_ms / 1000)
+        if job.priority is Priority.BACKFILL:
+            raise BackfillFull(pause_s)
         raise LineFull(job.line, pause_s) if status == b"line_full" else QueueFull(pause_s)
 
     def _remaining_ms(self, job: Job) -> int:

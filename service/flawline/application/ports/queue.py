@@ -16,7 +16,10 @@ class JobIntake(Protocol):
     """The end of a queue where work is handed in, and its outcome fetched."""
 
     async def submit(self, job: Job) -> None:
-        """Accept a job, or raise QueueFull, LineFull or NotReady at once."""
+        """Accept a job, or raise QueueFull, LineFull, BackfillFull or NotReady at once.
+
+        How much may wait for one more to be accepted depends on its class: `Priority.room_of`.
+        """
         ...
 
     async def result(self, job_id: str) -> JobOutcome:

@@ -15,7 +15,10 @@ from flawline.client.wire import failure_of, inspection_from, request_of
 from flawline.core.load import Outcome, OutcomeKind
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
-_REFUSALS = {"queue_full", "line_full", "not_ready", "too_many_streams", "resource_exhausted"}
+_REFUSALS = {
+    *("queue_full", "line_full", "backfill_full"),
+    *("not_ready", "too_many_streams", "resource_exhausted"),
+}
 _TOO_LATE = {"deadline", "deadline_exceeded"}
 # What the service itself never says of a frame: there was no connection, and this is why.
 _NO_CONNECTION = {
