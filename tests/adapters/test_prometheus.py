@@ -200,6 +200,18 @@ def test_durations_are_seconds_and_reach_from_a_millisecond_to_five_seconds(
     )
 
 
+def test_how_long_backfill_waits_slows_no_line(
+    registry: CollectorRegistry, metrics: InspectionMetrics
+) -> None:
+    """Or minutes behind a line that is in time would burn its latency budget."""
+    metrics.inspected(INSPECTION, waited_for=False)
+    value = registry.get_sample_value
+    assert value("flawline_inspections_total", COMMON | {"verdict": "NotOK"}) == 1
+    assert value("flawline_inspection_duration_seconds_count", {"line": "press-1"}) == 0
+    assert value("flawline_stage_duration_seconds_count", {"stage": "queue"}) == 0
+    assert value("flawline_stage_duration_seconds_count", {"stage": "inference"}) == 1
+
+
 @pytest.mark.parametrize(
     ("inspection", "reached"), [(UNDEFINED, set()), (BLACK, {"queue", "decode"})]
 )

@@ -41,6 +41,12 @@ async def test_a_flawed_picture_is_not_ok_and_the_answer_says_all(rig: Rig) -> N
     assert rig.telemetry.inspections == [inspection]
 
 
+async def test_nobody_waits_for_backfill(rig: Rig) -> None:
+    for priority in (None, "inline", "reinspection", "backfill"):
+        await rig.inspect(quarters(DARK), priority=priority)
+    assert rig.telemetry.waited_for == [True, True, True, False]
+
+
 async def test_a_clean_picture_is_ok_without_a_reason(rig: Rig) -> None:
     inspection = await rig.inspect(quarters(DARK))
     assert (inspection.verdict, inspection.reasons) == (Verdict.OK, ())

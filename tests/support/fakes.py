@@ -149,6 +149,7 @@ class FakeEngine:
 class RecordingTelemetry:
     def __init__(self) -> None:
         self.inspections: list[Inspection] = []
+        self.waited_for: list[bool] = []
         self.rejections: list[str] = []
         self.batch_sizes: list[int] = []
         self.batch_cuts: list[str] = []
@@ -158,8 +159,9 @@ class RecordingTelemetry:
         self.outcomes: list[JobOutcome] = []
         self.alarms: list[tuple[str, Alarm]] = []
 
-    def inspected(self, inspection: Inspection) -> None:
+    def inspected(self, inspection: Inspection, *, waited_for: bool = True) -> None:
         self.inspections.append(inspection)
+        self.waited_for.append(waited_for)
 
     def rejected(self, reason: str) -> None:
         self.rejections.append(reason)

@@ -33,6 +33,7 @@ from flawline.application.request import (
 )
 from flawline.application.traces import NoTraces, why_ended
 from flawline.core.errors import InspectionError, NotReady
+from flawline.core.priority import Priority
 from flawline.core.values import Inspection, ModelInfo
 from flawspec.decoding import DecodeLimits
 
@@ -208,7 +209,7 @@ class Inspector:
         if self._watch is not None and isinstance(outcome, Judged):
             outcome = self._watch.judged(order, outcome)
         inspection = inspection_of(order, outcome, total_ms)
-        self._telemetry.inspected(inspection)
+        self._telemetry.inspected(inspection, waited_for=order.priority is not Priority.BACKFILL)
         self._log.answered(inspection, order.traceparent)
         try:
             self._publish(inspection)

@@ -31,7 +31,9 @@ class InspectionMetrics:
     def __init__(self, registry: CollectorRegistry, known: Known) -> None:
         self._registry = registry
         self._known = known
-        self._backlog = Backlog(registry, self._count, _AT_ONCE)
+        self._backlog: Backlog[tuple[Inspection, bool]] = Backlog(
+            registry, lambda happened: self._count(*happened), _AT_ONCE
+        )
 
         def counter(name: str, says: str, *labels: str) -> Series[Counter]:
             return Series(Counter(name, says, labels, registry=registry))
@@ -71,32 +73,33 @@ class InspectionMetrics:
         )
         self._duration = histogram(
             "flawline_inspection_duration_seconds",
-            "From request to answer.",
+            "From request to answer; without backfill, which nobody waits for.",
             "line",
             buckets=SECONDS,
         )
         stages = histogram(
             "flawline_stage_duration_seconds",
-            "Time of one picture in one stage; those it did not reach are left out.",
+            "Time of one picture in one stage; those it did not reach are left out, and backfill in the queue.",
             "stage",
             buckets=SECONDS,
         )
         self._stages = {stage: stages.labels(stage) for stage in _STAGES}
         self._begin_at_zero()
 
-    def inspected(self, inspection: Inspection) -> None:
-        """Count the verdict and the defects, and note how long it took."""
-        self._backlog.add(inspection)
+    def inspected(self, inspection: Inspection, *, waited_for: bool = True) -> None:
+        """Count the verdict and the defects, and note how long it took; but of backfill, which nobody waits for."""
+        self._backlog.add((inspection, waited_for))
 
-    def _count(self, inspection: Inspection) -> None:
+    def _count(self, inspection: Inspection, waited_for: bool) -> None:
         known = self._known
         line, recipe = known.line(inspection.line), known.recipe(inspection.recipe.name)
         self._inspections.labels(line, recipe, inspection.verdict.value).inc()
-        self._duration.labels(line).observe(inspection.processing_times.total_ms / 1000)
+        if waited_for:
+            self._duration.labels(line).observe(inspection.processing_times.total_ms / 1000)
         if inspection.verdict is Verdict.UNDEFINED:
             self._count_reasons(self._undefined, _UNDEFINED_REASONS, line, inspection)
             return  # it did not pass the stages, and zeros would flatter them
-        self._note_stages(inspection)
+        self._note_stages(inspection, waited_for)
         if inspection.verdict is Verdict.NOT_DECIDABLE:
             self._count_reasons(self._undecidable, _UNDECIDABLE_REASONS, line, inspection)
             return  # what was found on such a frame says nothing of the steel
@@ -130,12 +133,12 @@ class InspectionMetrics:
         ):
             Gauge(name, says, registry=self._registry).set_function(read)
 
-    def _note_stages(self, inspection: Inspection) -> None:
+    def _note_stages(self, inspection: Inspection, waited_for: bool) -> None:
         times = inspection.processing_times
         for stage, duration_ms in zip(
             _STAGES,
             (
-                times.queue_ms,
+                times.queue_ms if waited_for else 0.0,
                 times.decode_ms,
                 times.preprocess_ms,
                 times.inference_ms,

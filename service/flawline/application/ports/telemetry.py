@@ -14,8 +14,8 @@ from flawline.core.values import Inspection, ModelInfo
 class Telemetry(Protocol):
     """Counts what became of requests. Never raises, never waits."""
 
-    def inspected(self, inspection: Inspection) -> None:
-        """An accepted inspection was answered, with or without a verdict."""
+    def inspected(self, inspection: Inspection, *, waited_for: bool = True) -> None:
+        """An accepted inspection was answered, with or without a verdict; waited_for: it is no backfill."""
         ...
 
     def rejected(self, reason: str) -> None:
