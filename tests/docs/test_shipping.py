@@ -163,3 +163,15 @@ def test_every_proof_is_run_by_make_or_ci() -> None:
     (listed,) = re.findall(r"for proof in ([a-z0-9 ]+);", makefile)
     elsewhere = {"off", "oldest", "version"}  # `off` ends; the others are called by lint and by CI
     assert proofs - elsewhere == set(listed.split())
+
+
+def test_images_bring_the_bytecode_that_nothing_may_write_in_them() -> None:
+    """Or each start, and each health check every ten seconds, compiles all modules anew."""
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text("utf-8")
+    assert "PYTHONDONTWRITEBYTECODE=1" in dockerfile
+    assert "PIP_NO_COMPILE" not in dockerfile
+    assert "--no-compile" not in dockerfile
+    (stage,) = re.findall(
+        r"^FROM python AS runtime$.*?^FROM ", dockerfile, re.MULTILINE | re.DOTALL
+    )
+    assert "python3 -m compileall" in stage
