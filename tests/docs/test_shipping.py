@@ -175,3 +175,28 @@ def test_images_bring_the_bytecode_that_nothing_may_write_in_them() -> None:
         r"^FROM python AS runtime$.*?^FROM ", dockerfile, re.MULTILINE | re.DOTALL
     )
     assert "python3 -m compileall" in stage
+
+
+def test_no_container_fills_the_disk_with_its_log() -> None:
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text("utf-8"))
+    drivers = {name: of["logging"]["driver"] for name, of in compose["services"].items()}
+    assert set(drivers.values()) == {"local"}
+    page = (ROOT / "docs" / "edge.md").read_text("utf-8")
+    assert re.search(r"^docker run -d (.*\\\n)*.*--log-driver local ", page, re.MULTILINE)
+
+
+def test_compose_keeps_what_is_not_to_be_lost_with_a_container() -> None:
+    compose = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text("utf-8"))
+    kept = {
+        volume.split(":")[0]: name
+        for name, service in compose["services"].items()
+        for volume in service.get("volumes", ())
+        if not volume.startswith(".")
+    }
+    assert kept == {
+        "queue": "redis",
+        "metrics": "prometheus",
+        "silences": "alertmanager",
+        "boards": "grafana",
+    }
+    assert kept.keys() == compose["volumes"].keys()
