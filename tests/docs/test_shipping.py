@@ -200,3 +200,10 @@ def test_compose_keeps_what_is_not_to_be_lost_with_a_container() -> None:
         "boards": "grafana",
     }
     assert kept.keys() == compose["volumes"].keys()
+
+
+def test_a_board_waits_for_no_network_before_it_inspects() -> None:
+    unit = (ROOT / "docker" / "edge" / "flawline.service").read_text("utf-8")
+    ordered = re.findall(r"^(?:After|Wants|Requires|BindsTo)=(.*)$", unit, re.MULTILINE)
+    assert ordered == ["network.target"]
+    assert re.search("^Restart=always$", unit, re.MULTILINE)  # an address that comes later
