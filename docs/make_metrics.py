@@ -21,8 +21,8 @@ HEAD = """# Metrics
 Every process shows its own at `/metrics`: an api on its HTTP port, a worker on port 9090. One process that does all
 (`flawline serve` without a queue) shows what api and worker show. Durations are seconds, sizes are bytes, shares and
 rates are ratios from 0 to 1. Label values are bounded: the declared lines, the recipes and the model's classes; the
-rest counts as `other`. Histograms of durations reach from 1 ms to 5 s. What is not known yet has no series; what
-waits in a Redis that is away is `NaN`.
+rest counts as `other`, and so does what is sent as `backfill`, whatever its line: its pictures are old. Histograms of
+durations reach from 1 ms to 5 s. What is not known yet has no series; what waits in a Redis that is away is `NaN`.
 
 `docker/prometheus/rules` makes rates, quantiles and alerts of them ([runbook.md](runbook.md)), the dashboards in
 `docker/grafana` show them. This page is made from the code by `python docs/make_metrics.py`.

@@ -200,16 +200,32 @@ def test_durations_are_seconds_and_reach_from_a_millisecond_to_five_seconds(
     )
 
 
-def test_how_long_backfill_waits_slows_no_line(
+def test_how_long_backfill_waits_burns_no_latency_budget(
     registry: CollectorRegistry, metrics: InspectionMetrics
 ) -> None:
-    """Or minutes behind a line that is in time would burn its latency budget."""
     metrics.inspected(INSPECTION, waited_for=False)
     value = registry.get_sample_value
-    assert value("flawline_inspections_total", COMMON | {"verdict": "NotOK"}) == 1
-    assert value("flawline_inspection_duration_seconds_count", {"line": "press-1"}) == 0
+    for line in ("press-1", "other"):
+        assert value("flawline_inspection_duration_seconds_count", {"line": line}) == 0
     assert value("flawline_stage_duration_seconds_count", {"stage": "queue"}) == 0
     assert value("flawline_stage_duration_seconds_count", {"stage": "inference"}) == 1
+
+
+def test_old_pictures_say_nothing_of_how_their_line_does_now(
+    registry: CollectorRegistry, metrics: InspectionMetrics
+) -> None:
+    for inspection in (INSPECTION, BLACK, UNDEFINED):
+        metrics.inspected(inspection, waited_for=False)
+    value = registry.get_sample_value
+    for verdict in ("NotOK", "NotDecidable", "Undefined"):
+        counted = COMMON | {"verdict": verdict}
+        assert value("flawline_inspections_total", counted) == 0
+        assert value("flawline_inspections_total", counted | {"line": "other"}) == 1
+    assert value("flawline_defects_total", COMMON | {"class": "pit"}) == 0
+    assert value("flawline_defects_total", COMMON | {"line": "other", "class": "pit"}) == 1
+    assert value("flawline_undefined_total", {"line": "press-1", "reason": "deadline"}) == 0
+    for line in ("press-1", "other"):  # no camera needs a look for what it once saw
+        assert value("flawline_undecidable_total", {"line": line, "reason": "black"}) == 0
 
 
 @pytest.mark.parametrize(

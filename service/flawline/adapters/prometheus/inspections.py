@@ -58,7 +58,7 @@ class InspectionMetrics:
         )
         self._undecidable = counter(
             "flawline_undecidable",
-            "Frames not to be trusted, whose verdict therefore is NotDecidable, by why.",
+            "Frames not to be trusted, whose verdict therefore is NotDecidable, by why; without backfill.",
             *("line", "reason"),
         )
         self._alarms = counter(
@@ -73,7 +73,7 @@ class InspectionMetrics:
         )
         self._duration = histogram(
             "flawline_inspection_duration_seconds",
-            "From request to answer; without backfill, which nobody waits for.",
+            "From request to answer; without backfill.",
             "line",
             buckets=SECONDS,
         )
@@ -87,12 +87,16 @@ class InspectionMetrics:
         self._begin_at_zero()
 
     def inspected(self, inspection: Inspection, *, waited_for: bool = True) -> None:
-        """Count the verdict and the defects, and note how long it took; but of backfill, which nobody waits for."""
+        """Count the verdict and the defects, and note how long it took.
+
+        Backfill, whose pictures are old, says nothing of how its line does now, and may take as long as it must.
+        """
         self._backlog.add((inspection, waited_for))
 
     def _count(self, inspection: Inspection, waited_for: bool) -> None:
         known = self._known
-        line, recipe = known.line(inspection.line), known.recipe(inspection.recipe.name)
+        line = known.line(inspection.line) if waited_for else OTHER
+        recipe = known.recipe(inspection.recipe.name)
         self._inspections.labels(line, recipe, inspection.verdict.value).inc()
         if waited_for:
             self._duration.labels(line).observe(inspection.processing_times.total_ms / 1000)
@@ -101,7 +105,8 @@ class InspectionMetrics:
             return  # it did not pass the stages, and zeros would flatter them
         self._note_stages(inspection, waited_for)
         if inspection.verdict is Verdict.NOT_DECIDABLE:
-            self._count_reasons(self._undecidable, _UNDECIDABLE_REASONS, line, inspection)
+            if waited_for:
+                self._count_reasons(self._undecidable, _UNDECIDABLE_REASONS, line, inspection)
             return  # what was found on such a frame says nothing of the steel
         for detection in inspection.detections:
             label = known.label(detection.label)
