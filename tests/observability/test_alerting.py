@@ -82,6 +82,7 @@ def test_every_rule_can_be_evaluated_on_what_is_scraped(plant: Plant) -> None:
         ("NotReady@1/a VerdictBudgetBurning@/a QueueFull@/b", "VerdictBudgetBurning@/a"),
         ("QueueUnreachable@1/a NoWorker@/a NoWorker@/b", "NoWorker@/a"),
         ("NoWorker@ NotReady@1 NotReady@2 QueueUnreachable@1", "NoWorker@ NotReady@1"),
+        ("EngineFailing!@1 EngineFailing@2", ""),
     ],
 )
 def test_one_instance_hides_what_follows_from_it(tmp_path: Path, raised: str, hidden: str) -> None:
@@ -89,7 +90,14 @@ def test_one_instance_hides_what_follows_from_it(tmp_path: Path, raised: str, hi
     url = f"{manager.url}/api/v2/alerts"
     split = [re.split("[@/]", f"{alert}/")[:3] for alert in raised.split()]
     alerts = [
-        {"labels": {"alertname": f"Flawline{name}", "instance": at, "namespace": of}}
+        {
+            "labels": {
+                "alertname": f"Flawline{name.rstrip('!')}",
+                "severity": "critical" if name.endswith("!") else "warning",
+                "instance": at,
+                "namespace": of,
+            }
+        }
         for name, at, of in split
     ]
 
