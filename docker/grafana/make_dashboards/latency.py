@@ -64,7 +64,7 @@ def _callers(page: build.Dashboard) -> None:
     page.with_panel(
         curves(
             "Answered Undefined, a minute",
-            "`deadline`: the deadline passed before there was a verdict.",
+            "`deadline`: the deadline passed before there was a verdict. Without backfill.",
             query(
                 f"60 * sum by (reason) (rate(flawline_undefined_total{{{_LINE}}}[$__rate_interval]))",
                 "{{reason}}",

@@ -53,7 +53,7 @@ class InspectionMetrics:
         )
         self._undefined = counter(
             "flawline_undefined",
-            "Inspections that ended Undefined, by why; reason `deadline` counts deadline misses.",
+            "Inspections that ended Undefined, by why; reason `deadline` counts deadline misses; without backfill.",
             *("line", "reason"),
         )
         self._undecidable = counter(
@@ -101,7 +101,8 @@ class InspectionMetrics:
         if waited_for:
             self._duration.labels(line).observe(inspection.processing_times.total_ms / 1000)
         if inspection.verdict is Verdict.UNDEFINED:
-            self._count_reasons(self._undefined, _UNDEFINED_REASONS, line, inspection)
+            if waited_for:
+                self._count_reasons(self._undefined, _UNDEFINED_REASONS, line, inspection)
             return  # it did not pass the stages, and zeros would flatter them
         self._note_stages(inspection, waited_for)
         if inspection.verdict is Verdict.NOT_DECIDABLE:
