@@ -474,6 +474,16 @@ async def test_what_was_handed_back_and_expired_takes_up_no_room_without_workers
     assert await asyncio.wait_for(api.result("a"), 5) == Expired()
 
 
+async def test_what_was_handed_back_is_there_at_once_for_one_of_a_longer_lease(make: Maker) -> None:
+    """As while FLAWLINE_LEASE_S is rolled out."""
+    api, old, new = make(), make(lease_s=0.2), make(lease_s=30)
+    await api.submit(job("a"))
+    (lease,) = await old.lease(1)
+    await old.release(lease)
+    (again,) = await asyncio.wait_for(new.lease(1), 2)
+    assert again.job.job_id == "a"
+
+
 async def test_what_another_version_took_is_no_longer_counted(
     make: Maker, client: Redis, namespace: str
 ) -> None:

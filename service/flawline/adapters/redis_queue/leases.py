@@ -25,6 +25,9 @@ T = TypeVar("T")
 _PICTURE = 7
 _Given = tuple[Sequence[Sequence[Any]], float]  # jobs as `take` returns them, and when
 _UNKNOWN: dict[str, Any] = {"recipe": "", "min_score": None}
+# What is handed back looks idle for so long: longer than the lease of whoever takes it, which may be another than ours
+# while settings are rolled out, and than the server's clock may be set back.
+_HANDED_BACK_MS = 86_400_000
 
 
 class Leases:
@@ -264,7 +267,7 @@ class Leases:
         self, number: str | int, entry_id: str | bytes, *, counted: bool = False
     ) -> None:
         place = (self._consumer, number, entry_id)
-        if await self._server.run("release", *place, self._lease_ms, int(counted)):
+        if await self._server.run("release", *place, _HANDED_BACK_MS, int(counted)):
             self._count("released", 1)
 
     def _errand(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
