@@ -91,11 +91,12 @@ def test_a_letter_is_listed_shown_and_dropped(options: RedisQueueOptions, tmp_pa
     assert (tmp_path / "it.png").read_bytes() == picture
     nowhere = run("dead-letters", "show", first, "--picture", tmp_path / "none" / "it.png")
     assert (nowhere.exit_code, nowhere.stderr[:13]) == (2, "Error: Cannot")
-    assert run("dead-letters", "drop", first, second).exit_code == 0
+    dropped = run("dead-letters", "drop", "123-4", first, second)
+    assert (dropped.exit_code, "no dead letter 123-4;" in dropped.stderr) == (2, True)
     assert run("dead-letters", "list").stdout == ""
 
 
-def test_many_large_letters_are_listed_without_their_pictures(
+def test_many_large_letters_are_listed_and_dropped_without_their_pictures(
     options: RedisQueueOptions, redis: RedisProcess
 ) -> None:
     large = [bytes([number]) * 4_000_000 for number in range(9)]
@@ -104,7 +105,9 @@ def test_many_large_letters_are_listed_without_their_pictures(
         kept = [letter_id.decode() for letter_id, _ in client.xrange(f"{options.namespace}:dead")]
         sent_before = client.info("stats")["total_net_output_bytes"]
         listed = run("dead-letters", "list").stdout.splitlines()
+        dropped = run("dead-letters", "drop", *kept)
         sent = client.info("stats")["total_net_output_bytes"] - sent_before
+    assert (dropped.exit_code, run("dead-letters", "list").stdout) == (0, "")
     assert [line.split()[0] for line in listed] == kept
     assert len(kept) == len(large)
     assert sent < len(large[0])

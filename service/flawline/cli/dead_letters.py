@@ -63,8 +63,7 @@ def show(settings: FlawlineSettings, letter_id: str, picture: Path | None) -> No
 
     async def find() -> DeadLetter:
         async with desk(settings) as open_desk:
-            (letter,) = await _found(open_desk, [letter_id])
-            return letter
+            return await _found(open_desk, letter_id)
 
     with _explained():
         letter = run(find())
@@ -89,7 +88,7 @@ def replay(settings: FlawlineSettings, letter_id: str) -> None:
 
     async def try_again() -> Replayed:
         async with desk(settings) as open_desk:
-            (letter,) = await _found(open_desk, [letter_id])
+            letter = await _found(open_desk, letter_id)
             return await open_desk.replay(letter, _REPLAY_LIMIT_S)
 
     with _explained():
@@ -102,12 +101,13 @@ def replay(settings: FlawlineSettings, letter_id: str) -> None:
 @click.argument("letter_ids", nargs=-1, required=True)
 @click.pass_obj
 def drop(settings: FlawlineSettings, letter_ids: Sequence[str]) -> None:
-    """Forget these."""
+    """Forget these; those that are not there are named, and cost the others nothing."""
 
     async def forget() -> None:
         async with desk(settings) as open_desk:
-            await _found(open_desk, letter_ids)
-            await open_desk.letters.drop(*letter_ids)
+            gone = [one for one in letter_ids if not await open_desk.letters.drop(one)]
+        if gone:
+            raise _no_such(*gone)
 
     with _explained():
         run(forget())
@@ -130,17 +130,17 @@ def _explained() -> Iterator[None]:
             ) from error
 
 
-async def _found(open_desk: Desk, letter_ids: Sequence[str]) -> list[DeadLetter]:
+async def _found(open_desk: Desk, letter_id: str) -> DeadLetter:
     """Raises Fault when there is no such dead letter."""
-    found = []
-    for letter_id in letter_ids:
-        letter = await open_desk.letters.find(letter_id)
-        if letter is None:
-            raise Fault(
-                f"There is no dead letter {letter_id}; `flawline dead-letters list` has all."
-            )
-        found.append(letter)
-    return found
+    letter = await open_desk.letters.find(letter_id)
+    if letter is None:
+        raise _no_such(letter_id)
+    return letter
+
+
+def _no_such(*letter_ids: str) -> Fault:
+    named = ", ".join(letter_ids)
+    return Fault(f"There is no dead letter {named}; `flawline dead-letters list` has all.")
 
 
 def _said_of(replayed: Replayed) -> str:

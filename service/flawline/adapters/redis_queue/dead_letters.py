@@ -55,15 +55,23 @@ class DeadLetters:
         try:
             entries = await self._server.commands.xrange(self._key, letter_id, letter_id)
         except RedisError as error:
-            if "Invalid stream ID" in str(error):
-                return None
-            raise
+            _require_no_such_id(error)
+            return None
         return next((_letter(entry_id, fields) for entry_id, fields in entries or ()), None)
 
-    async def drop(self, *letter_ids: str) -> None:
-        """Forget them; harmless when they are gone."""
-        if letter_ids:
-            await self._server.commands.xdel(self._key, *letter_ids)
+    async def drop(self, letter_id: str) -> bool:
+        """Forget it, without a look at its picture; False when there is no such one."""
+        try:
+            return bool(await self._server.commands.xdel(self._key, letter_id))
+        except RedisError as error:
+            _require_no_such_id(error)
+            return False
+
+
+def _require_no_such_id(error: RedisError) -> None:
+    """Raise it again, unless it says that what was asked for is no id at all."""
+    if "Invalid stream ID" not in str(error):
+        raise error
 
 
 def _letter(entry_id: Any, fields: Any) -> DeadLetter:
