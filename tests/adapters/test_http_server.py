@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -33,6 +34,19 @@ async def connected(
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     await PlainTextResponse("here")(scope, receive, send)
+
+
+@pytest.mark.parametrize("asked", ["::1", "127.0.0.1"])
+async def test_every_address_is_heard_on_be_it_of_ipv4_or_ipv6(asked: str) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has not both")
+    server = HttpServer(app, 1.0)
+    port = await server.start("::", 0)
+    reader, writer = await asyncio.open_connection(asked, port)
+    writer.write(ASK)
+    assert await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
+    writer.close()
+    await server.stop()
 
 
 @pytest.mark.parametrize(
