@@ -165,6 +165,8 @@ UNREADABLE = {
     "gRPC": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "a length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
     "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "a fragment": b"GET /?part_id=A#1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "lines of LF alone": b"GET / HTTP/1.1\nHost: x\n\n",
     "a chunk": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 }
 
@@ -172,6 +174,18 @@ UNREADABLE = {
 @pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE)
 async def test_what_is_no_http_is_told_what_is_wrong_with_it(sent: bytes) -> None:
     _assert_refused_once(await _said_to([sent]), b"400", b"malformed_request")
+
+
+@pytest.mark.parametrize("size", [8, 8_000_000])
+async def test_a_body_of_no_length_is_told_to_say_it(size: int) -> None:
+    head = b"POST /v1/inspections HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n\r\n"
+    _assert_refused_once(await _said_to([head + bytes(size)]), b"411", b"length_required")
+
+
+async def test_who_posts_nothing_need_not_say_how_long_it_is() -> None:
+    async with connected(app) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"HTTP/1.1 200" in await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
 
 
 @pytest.mark.parametrize(

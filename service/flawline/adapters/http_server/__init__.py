@@ -15,9 +15,10 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from flawline.adapters.http_server.offers import DecliningParser
+from flawline.adapters.http_server.offers import FRAMING, DecliningParser
 from flawline.adapters.http_server.refusals import (
     HEAD_TOO_LARGE,
+    LENGTH_REQUIRED,
     MAX_HEAD_BYTES,
     TOO_MANY_CONNECTIONS,
     UNREADABLE,
@@ -165,6 +166,8 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         # A head that came in one read is not counted elsewhere, and uvicorn cannot parse a path of 64 KiB.
         if self._head_bytes() > MAX_HEAD_BYTES:
             self._give_up(HEAD_TOO_LARGE)
+        elif b"#" in self.url:  # what follows it would be dropped, of a part id say
+            self._give_up(UNREADABLE)
         if not self._gave_up:
             super().on_headers_complete()
 
@@ -185,13 +188,13 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls where the parser gives up; its own answer is bare text."""
         del msg
-        self._give_up(UNREADABLE)
+        self._give_up(LENGTH_REQUIRED if self._is_body_of_no_length() else UNREADABLE)
 
     def _give_up(self, answer: bytes) -> None:
         if self._gave_up:
             return
         self._gave_up = True
-        if not self._is_answer_to_this():
+        if answer is not LENGTH_REQUIRED and not self._is_answer_to_this():
             self.transport.close()
             return
         if self.cycle is not None:  # what it would still write comes after the end
@@ -218,6 +221,15 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         # Within its body; of requests sent ahead, an earlier one may wait (h11 reads none ahead).
         in_body = self.cycle.more_body and not getattr(self, "pipeline", ())
         return in_body and not self.cycle.response_started
+
+    def _is_body_of_no_length(self) -> bool:
+        """Whether what came last follows a request that told of no body and is not answered: it is its body."""
+        if self.cycle is None or self.cycle.response_started or getattr(self, "pipeline", ()):
+            return False
+        scope = self.cycle.scope
+        return scope["method"] == "POST" and not any(
+            name in FRAMING for name, _ in scope["headers"]
+        )
 
     def _head_ended(self) -> None:
         self._bytes_outside_bodies = 0

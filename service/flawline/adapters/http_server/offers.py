@@ -13,7 +13,8 @@ except ImportError:  # uvicorn then parses with h11, which reads such requests a
         """Never raised."""
 
 
-_FRAMING = (b"content-length", b"transfer-encoding")
+FRAMING = (b"content-length", b"transfer-encoding")
+"""Names of the fields that say how long a body is."""
 
 
 class DecliningParser:
@@ -56,6 +57,6 @@ class DecliningParser:
         return None
 
     def _tell_again(self) -> None:
-        framing = [b"%b: %b" % pair for pair in self.headers if pair[0].lower() in _FRAMING]
+        framing = [b"%b: %b" % pair for pair in self.headers if pair[0].lower() in FRAMING]
         self.again = True
         self._parser.feed_data(b"\r\n".join((b"POST / HTTP/1.1", *framing, b"", b"")))

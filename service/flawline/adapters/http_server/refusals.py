@@ -45,6 +45,13 @@ HEAD_TOO_LARGE = _refusal(
 UNREADABLE = _refusal(
     HTTPStatus.BAD_REQUEST,
     "malformed_request",
-    "This is no HTTP/1.1 that can be read. In a path or query, a space is %20, and what is not ASCII %XX; a "
-    "header is one line; there is one Content-Length, a number. gRPC has a port of its own.",
+    "This is no HTTP/1.1 that can be read. In a path or query, a space is %20, a # is %23, and what is not ASCII "
+    "%XX; a header is one line, which ends with CR and LF; there is one Content-Length, a number. gRPC has a port of "
+    "its own.",
+)
+LENGTH_REQUIRED = _refusal(
+    HTTPStatus.LENGTH_REQUIRED,
+    "length_required",
+    "The head of the request does not say how long its body is: give Content-Length, the number of its bytes, or "
+    "Transfer-Encoding: chunked.",
 )
