@@ -126,6 +126,14 @@ async def test_accept_chooses_between_word_and_json(
     assert response.headers["content-type"] == kind
 
 
+@pytest.mark.parametrize("accept", [["application/json;q=0.1", "text/plain"], ["", "text/plain"]])
+async def test_several_lines_of_accept_are_one_list(
+    client: httpx.AsyncClient, accept: list[str]
+) -> None:
+    lines = [("accept", line) for line in accept]
+    assert (await client.post(URL, content=b"jpeg", headers=lines)).text == "NotOK"
+
+
 @pytest.mark.parametrize(
     ("outcome", "status", "code", "reason", "retry_after"),
     [

@@ -640,6 +640,20 @@ async def test_what_will_never_be_a_connection_is_told_at_once(
             assert caught.value.code == "not_the_service"
 
 
+@needs_openssl
+@pytest.mark.parametrize(("kind", "there"), [(AsyncRestClient, "url"), (AsyncGrpcClient, "target")])
+async def test_who_does_not_encrypt_is_told_why_nobody_may_answer(
+    tmp_path: Path, kind: type[AsyncRestClient | AsyncGrpcClient], there: str
+) -> None:
+    shown = make_certificate(tmp_path, names="IP:127.0.0.1")
+    async with ScriptedService(certificate=shown) as service:
+        at = getattr(service, there).replace("https://", "http://")
+        async with kind(at, deadline_s=1.0) as client:
+            answer = await client.inspect(FRAME)
+    assert answer.verdict is Verdict.UNDEFINED
+    assert "one side may speak TLS" in answer.reasons[0].detail
+
+
 def test_a_damaged_answer_is_none_of_another_protocol() -> None:
     """It is tried again."""
     refuse_handshake(httpx.RemoteProtocolError("illegal chunk header: bytearray(b'zz')"))

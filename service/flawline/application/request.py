@@ -13,7 +13,9 @@ from flawline.core.priority import Priority
 DEFAULT_LINE = "default"
 MAX_PART_ID_CHARACTERS = 128
 MAX_KEY_CHARACTERS = 255
-LINE_NAME_RULE = "1 to 64 letters, digits, '.', '_' or '-', the first a letter or a digit"
+LINE_NAME_RULE = (
+    "1 to 64 letters (A-Z, a-z), digits, '.', '_' or '-', the first a letter or a digit"
+)
 # Version, trace id, parent id, flags; ids of zeros alone are invalid (W3C Trace Context, 3.2).
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"

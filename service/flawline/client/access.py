@@ -96,7 +96,7 @@ def usable_stream_id(stream_id: str) -> str:
         stream_id.encode()
     except UnicodeEncodeError:  # of a file name in Latin-1, say
         raise ValueError(
-            f"stream_id must be text that can be sent as UTF-8, such as press-1, not {stream_id!a}."
+            f"stream_id must be text that can be sent as UTF-8, such as a UUID, not {stream_id!a}."
         ) from None
     return stream_id
 

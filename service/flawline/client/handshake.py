@@ -15,6 +15,8 @@ _NO_TLS = "WRONG_VERSION_NUMBER"
 # What gRPC tells of them, in words alone.
 _DISTRUSTED = re.compile(r"(?:CERTIFICATE_VERIFY_FAILED: |check failed with error: \w+: )([^:.]+)")
 _NO_GRPC_IN_TLS = "missing selected ALPN property"
+MAYBE_TLS = " If it goes on so, one side may speak TLS and the other not."
+"""Of a service that ends connections without a word: it stops, or takes what comes for no handshake."""
 _PORT = "check the port (REST is at 8080, gRPC at 8081 unless set otherwise)"
 
 

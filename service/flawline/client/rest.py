@@ -14,7 +14,7 @@ from flawline.client.background import Background
 from flawline.client.calls import OpenCalls
 from flawline.client.errors import RefusedError
 from flawline.client.frame import Frame, Part, part_with_bytes, refuse_unsendable, with_bytes
-from flawline.client.handshake import refuse_handshake
+from flawline.client.handshake import MAYBE_TLS, refuse_handshake
 
 try:
     import httpx
@@ -150,7 +150,9 @@ class AsyncRestClient:
             raise RefusedError("invalid_request", _UNSENDABLE) from error
         except httpx.TransportError as error:
             refuse_handshake(error)
-            return Failure("unreachable", f"The service cannot be reached: {error!r}.")
+            ended = self._http.base_url.scheme == "http" and "disconnected" in str(error)
+            hint = MAYBE_TLS if ended else ""
+            return Failure("unreachable", f"The service cannot be reached: {error!r}.{hint}")
         except httpx.RequestError as error:
             # Its body is not in the coding that its head names, say.
             return Failure("unreachable", f"An answer came that cannot be read: {error!r}.")

@@ -25,9 +25,10 @@ from flawline.client.answers import (
 from flawline.client.attempts import Failure
 from flawline.client.errors import NOT_THE_SERVICE, NotLetInError, RefusedError
 from flawline.client.frame import Frame, refuse_unsendable
-from flawline.client.handshake import refuse_handshake_of_grpc
+from flawline.client.handshake import MAYBE_TLS, refuse_handshake_of_grpc
 from flawline.rpc.v1 import inspection_pb2 as pb
 
+_ENDED_AT_ONCE = re.compile("failed to connect.*Socket closed")
 _TOO_LARGE = "message larger than max"
 # How gRPC tells of an answer in HTTP/1 and of one without gRPC: a redirection, or no understanding of the request.
 # Others are those of a proxy whose service starts.
@@ -125,6 +126,8 @@ def failure_of(error: grpc.aio.AioRpcError, *, was_there: bool = False) -> Failu
         raise RefusedError(code, detail, fields[0] if fields else None)
     delay = retry.retry_delay
     after_s = delay.seconds + delay.nanos / 1e9 if retry.HasField("retry_delay") else None
+    if _ENDED_AT_ONCE.search(detail):
+        detail += f".{MAYBE_TLS}"
     return Failure(code, detail, after_s)
 
 

@@ -25,7 +25,7 @@ def answer_response(request: Request, answer: Answer) -> Response:
     """200 with a verdict, 504 without."""
     if answer.verdict is Verdict.UNDEFINED:
         return _undefined_response(request, answer)
-    if prefers_text(request.headers.get("accept")):
+    if prefers_text(request.headers):
         return PlainTextResponse(answer.verdict.value)
     return Response(_answer_of(answer).to_json(), media_type="application/json")
 
@@ -37,7 +37,7 @@ def pending_response(
     headers = dict(_POLL_AGAIN)
     if location is not None:
         headers |= {"Location": location, "Preference-Applied": APPLIED}
-    if prefers_text(request.headers.get("accept")):
+    if prefers_text(request.headers):
         return PlainTextResponse(Verdict.UNDEFINED.value, 202, headers)
     answer = PendingAnswer(inspection_id=inspection_id)
     return Response(answer.model_dump_json(), 202, headers, media_type="application/json")

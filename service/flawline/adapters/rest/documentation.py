@@ -19,6 +19,7 @@ from flawline.adapters.rest.examples import (
 from flawline.adapters.rest.parameters import InspectionQuery
 from flawline.adapters.rest.problems import PROBLEM_MEDIA_TYPE, make_problem
 from flawline.adapters.rest.schemas import FieldFault, PendingAnswer, Problem
+from flawline.application.request import LINE_NAME_RULE
 from flawline.core.values import Verdict
 
 DESCRIPTION = """\
@@ -125,7 +126,7 @@ _NOT_READY = problem_answer(
     ),
 )
 
-_LINE_FAULT = "line must be 1 to 64 letters, digits, '.', '_' or '-'."
+_LINE_FAULT = f"line must be {LINE_NAME_RULE}."
 
 _EVALUATED = {
     "description": "Evaluated.",

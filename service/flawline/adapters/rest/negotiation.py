@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from starlette.datastructures import Headers
 
-def prefers_text(accept: str | None) -> bool:
-    """Whether `text/plain` is wanted more than JSON; without a header it is not."""
-    if not accept:
-        return False
-    ranges = [_parsed_range(part) for part in accept.split(",")]
+
+def prefers_text(headers: Headers) -> bool:
+    """Whether `text/plain` is wanted more than JSON; without an `Accept` it is not. Several are one list."""
+    ranges = [_parsed_range(part) for part in ",".join(headers.getlist("accept")).split(",")]
     return _quality(ranges, "text/plain") > _quality(ranges, "application/json")
 
 

@@ -85,7 +85,7 @@ def problem_response(
     request: Request, problem: Problem, headers: Mapping[str, str] | None = None
 ) -> Response:
     """The problem as JSON, or the bare word of its verdict for a caller that reads text alone."""
-    if problem.verdict is not None and prefers_text(request.headers.get("accept")):
+    if problem.verdict is not None and prefers_text(request.headers):
         return PlainTextResponse(problem.verdict.value, problem.status, headers)
     return Response(problem.to_json(), problem.status, headers, media_type=PROBLEM_MEDIA_TYPE)
 
