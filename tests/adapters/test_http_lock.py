@@ -120,6 +120,7 @@ async def test_a_page_of_another_site_changes_nothing(
             assert answer.headers["content-type"] == "application/problem+json"
             problem = answer.json()
             assert (problem["status"], problem["code"]) == (403, "foreign_page")
+            assert "must hand on the Host" in problem["detail"]
             assert problem.get("error") == (problem["detail"] if path.startswith("/v2") else None)
     assert inspector.requests == []
     assert inspector.refusals == ["foreign_page"] * len(CHANGES)

@@ -181,6 +181,7 @@ async def test_a_service_that_is_away_is_undefined_by_the_deadline(
     answer = await make_client(nowhere, deadline_s=1.0)(FRAME)
     assert answer.verdict is Verdict.UNDEFINED
     assert answer.reasons[0].code in {"unreachable", "unavailable", "deadline"}
+    assert f"127.0.0.1:{port}" in answer.reasons[0].detail
 
 
 async def test_a_way_on_which_connecting_takes_long_leads_there_all_the_same(

@@ -25,7 +25,8 @@ _OIP_ROOT = "/v2"
 _FOREIGN_PAGE = "foreign_page"
 _FOREIGN_PAGE_DETAIL = (
     "A page of another site had this browser send the request (Origin, Sec-Fetch-Site), and such requests "
-    "change nothing here; send it from a program, or from a page that this service itself shows."
+    "change nothing here; send it from a program, or from a page that this service itself shows. A proxy in between "
+    "must hand on the Host that it was asked for."
 )
 # RFC 9110, section 9.2.1: nothing changes by them.
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -152,7 +152,9 @@ class AsyncRestClient:
             refuse_handshake(error)
             ended = self._http.base_url.scheme == "http" and "disconnected" in str(error)
             hint = MAYBE_TLS if ended else ""
-            return Failure("unreachable", f"The service cannot be reached: {error!r}.{hint}")
+            return Failure(
+                "unreachable", f"{self._http.base_url} cannot be reached: {error!r}.{hint}"
+            )
         except httpx.RequestError as error:
             # Its body is not in the coding that its head names, say.
             return Failure("unreachable", f"An answer came that cannot be read: {error!r}.")

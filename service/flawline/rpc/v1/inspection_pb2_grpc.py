@@ -92,6 +92,8 @@ class InspectionServiceServicer:
 
         The call ends with INVALID_ARGUMENT when messages come out of order, RESOURCE_EXHAUSTED when too many streams are open,
         UNAVAILABLE when the server stops: what it had accepted is answered by then, the rest wants another connection.
+        DEADLINE_EXCEEDED when the client has sent nothing for FLAWLINE_STREAM_IDLE_S (300 s), or no opening within 10 s: open it
+        again when there are frames.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
