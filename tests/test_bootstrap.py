@@ -30,6 +30,7 @@ from flawline.application.order import Order
 from flawline.application.traces import NoTraces
 from flawline.bootstrap import Running, StartupError, build_service, running, serve
 from flawline.bootstrap.parts import Base
+from flawline.bootstrap.starting import told_to_stop
 from flawline.core.values import Verdict
 from flawline.rpc.open_inference import grpc_service_pb2 as oip
 from flawline.rpc.v1 import inspection_pb2, inspection_pb2_grpc
@@ -323,3 +324,21 @@ async def test_a_signal_ends_serving_with_zero(
     os.kill(os.getpid(), number)
     assert await serving == 0
     assert told.events[-1] == "stopped"
+
+
+async def test_a_process_is_told_to_stop_where_the_loop_hears_of_no_signals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On Windows."""
+
+    def hear_nothing(*_: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_signal_handler", hear_nothing)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    for number in numbers:
+        async with told_to_stop() as told:
+            signal.raise_signal(number)
+            await asyncio.wait_for(told.wait(), 30)
+    assert [signal.getsignal(number) for number in numbers] == before

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 
 from flawspec.errors import ArtifactError
 
@@ -42,11 +43,19 @@ async def listening(
 async def told_to_stop() -> AsyncIterator[asyncio.Event]:
     """An event that SIGTERM and SIGINT set; before and after, they do what they did."""
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    for number in signals:
-        loop.add_signal_handler(number, told.set)
-    try:
+    with ExitStack() as handled:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            handled.callback(_handle(number, loop, told))
         yield told
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
+
+
+def _handle(
+    number: signal.Signals, loop: asyncio.AbstractEventLoop, told: asyncio.Event
+) -> Callable[[], object]:
+    """What ends it again."""
+    try:
+        loop.add_signal_handler(number, told.set)
+    except NotImplementedError:  # on Windows
+        former = signal.signal(number, lambda *_: loop.call_soon_threadsafe(told.set))
+        return partial(signal.signal, number, former)
+    return partial(loop.remove_signal_handler, number)
