@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import subprocess
+import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -296,3 +298,39 @@ async def test_stopping_waits_for_no_body_that_is_answered(monkeypatch: pytest.M
     await asyncio.wait_for(reader.readuntil(b"here"), WAIT_S)
     await asyncio.wait_for(server.stop(), WAIT_S)
     writer.close()
+
+
+# As on Windows, where uvicorn parses with h11. Pictures on one connection, each larger than a head may be.
+WITHOUT_HTTPTOOLS = """
+import asyncio, http.client, sys
+sys.modules["httptools"] = None
+from flawline.adapters.http_server import HttpServer
+
+async def app(scope, receive, send):
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message["body"]), message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+    await send({"type": "http.response.body", "body": b"%6d" % size})
+
+def ask(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    for size in (200_000, 50_000, 50_000, 300_000):
+        connection.request("POST", "/", bytes(size))
+        print(int(connection.getresponse().read()))
+
+async def main():
+    server = HttpServer(app, 1.0)
+    await asyncio.to_thread(ask, await server.start("127.0.0.1", 0))
+    await server.stop()
+
+asyncio.run(main())
+"""
+
+
+async def test_pictures_pass_where_there_is_no_httptools() -> None:
+    ran = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", WITHOUT_HTTPTOOLS], capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["200000", "50000", "50000", "300000"], ran.stderr

@@ -95,10 +95,10 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
     """Uvicorn's protocol with bounds on what comes before a body, in bytes and in time.
 
     It declines other protocols (`DecliningParser`). The callbacks `on_...` are those of httptools'
-    parser. (h11, where there is no httptools, bounds heads itself.)
+    parser. (h11, where there is no httptools, bounds heads itself and tells of no callbacks: nothing is counted.)
     """
 
-    parser: Any
+    parser: Any = None
     age_s = math.inf
     _leaves_s = math.inf
     _bytes_outside_bodies = 0
@@ -109,7 +109,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         super().connection_made(transport)
         # Spread, as gRPC does it, so that connections that were made at once do not all end at once.
         self._leaves_s = self.loop.time() + self.age_s * random.uniform(0.9, 1.1)  # noqa: S311 - no secret
-        if hasattr(self, "parser"):  # httptools'
+        if self.parser is not None:  # httptools'
             self.parser = DecliningParser(self.parser)
         # Uvicorn waits for the next request so long, and for the first one for ever.
         self.timeout_keep_alive_task = self.loop.call_later(
@@ -117,7 +117,8 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         )
 
     def data_received(self, data: bytes) -> None:
-        self._bytes_outside_bodies += len(data)
+        if self.parser is not None or self._gave_up:
+            self._bytes_outside_bodies += len(data)
         if self._gave_up:
             if self._bytes_outside_bodies > _MOST_DROPPED_BYTES:
                 self.transport.close()
