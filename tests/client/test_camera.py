@@ -353,6 +353,28 @@ async def test_a_frame_given_up_before_there_was_room_is_not_counted() -> None:
     assert (camera.figures.sent, camera.figures.answered) == (1, 1)
 
 
+async def test_a_frame_given_up_before_it_was_sent_holds_no_room_and_nobody_up() -> None:
+    async with AsyncCamera(
+        f"127.0.0.1:{free_port()}", deadline_s=3600, most_unanswered=1
+    ) as camera:
+        for number in range(3):
+            (await asyncio.wait_for(camera.send(frame(number)), SOON_S)).cancel()
+    assert (camera.figures.sent, camera.figures.answered) == (0, 0)
+
+
+async def test_a_frame_given_up_while_the_connection_was_gone_is_not_waited_for() -> None:
+    async with Rig() as rig:
+        async with served(rig) as server:
+            camera = AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=3600)
+            check(1, await camera.inspect(frame(1)))
+        answer = await camera.send(frame(2))
+        answer.cancel()
+        async with served(rig, server.port):
+            check(3, await camera.inspect(frame(3)))
+            await asyncio.wait_for(camera.aclose(), SOON_S)
+    assert (camera.figures.sent, camera.figures.answered) == (2, 2)
+
+
 async def test_a_bad_frame_is_refused_and_the_others_are_answered() -> None:
     async with Rig() as rig, served(rig) as server:
         async with AsyncCamera(f"127.0.0.1:{server.port}", deadline_s=SOON_S) as camera:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from flawline.client.answers import Inspection, Verdict, undefined
 from flawline.client.attempts import Failure
@@ -17,7 +18,8 @@ from flawline.client.frame import Frame
 class Figures:
     """How many frames were handed over, and what became of them.
 
-    sent = answered + refused + those that wait. undefined: of those answered. resent: sent again on
+    sent = answered + refused + those that wait; a frame that its caller gave up before it was on its way counts
+    nowhere. undefined: of those answered. resent: sent again on
     another connection. maybe_inspected_twice: of those, sent again to a service that had forgotten
     what it had inspected before (restarted, say). late: answers that came after the deadline, and were
     dropped. connections: how many streams were opened.
@@ -94,6 +96,7 @@ class Ledger:
             self.figures.refused += 1
             raise self._refused
         self._last += 1
+        answer.add_done_callback(partial(self._maybe_given_up, self._last))
         expiry = loop.call_at(
             loop.time() + max(0.0, ends_s - time.monotonic()), self._expire, self._last
         )
@@ -127,11 +130,22 @@ class Ledger:
         frame = entry.frame if entry else Frame(b"")
         self.answer(sequence, undefined(frame, code, detail))
 
+    def give_up(self, sequence: int) -> None:
+        """Nobody waits for its answer and it is not on its way: as if it had never been handed over."""
+        if sequence in self._entries:
+            self._leave(sequence).expiry.cancel()
+            self.figures.sent -= 1
+
     def refuse_all(self, error: RefusedError) -> None:
         """The service refuses the stream itself: nothing will ever be answered."""
         self._refused = error
         for sequence in list(self._entries):
             self.answer(sequence, error)
+
+    def _maybe_given_up(self, sequence: int, answer: asyncio.Future[Inspection]) -> None:
+        entry = self._entries.get(sequence)
+        if answer.cancelled() and entry is not None and entry.memory_id is None:
+            self.give_up(sequence)
 
     async def _enter_room(self) -> None:
         """Raises TimeoutError where there is none by the deadline."""

@@ -151,7 +151,10 @@ class _Connection:
 
     async def _send_one(self, call: grpc.aio.StreamStreamCall, entry: Entry) -> None:
         if entry.answer.done():
-            return  # its deadline passed while others were being written
+            self._ledger.give_up(
+                entry.sequence
+            )  # or its deadline passed while others were being written
+            return
         try:
             frame = self._message_of(entry)
         except RefusedError as error:
