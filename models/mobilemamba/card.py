@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from mobilemamba.evaluate import shown
+from mobilemamba.operating_point import NO_CHOICE
 from mobilemamba.release import Release, ReleaseRequest
 
 
@@ -131,11 +132,24 @@ def _chosen(release: Release) -> tuple[str, ...]:
         return (
             "Checkpoint and thresholds (best F1 for each class, clean pictures counted in) were chosen on",
             "these pictures, so expect a little less on new ones.",
+            *_not_chosen(release),
         )
     return (
         "The checkpoint was chosen on these pictures, so expect a little less on new ones. Thresholds were",
         release.thresholds_origin,
     )
+
+
+def _not_chosen(release: Release) -> list[str]:
+    """Where no flaw of a class was found, at whatever score, `best_f1` has nothing to choose by."""
+    named = zip(release.manifest.labels.names, release.points, strict=True)
+    found_none = [name for name, point in named if not point.recall > 0]
+    if not found_none:
+        return []
+    return [
+        f"Not so for {', '.join(found_none)}: no such flaw was found among them, so {NO_CHOICE:g} stands there without "
+        "a reason, and may let flaws pass."
+    ]
 
 
 def _seen(release: Release) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flawspec.labels import LabelSet
 from flawspec.letterbox import Letterbox
 from mobilemamba.annotations import printable
 from mobilemamba.config import InputConfig
@@ -15,16 +16,21 @@ MOST_NAMED = 5
 
 
 def cautions(
-    training: Sequence[Sample], val: Sequence[Sample], settings: InputConfig
+    training: Sequence[Sample], val: Sequence[Sample], labels: LabelSet, settings: InputConfig
 ) -> tuple[str, ...]:
     """Sentences, none where there is nothing to say.
 
     Args:
         training: all pictures of all training sets.
         val: those of the validation set.
+        labels: of both.
         settings: of the network's input.
     """
-    found = (_trained_on_too(training, val), _beyond_reach((*training, *val), settings))
+    found = (
+        _trained_on_too(training, val),
+        *_lacking(training, val, labels),
+        _beyond_reach((*training, *val), settings),
+    )
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -43,6 +49,26 @@ def _trained_on_too(training: Sequence[Sample], val: Sequence[Sample]) -> str:
         "on them promise nothing for new pictures; take them out of one of the sets, or share out anew with "
         "`mobilemamba split`"
     )
+
+
+def _lacking(training: Sequence[Sample], val: Sequence[Sample], labels: LabelSet) -> list[str]:
+    taught, measured = (
+        {labels.name_of(int(i)) for sample in samples for i in sample.class_ids}
+        for samples in (training, val)
+    )
+    found = []
+    if untaught := [name for name in labels.names if name not in taught]:
+        found.append(
+            f"caution: no training picture has a flaw of the class {' or '.join(untaught)}, so none will be found; "
+            "give pictures that have, or take the class out of the annotations"
+        )
+    if unmeasured := [name for name in labels.names if name in taught - measured]:
+        found.append(
+            f"caution: no validation picture has a flaw of the class {' or '.join(unmeasured)}, so there will be no "
+            "figure of it, and `export` has nothing to choose its threshold by; give pictures that have, or share out "
+            "anew with `mobilemamba split`"
+        )
+    return found
 
 
 def _beyond_reach(samples: Sequence[Sample], settings: InputConfig) -> str:

@@ -13,6 +13,7 @@ from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections
 
 MATCH_IOU = 0.5
+NO_CHOICE = 0.5  # threshold of a class that has no true boxes or no hits
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ def match(dataset: Dataset, detections: list[Detections]) -> tuple[ClassMatches,
 
 
 def best_f1(matches: ClassMatches) -> OperatingPoint:
-    """The threshold with the highest F1; 0.5 for a class that has no true boxes or no hits.
+    """The threshold with the highest F1; `NO_CHOICE` for a class that has no true boxes or no hits.
 
     Of four decimals where these tell the last detection from the next; else that detection's own score.
     """
     if matches.boxes == 0 or not matches.hits.any():
-        return at_threshold(matches, 0.5)
+        return at_threshold(matches, NO_CHOICE)
     true_positives = matches.hits.cumsum()
     f1 = 2 * true_positives / (np.arange(1, len(matches.hits) + 1) + matches.boxes)
     following = np.append(matches.scores[1:], np.float32(0))

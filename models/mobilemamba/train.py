@@ -137,7 +137,8 @@ class Trainer:
             TrainingError: the loss is not finite.
             CheckpointError, OSError: a checkpoint, or `metrics.jsonl`, cannot be written.
         """
-        for sentence in cautions(self.samples, self.val.samples, self.config.input):
+        val = self.val
+        for sentence in cautions(self.samples, val.samples, val.labels, self.config.input):
             observer.on_caution(sentence)
         self.folder.mkdir(parents=True, exist_ok=True)
         keep_epochs(self.folder / METRICS, self.progress.epoch)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import nan
 from pathlib import Path
 from types import SimpleNamespace
 
-from mobilemamba.card import _data
+from flawspec.labels import LabelSet
+from mobilemamba.card import _chosen, _data
 from mobilemamba.carried_card import Derived, carried_over
+from mobilemamba.operating_point import OperatingPoint
 
 CARD = """# toy 0.1.0
 
@@ -73,3 +76,20 @@ def test_what_a_run_says_in_lines_stays_in_its_cell() -> None:
     lines = _data(made, SimpleNamespace(config=SimpleNamespace(val=learned)))
     assert r"| train | a \| b | one two | 1 | `00` |" in lines
     assert r"| validation | a \| b | one two | 0 | `11` |" in lines
+
+
+def test_a_threshold_that_nothing_was_chosen_by_is_told_from_the_others() -> None:
+    recalls = {"pit": 0.8, "dent": nan, "seam": 0.0}
+    points = [OperatingPoint(0.5, 1.0, recall) for recall in recalls.values()]
+    release = SimpleNamespace(
+        manifest=SimpleNamespace(labels=LabelSet(tuple(recalls))),
+        points=points,
+        thresholds_origin="",
+    )
+    assert (
+        "Not so for dent, seam: no such flaw was found among them, so 0.5" in _chosen(release)[-1]
+    )
+    release.points = points[:1] * 3
+    assert "Not so" not in " ".join(_chosen(release))
+    release.points, release.thresholds_origin = points, "chosen by `mobilemamba calibrate`."
+    assert "Not so" not in " ".join(_chosen(release)), "these have their reasons elsewhere"

@@ -6,9 +6,12 @@ import dataclasses
 
 import numpy as np
 
+from flawspec.labels import LabelSet
 from mobilemamba.cautions import cautions
 from mobilemamba.config import InputConfig
 from mobilemamba.dataset import Sample
+
+PIT = LabelSet(("pit",))
 
 
 def picture(name: str, level: int, *boxes: tuple[float, float, float, float]) -> Sample:
@@ -18,25 +21,38 @@ def picture(name: str, level: int, *boxes: tuple[float, float, float, float]) ->
 
 
 def test_pictures_of_both_sides_are_named_whatever_they_are_called() -> None:
-    training = [picture(f"{i}.png", i) for i in range(8)]
+    training = [picture(f"{i}.png", i, (0, 0, 9, 9)) for i in range(8)]
     copies = [dataclasses.replace(s, name=f"copy of {s.name}") for s in training[:2]]
-    (said,) = cautions(training, [picture("new.png", 99), *copies], InputConfig())
+    (said,) = cautions(training, [picture("new.png", 99), *copies], PIT, InputConfig())
     assert said.startswith("caution: 2 of 3 validation pictures are trained on as well (copy of 0")
     assert "copy of 1.png), so figures" in said
-    (said,) = cautions(training, training, InputConfig())
+    (said,) = cautions(training, training, PIT, InputConfig())
     assert "8 of 8 validation pictures" in said
     assert "4.png, ...)" in said
-    assert cautions(training, [picture("new.png", 99)], InputConfig()) == ()
+    assert cautions(training, [picture("new.png", 99, (0, 0, 9, 9))], PIT, InputConfig()) == ()
 
 
 def test_flaws_longer_than_the_network_can_say_are_counted() -> None:
     seam = (10, 5, 410, 15)  # 400 of 500 px
     training = [picture("seam.png", 1, seam, (0, 0, 9, 9)), picture("b.png", 2, (0, 0, 40, 40))]
     val = [picture("c.png", 3, (20, 20, 30, 380))]  # 360 px
-    assert cautions(training, val, InputConfig(1152, 1152)) == ()
-    (said,) = cautions(training, val, InputConfig(1280, 1280))
+    assert cautions(training, val, PIT, InputConfig(1152, 1152)) == ()
+    (said,) = cautions(training, val, PIT, InputConfig(1280, 1280))
     assert said.startswith("caution: 1 of 4 boxes are longer than 960 px in the input of 1280x1280")
     assert "(seam.png)" in said
-    (said,) = cautions(training, val, InputConfig(1408, 1408))
+    (said,) = cautions(training, val, PIT, InputConfig(1408, 1408))
     assert "2 of 4 boxes" in said
     assert "(seam.png, c.png)" in said
+
+
+def test_classes_that_no_picture_shows_are_named() -> None:
+    labels = LabelSet(
+        ("flaws", "pit", "dent", "seam")
+    )  # the first is what Roboflow puts above the others
+    box = (0, 0, 9, 9)
+    pit = dataclasses.replace(picture("pit.png", 1, box), class_ids=np.array([1]))
+    dent = dataclasses.replace(picture("dent.png", 2, box), class_ids=np.array([2]))
+    seam = dataclasses.replace(picture("seam.png", 3, box, box), class_ids=np.array([1, 3]))
+    untaught, unmeasured = cautions([pit, dent], [seam], labels, InputConfig())
+    assert "no training picture has a flaw of the class flaws or seam, so none" in untaught
+    assert "no validation picture has a flaw of the class dent, so" in unmeasured
