@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,23 @@ def pictures_in(folder: Path) -> list[Path]:
 def printable(name: str) -> str:
     """A file's name for a terminal, whose encoding may not have what is not UTF-8."""
     return name_bytes(name).decode(errors="replace")
+
+
+def upright(
+    xywh: tuple[float, float, float, float], degrees: float
+) -> tuple[float, float, float, float]:
+    """The upright box around one that is turned about its centre: CVAT writes those as they were before, and the angle.
+
+    xywh: x_min, y_min, width, height.
+    """
+    x, y, width, height = xywh
+    if degrees == 0 or not (
+        width > 0 and height > 0
+    ):  # what has no area is a fault however it is turned
+        return xywh
+    cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
+    wide, high = width * cosine + height * sine, width * sine + height * cosine
+    return x + (width - wide) / 2, y + (height - high) / 2, wide, high
 
 
 class DatasetError(Exception):

@@ -13,7 +13,7 @@ from mobilemamba_command import run
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
 from mobilemamba.config import load_config
-from mobilemamba.dataset import Dataset, load_dataset
+from mobilemamba.dataset import Dataset, load_dataset, read_annotations
 from mobilemamba.trained_on import TrainedOn
 
 OBJECT = (
@@ -80,6 +80,34 @@ def test_voc_may_lack_a_class_but_not_bring_another(coco_folder) -> None:
     assert load_dataset(voc, folder / "images", labels).labels == labels
     with pytest.raises(DatasetError, match="its classes are bright, dark; expected dark, dent"):
         load_dataset(voc, folder / "images", LabelSet(("dark", "dent")))
+
+
+@pytest.mark.parametrize("form", ["coco", "voc"])
+def test_a_box_that_was_turned_in_cvat_is_learned_as_the_upright_one_around_it(
+    coco_folder, form: str
+) -> None:
+    folder = coco_folder(count=5)
+    path = folder / "annotations.json"
+    content = json.loads(path.read_text())
+    angles = [90.0, 30, 0.0, "left", 45]
+    for entry, angle in zip(content["annotations"], angles, strict=True):
+        entry |= {"bbox": [40, 20, 20, 40], "attributes": {"occluded": False, "rotation": angle}}
+    content["annotations"][4]["bbox"][2] = 0
+    path.write_text(json.dumps(content))
+    if form == "voc":
+        path = as_voc(folder)
+        for number, angle in enumerate(angles):
+            file, pair = path / f"{number}.xml", f"<name>rotation</name><value>{angle}</value>"
+            added = f"<attributes><attribute>{pair}</attribute></attributes></object>"
+            file.write_text(file.read_text().replace("</object>", added))
+    with pytest.raises(DatasetError, match="has no area") as caught:
+        load_dataset(path, folder / "images")
+    assert len(caught.value.faults) == 1, "turned, it would seem to have some"
+    found = read_annotations(path, folder / "images").pictures[:4]
+    lying, leaning, *as_given = (picture.boxes[0].xywh for picture in found)
+    assert lying == pytest.approx((30, 30, 40, 20))
+    assert leaning == pytest.approx((31.340, 17.679, 37.321, 44.641), abs=1e-3)
+    assert as_given == [(40, 20, 20, 40)] * 2
 
 
 def test_voc_faults_are_reported_at_once(coco_folder) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mobilemamba.annotations import (
     AnnotationSet,
     DatasetError,
     plain_path,
+    upright,
 )
 
 FIELDS = {
@@ -24,7 +26,7 @@ FIELDS = {
 
 
 def read_coco(path: Path) -> AnnotationSet:
-    """Read a file; a region marked `iscrowd` is a fault.
+    """Read a file; a region marked `iscrowd` is a fault, a box that CVAT says was turned becomes an upright one.
 
     Raises:
         DatasetError: it cannot be read, is not JSON, or lacks what COCO files have.
@@ -42,7 +44,8 @@ def read_coco(path: Path) -> AnnotationSet:
             faults.append(fault)
         else:
             where = f"annotation {entry['id']}"
-            box = AnnotatedBox(where, names[entry["category_id"]], tuple(entry["bbox"]))
+            xywh = upright(tuple(entry["bbox"]), _turned_by(entry))
+            box = AnnotatedBox(where, names[entry["category_id"]], xywh)
             boxes[entry["image_id"]].append(box)
     pictures = tuple(
         AnnotatedPicture(i["file_name"], i["id"], (i["width"], i["height"]), tuple(boxes[i["id"]]))
@@ -152,6 +155,13 @@ def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) 
             "is around one flaw, or leave its picture out"
         )
     return None
+
+
+def _turned_by(entry: dict[str, Any]) -> float:
+    """Degrees, as CVAT writes them beside a box that was turned."""
+    attributes = entry.get("attributes")
+    angle = attributes.get("rotation") if isinstance(attributes, dict) else None
+    return angle if _is_number(angle) and math.isfinite(angle) else 0.0
 
 
 def _is_number(value: Any) -> bool:
