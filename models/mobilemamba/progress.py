@@ -12,7 +12,10 @@ from mobilemamba.train import EpochReport, Observer
 
 
 class TrainingDisplay:
-    """A context manager around `Trainer.run`; on something that is no terminal only the lines appear."""
+    """A context manager around one or several of `Trainer.run`; where there is no terminal only the lines appear.
+
+    The bar is there from a run's first step to its last epoch: what is read or compared around it has its own lines.
+    """
 
     def __init__(self, console: Console, epochs: int) -> None:
         self._console = console
@@ -33,7 +36,6 @@ class TrainingDisplay:
         return Observer(self._on_step, self._on_epoch, self._on_caution)
 
     def __enter__(self) -> TrainingDisplay:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -45,6 +47,7 @@ class TrainingDisplay:
         self._progress.stop()
 
     def _on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        self._progress.start()
         self._progress.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss)
 
     def _on_epoch(self, report: EpochReport) -> None:
@@ -57,6 +60,8 @@ class TrainingDisplay:
             f"epoch {report.epoch}/{report.epochs}: {losses}; {report.pictures_per_second:.0f} pictures/s{measured}",
             soft_wrap=True,  # one line in a log file too
         )
+        if report.epoch == report.epochs:
+            self._progress.stop()
 
     def _on_caution(self, sentence: str) -> None:
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -24,6 +24,7 @@ from mobilemamba.operating_point import OperatingPoint
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.train import EpochReport
 
+SHOW_CURSOR = "\x1b[?25h"
 METRICS = Metrics(0.5, 0.5, 0.5, 0.5, 0.5, {"pit [b]": 0.5})
 
 
@@ -75,6 +76,34 @@ def test_an_epoch_is_one_line_in_a_log_file(monkeypatch, capsys) -> None:
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("epoch 1/2: total 13.474")
     assert line.endswith("mAP50 0.5000, mAP50-95 0.5000")
+
+
+@pytest.mark.parametrize("command", ["crossval", "ablate"])
+def test_the_bar_moves_in_each_of_several_runs_and_is_gone_between_them(
+    config_file, tmp_path: Path, monkeypatch, capsys, command: str
+) -> None:
+    seen = []
+
+    def two_runs(*given: object) -> None:
+        begin = next(a for a in given if callable(a))
+        for place in range(2):
+            watcher = begin(place) if command == "crossval" else begin("no contrast", place)
+            seen.append(capsys.readouterr().out)
+            watcher.on_step(1, 3, 7, 0.5)
+            watcher.on_epoch(EpochReport(2, 2, {"total": 0.5}, 0.001, 10.0, METRICS))
+            seen.append(capsys.readouterr().out)
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("FORCE_COLOR", "1")  # taken for a terminal
+    parts = {"crossval": "thresholds.cross_validate", "ablate": "ablating.run_ablation"}
+    monkeypatch.setattr(f"mobilemamba.commands.{parts[command]}", two_runs)
+    assert (
+        run(monkeypatch, command, config_file(), "--out", tmp_path / "r", "--device", "cpu") == 130
+    )
+    for before, within in zip(seen[::2], seen[1::2], strict=True):
+        assert "3/7" not in before
+        assert "3/7" in within
+        assert SHOW_CURSOR in within.split("3/7")[-1]
 
 
 def test_a_folder_whose_name_is_no_text_ends_nothing(tmp_path: Path) -> None:

@@ -46,13 +46,13 @@ def ablate(
             f"{unknown[0]!r} is unknown; known: {'; '.join(known)}", param_hint="--variant"
         )
     console = Console()
-    total = epochs or run.training.epochs
-
-    def observer(name: str, seed: int) -> Observer:
-        console.print(f"{name}, seed {seed}")
-        return TrainingDisplay(console, total).observer()
-
     protocol = Protocol(tuple(range(run.seed, run.seed + seeds)), epochs, contrast_weight)
-    names = only or known
-    path = run_ablation(run, protocol, names, out, choose_device(device), observer, work_lines())
+    names, chosen = only or known, choose_device(device)
+    with TrainingDisplay(console, epochs or run.training.epochs) as display:
+
+        def observer(name: str, seed: int) -> Observer:
+            console.print(f"{name}, seed {seed}")
+            return display.observer()
+
+        path = run_ablation(run, protocol, names, out, chosen, observer, work_lines())
     click.echo(path.read_text("utf-8"))

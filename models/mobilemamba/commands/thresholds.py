@@ -54,11 +54,14 @@ def crossval(config: Path, out: Path, folds: int, device: str | None) -> None:
     run = load_config(config)
     console = Console()
 
-    def observer(number: int) -> Observer:
-        console.print(f"fold {number + 1} of {folds}")
-        return TrainingDisplay(console, run.training.epochs).observer()
+    chosen = choose_device(device)
+    with TrainingDisplay(console, run.training.epochs) as display:
 
-    result = cross_validate(run, folds, out, choose_device(device), observer, work_lines())
+        def observer(number: int) -> Observer:
+            console.print(f"fold {number + 1} of {folds}")
+            return display.observer()
+
+        result = cross_validate(run, folds, out, chosen, observer, work_lines())
     table = Table("figure", "mean", "standard deviation", "lowest", "highest")
     for name, spread in result.spread.items():
         table.add_row(escape(name), *map(shown, dataclasses.astuple(spread)))
