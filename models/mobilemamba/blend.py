@@ -16,10 +16,17 @@ from torch import nn
 from torch.nn import functional as F
 
 from flawspec.artifact import sha256_file
-from mobilemamba.checkpoint import Blend, CheckpointError, load_average, save_checkpoint
+from mobilemamba.checkpoint import (
+    Blend,
+    CheckpointError,
+    load_average,
+    require_own,
+    save_checkpoint,
+)
 from mobilemamba.config import RunConfig, expand_path
 from mobilemamba.evaluate import Metrics
 from mobilemamba.train import Trainer
+from mobilemamba.watching import Watch, unwatched
 
 # Cosine of two kernels that point against one another.
 OPPOSED = -0.5
@@ -27,7 +34,14 @@ OPPOSED = -0.5
 MOST_OPPOSED = 0.08
 
 
-def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: Path) -> Metrics:
+def blend(
+    config: RunConfig,
+    checkpoint: Path,
+    other: Path,
+    share: float,
+    out: Path,
+    watch: Watch = unwatched,
+) -> Metrics:
     """Write ``share * checkpoint + (1 - share) * other``: averaged weights, and the statistics of batch norms.
 
     Args:
@@ -37,6 +51,7 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
             is taken from the environment, as in `model.start`.
         share: 0..1.
         out: a checkpoint for `export`; without what an optimiser remembers, so that no run goes on from it.
+        watch: told of pictures that are read.
 
     Returns:
         Metrics of the blend on the validation set.
@@ -49,13 +64,13 @@ def blend(config: RunConfig, checkpoint: Path, other: Path, share: float, out: P
     if out.exists():
         raise CheckpointError(f"{out} exists; give another file")
     other = expand_path(str(other))
+    require_own(checkpoint, config.sha256)  # before all pictures are read
     earlier = replace(config, model=replace(config.model, start=str(other)))
-    trainer = Trainer(earlier, out.parent, torch.device("cpu"))
+    trainer = Trainer(earlier, out.parent, torch.device("cpu"), watch=watch)
     if trainer.started is None or not trainer.started.with_classes:
         raise CheckpointError(f"{other} is of other classes, so there is nothing to blend with")
     ended = copy.deepcopy(trainer.network)
     progress = load_average(checkpoint, ended)
-    progress.require_config(config.sha256, checkpoint)
     progress.require_data(trainer.data, checkpoint)
     if progress.blend is not None:
         raise CheckpointError(f"{checkpoint} is a blend itself; give the run's own checkpoint")

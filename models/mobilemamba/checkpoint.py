@@ -148,6 +148,15 @@ def read_progress(path: Path) -> Progress:
         ) from error
 
 
+def require_own(path: Path, config_sha256: str) -> None:
+    """That the checkpoint at `path` is of this configuration, by its header: to be asked before anything takes long.
+
+    Raises:
+        CheckpointError: it is of another, missing or damaged.
+    """
+    read_progress(path).require_config(config_sha256, path)
+
+
 def _progress(content: dict[str, Any]) -> Progress:
     data = content.get("data")
     if data is not None:

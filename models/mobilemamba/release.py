@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from flawspec.manifest import CONTRACT_VERSION, ArtifactManifest, TrainingData
 from mobilemamba.artifact_files import require_free, write_artifact
 from mobilemamba.cautions import trained_on_too
-from mobilemamba.checkpoint import Progress, load_average
+from mobilemamba.checkpoint import Progress, load_average, require_own
 from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset, Sample
@@ -112,6 +112,7 @@ def release(
     config = request.config
     path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
     require_free(path)
+    require_own(request.checkpoint, config.sha256)
     *training, val = load_sets(config, watch)
     if request.thresholds is not None:
         request.thresholds.of(val.labels.names)
@@ -144,7 +145,6 @@ def _trained(
     config = request.config
     detector = config.model.build(len(sets[-1].labels.names))
     progress = load_average(request.checkpoint, detector)
-    progress.require_config(config.sha256, request.checkpoint)
     progress.require_data(TrainedOn.of(config, sets, watch), request.checkpoint)
     network = ArtifactNetwork(detector.eval(), config.input.mean, config.input.std).eval()
     return network, progress

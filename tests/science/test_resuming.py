@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mobilemamba.annotations import DatasetError
-from mobilemamba.checkpoint import CheckpointError, read_progress
+from mobilemamba.checkpoint import CheckpointError, read_progress, save_checkpoint
 from mobilemamba.config import load_config
 from mobilemamba.epoch_log import best_epoch, keep_epochs
 from mobilemamba.train import BEST, LAST, METRICS, EpochReport, Observer, Trainer
@@ -143,6 +144,25 @@ def test_nothing_is_begun_without_boxes(
     config.write_text(section.join((before, after)))
     with pytest.raises(DatasetError, match=message):
         trainer(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("command", ["train", "export", "blend"])
+def test_a_checkpoint_of_another_run_is_told_of_before_pictures_are_read(
+    config_file, tmp_path: Path, monkeypatch, capsys, command: str
+) -> None:
+    begun = trainer(config_file(), tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    last = tmp_path / "run" / LAST
+    save_checkpoint(last, begun.progress, begun.state)
+    other = config_file(name="other", epochs=3)
+    shutil.rmtree(tmp_path / "other-data")
+    rest = {
+        "train": ["--out", last.parent, "--resume"],
+        "export": [last, "--out", tmp_path / "out"],
+        "blend": [last, last, "--out", tmp_path / "out"],
+    }
+    assert run(monkeypatch, command, other, *rest[command]) == 2
+    assert "not trained as this configuration says" in capsys.readouterr().err
 
 
 def test_a_crash_between_metrics_and_checkpoint_loses_no_epoch(

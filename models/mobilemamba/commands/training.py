@@ -13,6 +13,7 @@ from mobilemamba.artifact_files import write_artifact
 from mobilemamba.blend import blend as blend_weights
 from mobilemamba.card import model_card
 from mobilemamba.carried_card import card_of
+from mobilemamba.checkpoint import require_own
 from mobilemamba.chosen_thresholds import ChosenThresholds
 from mobilemamba.commands.arguments import EXISTING_FILE, FOLDER, choose_device, work_lines
 from mobilemamba.commands.carrying import write_card
@@ -34,7 +35,9 @@ def train(config: Path, out: Path, resume: bool, device: str | None) -> None:
     """Train as CONFIG (TOML) says; Ctrl-C keeps the last finished epoch, --resume goes on from it."""
     run = load_config(config)
     chosen = choose_device(device)
-    if not resume:
+    if resume:
+        require_own(out / LAST, run.sha256)
+    else:
         _check_free(out)
     own = run.already_begun() if resume else run
     trainer = Trainer(own, out, chosen, watch=work_lines())
@@ -118,7 +121,7 @@ def blend(config: Path, checkpoint: Path, other: Path, share: float, out: Path) 
     started from. A run that teaches a network something more forgets some of what it knew; between the two often lies
     one that has both. `export` takes what is written.
     """
-    metrics = blend_weights(load_config(config), checkpoint, other, share, out)
+    metrics = blend_weights(load_config(config), checkpoint, other, share, out, work_lines())
     click.echo(
         f"{out}: {share:g} of {checkpoint.name}, {1 - share:g} of {other.name}; mAP50 {metrics.map50:.4f}, "
         f"small {metrics.map50_small:.4f}, mAP50-95 {metrics.map50_95:.4f}"
