@@ -75,18 +75,33 @@ def calibrate(
     Raises:
         CalibrationError: too few defective pictures, or too many escapes even at the lowest thresholds.
     """
-    needed = least_pictures(promise)
-    if len(defective) < needed:
-        raise CalibrationError(
-            f"{len(defective)} defective pictures cannot support an escape rate of {promise.escape_rate:g} with "
-            f"{promise.confidence:g} confidence: at least {needed} are needed, all of them found"
-        )
+    require_defective(len(defective), promise)
     limits = np.array(start, dtype=np.float64)
     margins = np.array([_margin(found, limits) for found in defective])
     kept = _last_kept(margins, promise)
     # a little below, so that a score that met the shift exactly meets the rounded threshold too
     thresholds = np.floor(_shifted(limits, kept) * ROUNDING) / ROUNDING
     return _outcome(defective, clean, thresholds, promise.confidence)
+
+
+def require_defective(pictures: int, promise: Promise) -> None:
+    """Raises CalibrationError where so many defective pictures are too few, whatever is found on them."""
+    needed = least_pictures(promise)
+    if pictures < needed:
+        raise CalibrationError(
+            f"{pictures} defective pictures cannot support an escape rate of {promise.escape_rate:g} with "
+            f"{promise.confidence:g} confidence: at least {needed} are needed, all of them found"
+        )
+
+
+def require_clean(pictures: int, rate: float, confidence: float) -> None:
+    """Raises CalibrationError where so many pictures without a flaw are too few, whatever is found on them."""
+    needed = _least_trials(rate, confidence)
+    if pictures < needed:
+        raise CalibrationError(
+            f"{pictures} pictures without a flaw cannot support a false reject rate of {rate:g} with {confidence:g} "
+            f"confidence: at least {needed} are needed, none of them reported"
+        )
 
 
 def _last_kept(margins: NDArray[np.float64], promise: Promise) -> float:
@@ -120,12 +135,7 @@ def calibrate_false_rejects(
     Raises:
         CalibrationError: too few pictures without a flaw, or too many are reported even at the highest thresholds.
     """
-    needed = _least_trials(rate, confidence)
-    if len(clean) < needed:
-        raise CalibrationError(
-            f"{len(clean)} pictures without a flaw cannot support a false reject rate of {rate:g} with {confidence:g} "
-            f"confidence: at least {needed} are needed, none of them reported"
-        )
+    require_clean(len(clean), rate, confidence)
     limits = np.array(start, dtype=np.float64)
     chosen: NDArray[np.float64] | None = None
     for shift in reversed(SHIFTS):

@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mobilemamba_command import run
+from tiny_artifact import release_tiny_artifact
 
+from flawspec.labels import LabelSet
+from flawspec.manifest import TrainingData
 from mobilemamba.calibrate import (
     CalibrationError,
     Promise,
@@ -17,6 +20,7 @@ from mobilemamba.calibrate import (
     upper_bound,
 )
 from mobilemamba.chosen_thresholds import ChosenThresholds
+from mobilemamba.dataset import load_dataset
 from mobilemamba.evaluate import Detections
 
 
@@ -184,7 +188,46 @@ def test_thresholds_of_other_classes_are_refused_before_anything_is_exported(
     path = tmp_path / "thresholds.json"
     promised = {"escape_rate": 0.1, "confidence": 0.9, "defective": 9, "clean": 9}
     path.write_text(json.dumps(promised | {"thresholds": {"pit": 0.5}}))
+    monkeypatch.setattr("mobilemamba.release.require_own", lambda *_: None)
     monkeypatch.setattr("mobilemamba.release._trained", None)
     command = ["export", config_file(), tmp_path / "best", "--out", tmp_path / "out"]
     assert run(monkeypatch, *command, "--thresholds", path) == 2
     assert "the thresholds are for pit, the network knows dark, bright" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("promised", ["--escape-rate", "--false-reject-rate"])
+def test_too_few_pictures_are_told_of_before_any_is_looked_at(
+    coco_folder, tmp_path: Path, monkeypatch, capsys, promised: str
+) -> None:
+    data = coco_folder(count=6)
+    artifact = release_tiny_artifact(tmp_path, labels=LabelSet(("dark", "bright")))
+    monkeypatch.setattr(
+        "mobilemamba.commands.thresholds.evaluate_samples", lambda *_: pytest.fail("measured")
+    )
+    given = ["--coco", data / "annotations.json", "--images", data / "images"]
+    clean = ["--clean", data / "images"]  # copies are no further evidence
+    assert run(monkeypatch, "calibrate", artifact, *given, *clean, promised, "0.2") == 2
+    kind = "6 defective pictures" if promised == "--escape-rate" else "0 pictures without a flaw"
+    assert f"{kind} cannot support" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_figures_on_pictures_that_were_trained_on_come_with_a_caution(
+    coco_folder, tmp_path: Path, monkeypatch, capsys, command: str
+) -> None:
+    data, new = coco_folder(count=2), coco_folder(count=2, seed=1, name="new")
+    labels = LabelSet(("dark", "bright"))
+    learned = tuple(
+        TrainingData("squares", "train", 2, load_dataset(*read, labels).sha256)
+        for read in ((data / "annotations.json", data / "images"), (None, data / "images"))
+    )
+    artifact = release_tiny_artifact(tmp_path, labels=labels, training_data=learned)
+    rest = ["--out", tmp_path / "page"] if command == "report" else ["--clean", data / "images"]
+    said = "caution: {} was trained on {}; figures on these pictures promise nothing for others\n"
+    for folder in (data, new):
+        given = ["--coco", folder / "annotations.json", "--images", folder / "images"]
+        assert run(monkeypatch, command, artifact, *given, *rest) == 0
+        cautions = capsys.readouterr().err
+        at_coco = said.format(artifact.name, folder / "annotations.json") in cautions
+        assert at_coco == (folder == data)
+        assert (said.format(artifact.name, data / "images") in cautions) == (command == "evaluate")

@@ -58,7 +58,9 @@ def test_a_wrong_folder_is_told_of_before_anything_is_measured(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     commands = "mobilemamba.commands.measuring"
-    monkeypatch.setattr(f"{commands}.load_dataset", lambda *_, **__: None)
+    monkeypatch.setattr(
+        f"{commands}.load_dataset", lambda *a: load_dataset(*a) if a[0] is None else None
+    )
     monkeypatch.setattr(f"{commands}.evaluate_artifact", lambda *_: pytest.fail("measured"))
     artifact = min((ROOT / "models" / "artifacts").glob("*.onnx"))
     given = ("--coco", tmp_path, "--images", tmp_path, "--clean", tmp_path / "nowhere")

@@ -1,13 +1,16 @@
-"""What the commands share: kinds of arguments, and the device."""
+"""What the commands share: kinds of arguments, what is said of them, and the device."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import click
 import torch
 
+from flawspec.manifest import ArtifactManifest
+from mobilemamba.dataset import Dataset
 from mobilemamba.watching import WorkLines
 
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -20,6 +23,15 @@ OPEN_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 def work_lines() -> WorkLines:
     """On standard error: what a command has to say may be read by a program."""
     return WorkLines(partial(click.echo, err=True))
+
+
+def say_what_it_learned(
+    artifact: Path, manifest: ArtifactManifest, sets: Sequence[tuple[Path, Dataset]], therefore: str
+) -> None:
+    """On standard error, of each set, by where it was read from, that `artifact` was trained on; therefore: what?"""
+    learned = {entry.sha256 for entry in manifest.training_data}
+    for source in (place for place, dataset in sets if dataset.sha256 in learned):
+        click.echo(f"caution: {artifact.name} was trained on {source}; {therefore}", err=True)
 
 
 def choose_device(name: str | None) -> torch.device:

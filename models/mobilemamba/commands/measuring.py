@@ -19,16 +19,18 @@ from mobilemamba.commands.arguments import (
     ANNOTATIONS_HELP,
     EXISTING_FILE,
     FOLDER,
+    say_what_it_learned,
     work_lines,
 )
 from mobilemamba.complexity import complexity, onnx_times_ms
-from mobilemamba.dataset import load_clean, load_dataset
+from mobilemamba.dataset import load_dataset
 from mobilemamba.detector import SIZES, build_detector
 from mobilemamba.evaluate import shown
 from mobilemamba.measured import ArtifactReport, evaluate_artifact, evaluate_samples
 from mobilemamba.operating_point import ClassMatches, at_threshold, false_alarm_pictures, match
 from mobilemamba.strict_json import to_json
 
+SEEN = "figures on these pictures promise nothing for others"
 PLAIN_SCORE = 0.25  # what detectors are commonly shown at
 
 
@@ -44,12 +46,16 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
     manifest = read_manifest(artifact)
     watch = work_lines()
     dataset = load_dataset(coco, images, manifest.labels, watch)
-    pictures = load_clean(clean, watch) if clean is not None else ()
+    sets = [(coco, dataset)]
+    if clean is not None:
+        sets.append((clean, load_dataset(None, clean, manifest.labels, watch)))
+    say_what_it_learned(artifact, manifest, sets, SEEN)
     report = evaluate_artifact(artifact, manifest, dataset, watch)
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
     overall = _overall(matches, manifest.score_thresholds)
-    if pictures:
+    if clean is not None:
+        pictures = sets[-1][1].samples
         found = evaluate_samples(artifact, manifest, pictures, watch)
         alarms, count = false_alarm_pictures(pictures, found, manifest.score_thresholds)
         overall |= {"clean_pictures": count, "clean_pictures_reported": alarms}
@@ -113,6 +119,7 @@ def report(
     manifest = read_manifest(artifact)
     watch = work_lines()
     dataset = load_dataset(coco, images, manifest.labels, watch)
+    say_what_it_learned(artifact, manifest, [(coco, dataset)], SEEN)
     found = evaluate_artifact(artifact, manifest, dataset, watch)
     contents = Contents(not figures_only, ablation, peers, curves)
     title = printable(coco.resolve().name)

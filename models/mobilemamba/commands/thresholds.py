@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,13 @@ from rich.table import Table
 from flawspec.artifact import read_manifest, verify
 from flawspec.manifest import ArtifactManifest
 from mobilemamba.artifact_files import derived_path, rewrite
-from mobilemamba.calibrate import Calibration, Promise, calibrate_false_rejects
+from mobilemamba.calibrate import (
+    Calibration,
+    Promise,
+    calibrate_false_rejects,
+    require_clean,
+    require_defective,
+)
 from mobilemamba.calibrate import calibrate as calibrate_escapes
 from mobilemamba.carried_card import card_of
 from mobilemamba.chosen_thresholds import CROSSVAL, Source, detections_of, promise_of
@@ -26,18 +34,19 @@ from mobilemamba.commands.arguments import (
     FOLDER,
     OPEN_SHARE,
     choose_device,
+    say_what_it_learned,
     work_lines,
 )
 from mobilemamba.commands.carrying import write_card
 from mobilemamba.config import load_config
 from mobilemamba.crossval import DETECTIONS, cross_validate
-from mobilemamba.dataset import load_dataset
+from mobilemamba.dataset import Sample, load_dataset
 from mobilemamba.evaluate import shown
 from mobilemamba.measured import evaluate_samples
 from mobilemamba.out_of_fold import OutOfFold
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.train import Observer
-from mobilemamba.trained_on import pictures_sha256
+from mobilemamba.trained_on import pictures_sha256, places_once
 
 
 @click.command()
@@ -121,7 +130,8 @@ def calibrate(
     if artifact is not None:
         verify(artifact, None)
     card = _check_target(artifact, out, version)
-    given = _evidence(artifact, coco, images, clean, out_of_fold)
+    enough = partial(_require_enough, escape_rate, false_reject_rate, confidence)
+    given = _evidence(artifact, coco, images, clean, out_of_fold, enough)
     found = given.once()
     if copies := len(given.samples) - len(found.samples):
         click.echo(f"{copies} pictures are given again and are counted once", err=True)
@@ -207,6 +217,7 @@ def _evidence(
     images: Path | None,
     clean: Path | None,
     out_of_fold: Path | None,
+    require_enough: Callable[[Sequence[Sample]], None],
 ) -> OutOfFold:
     if out_of_fold is not None:
         given = {"--coco": coco, "--images": images, "--clean": clean}
@@ -223,16 +234,28 @@ def _evidence(
     sets = [(coco, load_dataset(coco, images, manifest.labels, watch))]
     if clean is not None:
         sets.append((clean, load_dataset(None, clean, manifest.labels, watch)))
-    learned = {entry.sha256 for entry in manifest.training_data}
-    for source in (place for place, dataset in sets if dataset.sha256 in learned):
-        click.echo(
-            f"caution: {artifact.name} was trained on {source}; what is promised on these pictures holds for no others",
-            err=True,
-        )
+    say_what_it_learned(
+        artifact, manifest, sets, "what is promised on these pictures holds for no others"
+    )
     pictures = tuple(sample for _, dataset in sets for sample in dataset.samples)
-    found = evaluate_samples(artifact, manifest, pictures, watch)
     digests = pictures_sha256(pictures)
+    require_enough([pictures[i] for i in places_once(pictures, digests)])
+    found = evaluate_samples(artifact, manifest, pictures, watch)
     return OutOfFold(manifest.labels, pictures, found, digests, manifest.train_config_sha256)
+
+
+def _require_enough(
+    escape_rate: float | None,
+    false_reject_rate: float | None,
+    confidence: float,
+    samples: Sequence[Sample],
+) -> None:
+    """Before hours are spent on pictures of which there are too few."""
+    defective = sum(len(s.class_ids) > 0 for s in samples)
+    if escape_rate is not None:
+        require_defective(defective, Promise(escape_rate, confidence))
+    if false_reject_rate is not None:
+        require_clean(len(samples) - defective, false_reject_rate, confidence)
 
 
 def _starts(
