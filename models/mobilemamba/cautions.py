@@ -8,11 +8,15 @@ from flawspec.labels import LabelSet
 from flawspec.letterbox import Letterbox
 from mobilemamba.annotations import printable
 from mobilemamba.config import InputConfig
-from mobilemamba.dataset import Sample
+from mobilemamba.dataset import Sample, spread_over
 from mobilemamba.head import REACH_PX
 from mobilemamba.trained_on import pictures_sha256
 
 MOST_NAMED = 5
+LOOKED_AT = 32  # for their light: pictures of one camera are alike, and those that are not kept have to be decoded
+LEAST_BRIGHTNESS = (
+    0.05  # of full scale: below it the service calls a frame black, by its own default
+)
 
 
 def cautions(
@@ -25,10 +29,14 @@ def cautions(
         val: those of the validation set.
         labels: of both.
         settings: of the network's input.
+
+    Raises:
+        DatasetError: see `pictures.OnDisk.decoded`.
     """
     found = (
         _trained_on_too(training, val),
         *_lacking(training, val, labels),
+        _too_dark((*training, *val)),
         _beyond_reach((*training, *val), settings),
     )
     return tuple(sentence for sentence in found if sentence)
@@ -69,6 +77,18 @@ def _lacking(training: Sequence[Sample], val: Sequence[Sample], labels: LabelSet
             "anew with `mobilemamba split`"
         )
     return found
+
+
+def _too_dark(samples: tuple[Sample, ...]) -> str:
+    looked_at = spread_over(samples, LOOKED_AT)
+    dark = [s for s in looked_at if s.grey.mean() < LEAST_BRIGHTNESS * 255]
+    if not dark:
+        return ""
+    return (
+        f"caution: {len(dark)} of {len(looked_at)} pictures that were looked at are nearly black ({_named(dark)}), as "
+        "those of a camera of 12 bits are whose values are stored as 16; the service gives no verdict on such frames. "
+        "Scale them (12 bits: times 16) or save 8 bits, here and at the line"
+    )
 
 
 def _beyond_reach(samples: Sequence[Sample], settings: InputConfig) -> str:

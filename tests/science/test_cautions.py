@@ -6,8 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from flawline.settings.watching import WatchSettings
 from flawspec.labels import LabelSet
-from mobilemamba.cautions import cautions
+from mobilemamba.cautions import LEAST_BRIGHTNESS, cautions
 from mobilemamba.config import InputConfig
 from mobilemamba.dataset import Sample
 
@@ -15,7 +16,7 @@ PIT = LabelSet(("pit",))
 
 
 def picture(name: str, level: int, *boxes: tuple[float, float, float, float]) -> Sample:
-    grey = np.full((400, 500), level, np.uint8)
+    grey = np.full((400, 500), 100 + level, np.uint8)
     xyxy = np.array(boxes, np.float32).reshape(-1, 4)
     return Sample(name, 1, grey, xyxy, np.zeros(len(boxes), np.int64))
 
@@ -56,3 +57,14 @@ def test_classes_that_no_picture_shows_are_named() -> None:
     untaught, unmeasured = cautions([pit, dent], [seam], labels, InputConfig())
     assert "no training picture has a flaw of the class flaws or seam, so none" in untaught
     assert "no validation picture has a flaw of the class dent, so" in unmeasured
+
+
+def test_pictures_that_the_service_would_call_black_are_told_of() -> None:
+    bright = picture("bright.png", 1, (0, 0, 9, 9))
+    stored_as_16 = np.full((400, 500), 2048 // 257, np.uint8)  # half of full scale, of 12 bits
+    dark = [dataclasses.replace(bright, name=f"{i}.tif", pixels=stored_as_16) for i in range(60)]
+    (said,) = cautions(dark, [picture("val.png", 2, (0, 0, 9, 9))], PIT, InputConfig())
+    assert "32 of 32 pictures that were looked at are nearly black (0.tif, 1.tif, " in said
+    (said,) = cautions([bright], dark[:3], PIT, InputConfig())
+    assert "3 of 4 pictures" in said
+    assert WatchSettings.model_fields["min_brightness"].default == LEAST_BRIGHTNESS
