@@ -19,6 +19,7 @@ from mobilemamba.annotations import (
     files_of,
     name_bytes,
 )
+from mobilemamba.formats.coco import SUFFIX as COCO_SUFFIX
 from mobilemamba.formats.coco import read_coco
 from mobilemamba.formats.voc import SUFFIX as VOC_SUFFIX
 from mobilemamba.formats.voc import read_voc
@@ -138,7 +139,10 @@ def read_annotations(annotations: Path, images: Path) -> AnnotationSet:
         return read_voc(annotations, images)
     if text:
         return read_yolo(annotations, images)
-    raise DatasetError(annotations, ["is a folder without .xml (Pascal VOC) or .txt (YOLO) files"])
+    fault = "is a folder without .xml (Pascal VOC) or .txt (YOLO) files"
+    if coco := files_of(annotations, COCO_SUFFIX):
+        fault += f"; COCO is given by its file: {' or '.join(map(str, coco))}"
+    raise DatasetError(annotations, [fault])
 
 
 def load_clean(folder: Path, watch: Watch = unwatched) -> tuple[Sample, ...]:

@@ -284,6 +284,8 @@ def test_folders_that_hold_no_data_set(coco_folder, tmp_path: Path) -> None:
     folder = coco_folder(count=2)
     with pytest.raises(DatasetError, match=r"is a folder without \.xml"):
         load_dataset(folder / "images", folder / "images")
+    with pytest.raises(DatasetError, match=r"COCO is given by its file: .*annotations\.json$"):
+        load_dataset(folder, folder / "images")
     yolo = as_yolo(folder)
     (folder / "classes.txt").unlink()
     with pytest.raises(DatasetError, match=rf"no classes\.txt in it or in {folder}: put one"):

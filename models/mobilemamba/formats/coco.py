@@ -18,6 +18,7 @@ from mobilemamba.annotations import (
     upright,
 )
 
+SUFFIX = ".json"
 FIELDS = {
     "images": ("id", "file_name", "width", "height"),
     "annotations": ("id", "image_id", "category_id", "bbox"),
