@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mobilemamba.average import WeightAverage
@@ -120,7 +120,8 @@ def save_checkpoint(path: Path, progress: Progress, state: RunState) -> None:
     metadata = {"format": FORMAT, "progress": json.dumps(asdict(progress))}
     try:
         with whole(path) as partial:
-            save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata)
+            # `save_file` of some releases makes a file that its owner alone can read
+            partial.write_bytes(save({k: v.contiguous() for k, v in tensors.items()}, metadata))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path} could not be written: {error}") from error
 

@@ -165,6 +165,15 @@ def test_a_checkpoint_of_another_run_is_told_of_before_pictures_are_read(
     assert "not trained as this configuration says" in capsys.readouterr().err
 
 
+def test_a_checkpoint_can_be_read_by_all_who_can_read_a_file_beside_it(
+    config_file, tmp_path: Path
+) -> None:
+    begun, other = trainer(config_file(), tmp_path), tmp_path / "metrics"
+    other.touch()
+    save_checkpoint(tmp_path / LAST, begun.progress, begun.state)
+    assert (tmp_path / LAST).stat().st_mode == other.stat().st_mode
+
+
 def test_a_crash_between_metrics_and_checkpoint_loses_no_epoch(
     config_file, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +186,7 @@ def test_a_crash_between_metrics_and_checkpoint_loses_no_epoch(
     config, log = config_file(), tmp_path / "run" / METRICS
     begin(config, tmp_path / "run")
     seen: list[int] = []
-    for target in ("mobilemamba.checkpoint.save_file", "mobilemamba.epoch_log.to_json"):
+    for target in ("mobilemamba.checkpoint.save", "mobilemamba.epoch_log.to_json"):
         again = trainer(config, tmp_path / "run")
         again.resume(tmp_path / "run" / LAST)
         with monkeypatch.context() as disk:

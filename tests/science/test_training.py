@@ -135,7 +135,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_former_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mobilemamba.checkpoint.save_file", full)
+    monkeypatch.setattr("mobilemamba.checkpoint.save", full)
     with pytest.raises(CheckpointError, match=r"could not be written: .*No space left"):
         run.run(Recorder().observer())
     assert (tmp_path / "run" / LAST).read_bytes() == before
