@@ -19,6 +19,7 @@ from flawspec.artifact import sha256_file
 from mobilemamba.checkpoint import (
     Blend,
     CheckpointError,
+    Progress,
     load_average,
     require_own,
     save_checkpoint,
@@ -69,11 +70,7 @@ def blend(
     trainer = Trainer(earlier, out.parent, torch.device("cpu"), watch=watch)
     if trainer.started is None or not trainer.started.with_classes:
         raise CheckpointError(f"{other} is of other classes, so there is nothing to blend with")
-    ended = copy.deepcopy(trainer.network)
-    progress = load_average(checkpoint, ended)
-    progress.require_data(trainer.data, checkpoint)
-    if progress.blend is not None:
-        raise CheckpointError(f"{checkpoint} is a blend itself; give the run's own checkpoint")
+    ended, progress = _ended(trainer, checkpoint)
     _require_one_form(trainer.network, other, ended, checkpoint)
     _move_towards(trainer.state.average.network, ended, share)
     metrics = trainer.evaluate()
@@ -82,6 +79,16 @@ def blend(
     # Of the state, `export` reads the average alone.
     save_checkpoint(out, replace(progress, best_map50=metrics.map50, blend=made), trainer.state)
     return metrics
+
+
+def _ended(trainer: Trainer, checkpoint: Path) -> tuple[nn.Module, Progress]:
+    """The network that the run ended with, which is no blend itself, and of the same data."""
+    network = copy.deepcopy(trainer.network)
+    progress = load_average(checkpoint, network)
+    progress.require_data(trainer.data, checkpoint)
+    if progress.blend is not None:
+        raise CheckpointError(f"{checkpoint} is a blend itself; give the run's own checkpoint")
+    return network, progress
 
 
 @torch.no_grad()

@@ -231,3 +231,17 @@ def test_figures_on_pictures_that_were_trained_on_come_with_a_caution(
         at_coco = said.format(artifact.name, folder / "annotations.json") in cautions
         assert at_coco == (folder == data)
         assert (said.format(artifact.name, data / "images") in cautions) == (command == "evaluate")
+
+
+def test_clean_pictures_are_counted_wherever_they_are_listed(
+    coco_folder, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    data, clean = coco_folder(count=3), coco_folder(count=2, seed=1, name="clean") / "images"
+    content = json.loads((data / "annotations.json").read_text())
+    content["annotations"].pop()  # one of three has no flaw, as a card would count it
+    (data / "annotations.json").write_text(json.dumps(content))
+    artifact = release_tiny_artifact(tmp_path, labels=LabelSet(("dark", "bright")))
+    given = ["--coco", data / "annotations.json", "--images", data / "images", "--json"]
+    for rest, count in (([], 1), (["--clean", clean], 3)):
+        assert run(monkeypatch, "evaluate", artifact, *given, *rest) == 0
+        assert json.loads(capsys.readouterr().out)["overall"]["clean_pictures"] == count

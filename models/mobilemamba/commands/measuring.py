@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flawspec.artifact import read_manifest, verify
+from flawspec.manifest import ArtifactManifest
 from mobilemamba.annotations import printable
 from mobilemamba.commands.arguments import (
     ANNOTATIONS,
@@ -38,7 +39,9 @@ PLAIN_SCORE = 0.25  # what detectors are commonly shown at
 @click.argument("artifact", type=EXISTING_FILE)
 @click.option("--coco", type=ANNOTATIONS, required=True, help=f"{ANNOTATIONS_HELP}.")
 @click.option("--images", type=FOLDER, required=True, help="Folder of the pictures.")
-@click.option("--clean", type=FOLDER, help="Folder of pictures without flaws, for false alarms.")
+@click.option(
+    "--clean", type=FOLDER, help="Folder of further pictures without flaws, for false alarms."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
 def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_json: bool) -> None:
     """Measure ARTIFACT on a data set, in ONNX Runtime, exactly as it is served."""
@@ -54,25 +57,21 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
     overall = _overall(matches, manifest.score_thresholds)
-    if clean is not None:
-        pictures = sets[-1][1].samples
-        found = evaluate_samples(artifact, manifest, pictures, watch)
-        alarms, count = false_alarm_pictures(pictures, found, manifest.score_thresholds)
+    samples, found = dataset.samples, report.detections
+    for _, further in sets[1:]:
+        samples += further.samples
+        found = found + evaluate_samples(artifact, manifest, further.samples, watch)
+    alarms, count = false_alarm_pictures(samples, found, manifest.score_thresholds)
+    if count:
         overall |= {"clean_pictures": count, "clean_pictures_reported": alarms}
     if as_json:
+        named = dict(zip(manifest.labels.names, map(dataclasses.asdict, points), strict=True))
         document = {
-            "artifact": {
-                "name": manifest.model_name,
-                "version": manifest.model_version,
-                "sha256": digest,
-            },
+            "artifact": _named(manifest, digest),
             "pictures": len(dataset.samples),
             "boxes": sum(m.boxes for m in matches),
             **dataclasses.asdict(report.metrics),
-            "operating_points": {
-                name: dataclasses.asdict(p)
-                for name, p in zip(manifest.labels.names, points, strict=True)
-            },
+            "operating_points": named,
             "overall": overall,
         }
         click.echo(to_json(document))
@@ -150,6 +149,10 @@ def info(artifact: Path | None, timed: bool) -> None:
             )
         table.add_row(*row)
     Console().print(table)
+
+
+def _named(manifest: ArtifactManifest, sha256: str) -> dict[str, str]:
+    return {"name": manifest.model_name, "version": manifest.model_version, "sha256": sha256}
 
 
 def _overall(matches: tuple[ClassMatches, ...], thresholds: tuple[float, ...]) -> dict[str, float]:
