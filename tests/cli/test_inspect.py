@@ -176,6 +176,16 @@ def test_a_limit_on_one_line_of_the_server_costs_no_picture(
 
 
 @pytest.mark.usefixtures("artifact")
+def test_a_small_queue_costs_no_picture_whatever_a_line_may_have(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLAWLINE_QUEUE_CAPACITY", "2")
+    monkeypatch.setenv("FLAWLINE_MAX_FRAMES", "1")
+    monkeypatch.setenv("FLAWLINE_LINE_CAPACITY", "100")
+    assert run("inspect", pictures).exit_code == 0
+
+
+@pytest.mark.usefixtures("artifact")
 def test_copies_of_one_picture_hang_no_camera_where_a_server_watches_its_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

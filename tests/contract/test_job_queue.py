@@ -21,6 +21,16 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[QueueBench]:
     await bench.queue.close()
 
 
+@pytest.fixture(params=[MemoryBench, RedisBench])
+async def bench_of_parts(request: pytest.FixtureRequest) -> AsyncIterator[QueueBench]:
+    """A request may bring three frames, which are accepted together or not at all."""
+    bench: QueueBench = request.param()
+    bench.most_at_once = 3
+    await bench.open(request)
+    yield bench
+    await bench.queue.close()
+
+
 def failed(name: str) -> Failed:
     """An outcome that says whose it is."""
     return Failed(f"outcome of {name}")
@@ -148,6 +158,18 @@ async def test_backfill_leaves_half_of_the_queue_and_of_a_line_to_what_is_urgent
     assert full.value.code == "queue_full"
     assert await bench.leased(3) == ["new1", "new2", "old1"]
     await submit("old3", Priority.BACKFILL, "press-1")
+
+
+async def test_an_idle_queue_takes_a_whole_part_as_backfill(bench_of_parts: QueueBench) -> None:
+    bench = bench_of_parts
+
+    async def submit(name: str) -> None:
+        await bench.queue.submit(bench.job(name, line="press-1", priority=Priority.BACKFILL))
+
+    for name in "abc":
+        await submit(name)
+    with pytest.raises(BackfillFull):
+        await submit("d")
 
 
 async def test_the_urgent_goes_first_and_the_oldest_of_a_class(bench: QueueBench) -> None:

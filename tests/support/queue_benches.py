@@ -26,6 +26,7 @@ class QueueBench:
 
     queue: JobQueue
     clock: Clock
+    most_at_once = 1
 
     async def open(self, request: pytest.FixtureRequest) -> None:
         raise NotImplementedError
@@ -69,7 +70,9 @@ class QueueBench:
 class MemoryBench(QueueBench):
     async def open(self, request: pytest.FixtureRequest) -> None:
         self.clock: ManualClock = ManualClock()
-        self.queue = MemoryQueue(CAPACITY, self.clock, line_capacity=LINE_CAPACITY)
+        self.queue = MemoryQueue(
+            CAPACITY, self.clock, line_capacity=LINE_CAPACITY, most_at_once=self.most_at_once
+        )
 
     async def let_pass(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -93,6 +96,7 @@ class RedisBench(QueueBench):
             url=self.url_of(redis),
             capacity=CAPACITY,
             line_capacity=LINE_CAPACITY,
+            most_at_once=self.most_at_once,
             namespace=f"test-{uuid.uuid4().hex[:8]}",
             inline_picture_bytes=100,
         )

@@ -110,7 +110,8 @@ def _queue(page: build.Dashboard) -> None:
     page.with_panel(
         curves(
             "Waiting pictures",
-            "`backfill`: how many of them nobody waits for. Capacity (dashed): what comes beyond is turned away.",
+            "`backfill`: how many of them nobody waits for. Capacity (dashed): what comes beyond is "
+            "turned away, backfill from half of it on.",
             query("sum(max by (priority) (service:flawline_queue_depth:max))", "waiting"),
             query(
                 'max(service:flawline_queue_depth:max{priority="backfill"})', "backfill", ref="D"

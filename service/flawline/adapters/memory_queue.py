@@ -21,8 +21,9 @@ logger = logging.getLogger(__name__)
 class MemoryQueue:
     """Holds at most `capacity` waiting jobs; a worker bounds by itself what it has leased.
 
-    line_capacity: how many of them may be of one line; None for all. max_deliveries: how often a job is
-    lent whose deliveries count. A lease never runs out: its worker lives and dies with this process.
+    line_capacity: how many of them may be of one line; None for all. most_at_once: see `Priority.room_of`.
+    max_deliveries: how often a job is lent whose deliveries count. A lease never runs out: its worker lives and dies
+    with this process.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class MemoryQueue:
         clock: Clock,
         *,
         line_capacity: int | None = None,
+        most_at_once: int = 1,
         max_deliveries: int = 3,
     ) -> None:
         self._capacity = capacity
         self._max_deliveries = max_deliveries
+        self._most_at_once = most_at_once
         self._line_capacity = capacity if line_capacity is None else line_capacity
         self._clock = clock
         self._waiting = _Waiting()
@@ -127,10 +130,11 @@ class MemoryQueue:
         self._work.set()
 
     def _has_room(self, job: Job) -> bool:
-        waiting, room_of = self._waiting, job.priority.room_of
-        return len(waiting) < room_of(self._capacity) and waiting.of_line(job.line) < room_of(
-            self._line_capacity
+        room, room_of_line = (
+            job.priority.room_of(capacity, self._most_at_once)
+            for capacity in (self._capacity, self._line_capacity)
         )
+        return len(self._waiting) < room and self._waiting.of_line(job.line) < room_of_line
 
     def _full(self, job: Job) -> QueueFull:
         pause_s = self._retry_after_s()

@@ -29,6 +29,7 @@ class LaneMaker:
             settings.queue_capacity,
             base.clock,
             line_capacity=settings.most_of_one_line,
+            most_at_once=settings.max_frames,
             max_deliveries=settings.max_deliveries,
         )
         engine = SharedEngine(base.engine(artifact), base.clock, base.batches)

@@ -27,6 +27,7 @@ def queue_in_redis(
         url=settings.queue,
         capacity=settings.queue_capacity,
         line_capacity=settings.most_of_one_line,
+        most_at_once=settings.max_frames,
         namespace=settings.queue_namespace,
         lease_s=settings.lease_s,
         max_deliveries=settings.max_deliveries,

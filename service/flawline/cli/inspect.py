@@ -95,6 +95,12 @@ def _keep_originals(files: list[PictureFile], out: Path) -> None:
             )
 
 
+def _most_ahead(settings: FlawlineSettings) -> int:
+    """So many pictures may wait: all are backfill, of one line."""
+    most = min(settings.queue_capacity, settings.most_of_one_line)
+    return min(2 * settings.max_batch, Priority.BACKFILL.room_of(most, settings.max_frames))
+
+
 class _Session:
     """One run over a list of files."""
 
@@ -115,8 +121,7 @@ class _Session:
             min_score=self._min_score,
             deadline_ms=settings.deadline_ms,
             max_bytes=settings.max_body_bytes,
-            # all are of one line
-            ahead=min(2 * settings.max_batch, Priority.BACKFILL.room_of(settings.most_of_one_line)),
+            ahead=_most_ahead(settings),
         )
         service = build_service(settings)
         async with AsyncExitStack() as stopping:

@@ -17,9 +17,15 @@ class Priority(str, Enum):
         """0 for the most urgent class, 1 for the next."""
         return _BY_URGENCY.index(self)
 
-    def room_of(self, capacity: int) -> int:
-        """While fewer than so many wait, one of this class is taken in: backfill leaves half of it to the others."""
-        return (capacity + 1) // 2 if self is Priority.BACKFILL else capacity
+    def room_of(self, capacity: int, most_at_once: int = 1) -> int:
+        """While fewer than so many wait, one of this class is taken in.
+
+        Backfill leaves half of it to the others, but while nothing waits `most_at_once` are taken in, as many as one
+        request may bring: they are accepted together or not at all.
+        """
+        if self is not Priority.BACKFILL:
+            return capacity
+        return max((capacity + 1) // 2, min(capacity, most_at_once))
 
 
 # One job in eight goes to the lower classes, by turns, however much inline work there is.

@@ -246,8 +246,8 @@ class RedisQueue:
             self._remaining_ms(job),  # a large picture took its time
             meta_of(job),
             picture,
-            job.priority.room_of(options.capacity),
-            job.priority.room_of(options.line_capacity),
+            job.priority.room_of(options.capacity, options.most_at_once),
+            job.priority.room_of(options.line_capacity, options.most_at_once),
             self._replies.key,
             outcome_to_wire(Expired()),
             self.name,
