@@ -223,7 +223,7 @@ def test_old_pictures_say_nothing_of_how_their_line_does_now(
         assert value("flawline_inspections_total", counted | {"line": "other"}) == 1
     assert value("flawline_defects_total", COMMON | {"class": "pit"}) == 0
     assert value("flawline_defects_total", COMMON | {"line": "other", "class": "pit"}) == 1
-    for line in ("press-1", "other"):  # no alert counts them
+    for line in ("press-1", "other"):  # nor do the alerts that divide by durations
         assert value("flawline_undefined_total", {"line": line, "reason": "deadline"}) == 0
         assert value("flawline_undecidable_total", {"line": line, "reason": "black"}) == 0
 
