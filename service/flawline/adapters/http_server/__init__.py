@@ -103,6 +103,7 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
     _leaves_s = math.inf
     _bytes_outside_bodies = 0
     _gave_up = False
+    _before: Any = None  # the newest request when this read began
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -123,7 +124,8 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
             if self._bytes_outside_bodies > _MOST_DROPPED_BYTES:
                 self.transport.close()
             return
-        answered, timer = self.cycle, self.timeout_keep_alive_task
+        self._before = answered = self.cycle
+        timer = self.timeout_keep_alive_task
         is_answered = answered is not None and answered.response_complete and answered.more_body
         if is_answered:
             # The rest of a body that was not waited for: uvicorn would stop the clock at it, and start it no more.
@@ -224,8 +226,11 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
         return in_body and not self.cycle.response_started
 
     def _is_body_of_no_length(self) -> bool:
-        """Whether what came last follows a request that told of no body and is not answered: it is its body."""
-        if self.cycle is None or self.cycle.response_started or getattr(self, "pipeline", ()):
+        """Whether what came last follows a request that told of no body, and came with it: it is its body.
+
+        What comes later may be a damaged next request, and the answer to that is not this one's.
+        """
+        if self.cycle is None or self.cycle is self._before or getattr(self, "pipeline", ()):
             return False
         scope = self.cycle.scope
         return scope["method"] == "POST" and not any(
