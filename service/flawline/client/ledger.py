@@ -18,11 +18,10 @@ from flawline.client.frame import Frame
 class Figures:
     """How many frames were handed over, and what became of them.
 
-    sent = answered + refused + those that wait; a frame that its caller gave up before it was on its way counts
-    nowhere. undefined: of those answered. resent: sent again on
-    another connection. maybe_inspected_twice: of those, sent again to a service that had forgotten
-    what it had inspected before (restarted, say). late: answers that came after the deadline, and were
-    dropped. connections: how many streams were opened.
+    sent = answered + refused + those that wait; a frame that its caller gave up while no connection had it counts
+    nowhere. undefined: of those answered. resent: sent again on another connection. maybe_inspected_twice: of those,
+    sent again to a service that had forgotten what it had inspected before (restarted, say). late: answers that came
+    after the deadline, and were dropped. connections: how many streams were opened.
     """
 
     sent: int = 0

@@ -150,10 +150,8 @@ class _Connection:
             await self._ledger.news.wait()
 
     async def _send_one(self, call: grpc.aio.StreamStreamCall, entry: Entry) -> None:
-        if entry.answer.done():
-            self._ledger.give_up(
-                entry.sequence
-            )  # or its deadline passed while others were being written
+        if entry.answer.done():  # given up, or its deadline passed while others were being written
+            self._ledger.give_up(entry.sequence)
             return
         try:
             frame = self._message_of(entry)
