@@ -53,6 +53,17 @@ def upright(
     return x + (width - wide) / 2, y + (height - high) / 2, wide, high
 
 
+def degrees_of(value: object) -> float:
+    """An angle that is given as a number or as a text of one; 0 for all else, also for what is not finite."""
+    if type(value) not in (int, float, str):
+        return 0.0
+    try:
+        angle = float(value)  # type: ignore[arg-type]
+    except (ValueError, OverflowError):  # whole numbers of JSON may have any length
+        return 0.0
+    return angle if math.isfinite(angle) else 0.0
+
+
 class DatasetError(Exception):
     """A data set that cannot be used; `faults` holds one sentence each."""
 
@@ -73,12 +84,14 @@ class AnnotatedBox:
         class_name: of the flaw.
         xywh: x_min, y_min, width, height; pixels, or shares of the picture's sides if `relative`.
         relative: see `xywh`.
+        degrees: by which the tool turned it about its centre: `xywh` is from before.
     """
 
     where: str
     class_name: str
     xywh: tuple[float, float, float, float]
     relative: bool = False
+    degrees: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mobilemamba.annotations import (
     DatasetError,
     files_of,
     name_bytes,
+    upright,
 )
 from mobilemamba.formats.coco import SUFFIX as COCO_SUFFIX
 from mobilemamba.formats.coco import read_coco
@@ -223,10 +224,11 @@ def _sample(
     sound: list[tuple[tuple[float, ...], int]] = []
     for box in picture.boxes:
         scale = (width, height, width, height) if box.relative else (1, 1, 1, 1)
-        xywh = tuple(value * factor for value, factor in zip(box.xywh, scale, strict=True))
+        left, top, wide, high = (v * factor for v, factor in zip(box.xywh, scale, strict=True))
+        xywh = (left, top, wide, high)
         fault = _box_fault(box, xywh, width, height)
         if fault is None:
-            sound.append((xywh, labels.id_of(box.class_name)))
+            sound.append((upright(xywh, box.degrees), labels.id_of(box.class_name)))
         else:
             faults.append(fault)
     xyxy = xywh_to_xyxy(np.array([xywh for xywh, _ in sound], dtype=np.float32).reshape(-1, 4))
@@ -236,12 +238,16 @@ def _sample(
     return Sample(picture.file_name, picture.image_id, pixels, xyxy, class_ids)
 
 
-def _box_fault(box: AnnotatedBox, xywh: tuple[float, ...], width: int, height: int) -> str | None:
-    x, y, box_width, box_height = xywh
-    shown = f"box [{', '.join(f'{value:g}' for value in xywh)}]"
+def _box_fault(
+    box: AnnotatedBox, xywh: tuple[float, float, float, float], width: int, height: int
+) -> str | None:
+    turned = f" turned by {box.degrees:g} degrees" if box.degrees else ""
+    shown = f"box [{', '.join(f'{value:g}' for value in xywh)}]{turned}"
+    x, y, box_width, box_height = upright(xywh, box.degrees)
     if not (box_width > 0 and box_height > 0):
         return f"{box.where}: {shown} has no area"
-    inside = (
+    # the corners of one that was turned reach over the edge wherever its flaw runs off the picture
+    inside = box.degrees != 0 or (
         x >= -TOLERANCE_PX
         and y >= -TOLERANCE_PX
         and x + box_width <= width + TOLERANCE_PX

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from mobilemamba_command import run
+from PIL import Image
 
 from flawspec.labels import LabelSet
-from mobilemamba.annotations import DatasetError
+from mobilemamba.annotations import DatasetError, upright
 from mobilemamba.config import load_config
 from mobilemamba.dataset import Dataset, load_dataset, read_annotations
 from mobilemamba.trained_on import TrainedOn
@@ -104,10 +105,56 @@ def test_a_box_that_was_turned_in_cvat_is_learned_as_the_upright_one_around_it(
         load_dataset(path, folder / "images")
     assert len(caught.value.faults) == 1, "turned, it would seem to have some"
     found = read_annotations(path, folder / "images").pictures[:4]
-    lying, leaning, *as_given = (picture.boxes[0].xywh for picture in found)
+    boxes = [picture.boxes[0] for picture in found]
+    lying, leaning, *as_given = (upright(box.xywh, box.degrees) for box in boxes)
     assert lying == pytest.approx((30, 30, 40, 20))
     assert leaning == pytest.approx((31.340, 17.679, 37.321, 44.641), abs=1e-3)
     assert as_given == [(40, 20, 20, 40)] * 2
+
+
+def scratch(folder: Path, form: str, bbox: list[float], angle: object, **more: object) -> Path:
+    """One picture of 500x400 with one box of CVAT's."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    Image.new("L", (500, 400), 90).save(folder / "images" / "0.png")
+    if form == "coco":
+        entry = {"id": 1, "image_id": 1, "category_id": 1, "bbox": bbox, **more}
+        entry |= {"attributes": {"rotation": angle}}
+        image = {"id": 1, "file_name": "0.png", "width": 500, "height": 400}
+        names = [{"id": 1, "name": "scratch"}]
+        path = folder / "annotations.json"
+        content = {"images": [image], "annotations": [entry], "categories": names}
+        path.write_text(json.dumps(content))
+        return path
+    x, y, width, height = bbox
+    found = OBJECT.format(name="scratch", x0=x, y0=y, x1=x + width, y1=y + height)
+    pair = f"<attribute><name>rotation</name><value>{angle}</value></attribute>"
+    found = found.replace("</object>", f"<attributes>{pair}</attributes></object>")
+    (folder / "voc").mkdir(exist_ok=True)
+    (folder / "voc" / "0.xml").write_text(f"<annotation>{found}</annotation>")
+    return folder / "voc"
+
+
+@pytest.mark.parametrize("form", ["coco", "voc"])
+def test_of_a_turned_box_over_the_edge_the_part_in_the_picture_is_learned(
+    tmp_path: Path, form: str
+) -> None:
+    path = scratch(tmp_path, form, [150, 42, 200, 16], 30)  # its axis ends at y = 0
+    (sample,) = load_dataset(path, tmp_path / "images").samples
+    assert sample.boxes_xyxy.tolist() == [pytest.approx([159.397, 0, 340.603, 106.928], abs=1e-2)]
+    path = scratch(tmp_path, form, [150, -142, 200, 16], 30)
+    shown = r"box \[150, -142, 200, 16\] turned by 30 degrees shares no area with its picture"
+    with pytest.raises(DatasetError, match=shown):
+        load_dataset(path, tmp_path / "images")
+
+
+def test_only_the_bbox_without_an_outline_was_left_as_it_was_before_it_was_turned(
+    tmp_path: Path,
+) -> None:
+    outline = [[150, 100, 350, 100, 350, 116]]
+    for angle, segmentation, height in ((90, outline, 16), (90, [], 200), ("90", [], 200)):
+        path = scratch(tmp_path, "coco", [150, 100, 200, 16], angle, segmentation=segmentation)
+        ((_, top, _, bottom),) = load_dataset(path, tmp_path / "images").samples[0].boxes_xyxy
+        assert bottom - top == pytest.approx(height)
 
 
 def test_voc_faults_are_reported_at_once(coco_folder) -> None:

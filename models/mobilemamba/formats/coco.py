@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from mobilemamba.annotations import (
     AnnotatedPicture,
     AnnotationSet,
     DatasetError,
+    degrees_of,
     plain_path,
-    upright,
 )
 
 SUFFIX = ".json"
@@ -27,7 +26,7 @@ FIELDS = {
 
 
 def read_coco(path: Path) -> AnnotationSet:
-    """Read a file; a region marked `iscrowd` is a fault, a box that CVAT says was turned becomes an upright one.
+    """Read a file; a region marked `iscrowd` is a fault, a box that CVAT turned is not yet upright.
 
     Raises:
         DatasetError: it cannot be read, is not JSON, or lacks what COCO files have.
@@ -45,8 +44,8 @@ def read_coco(path: Path) -> AnnotationSet:
             faults.append(fault)
         else:
             where = f"annotation {entry['id']}"
-            xywh = upright(tuple(entry["bbox"]), _turned_by(entry))
-            box = AnnotatedBox(where, names[entry["category_id"]], xywh)
+            name, xywh = names[entry["category_id"]], tuple(entry["bbox"])
+            box = AnnotatedBox(where, name, xywh, degrees=_turned_by(entry))
             boxes[entry["image_id"]].append(box)
     pictures = tuple(
         AnnotatedPicture(i["file_name"], i["id"], (i["width"], i["height"]), tuple(boxes[i["id"]]))
@@ -159,10 +158,14 @@ def _fault(entry: dict[str, Any], names: dict[int, str], boxes: dict[Any, Any]) 
 
 
 def _turned_by(entry: dict[str, Any]) -> float:
-    """Degrees, as CVAT writes them beside a box that was turned."""
+    """Degrees, as CVAT writes them beside a box that was turned.
+
+    The bbox of an outline is upright already: an attribute of that name is then one that a user made up.
+    """
     attributes = entry.get("attributes")
-    angle = attributes.get("rotation") if isinstance(attributes, dict) else None
-    return angle if _is_number(angle) and math.isfinite(angle) else 0.0
+    if entry.get("segmentation") or not isinstance(attributes, dict):
+        return 0.0
+    return degrees_of(attributes.get("rotation"))
 
 
 def _is_number(value: Any) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from contextlib import suppress
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -16,11 +14,11 @@ from mobilemamba.annotations import (
     AnnotatedBox,
     AnnotatedPicture,
     AnnotationSet,
+    degrees_of,
     files_of,
     name_bytes,
     pictures_in,
     plain_path,
-    upright,
 )
 
 SUFFIX, ROOT = ".xml", "annotation"
@@ -28,7 +26,7 @@ CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_voc(folder: Path, images: Path) -> AnnotationSet:
-    """Read a folder; classes are in order of their names, corners are taken as they stand, but see `upright`.
+    """Read a folder; classes are in order of their names, corners are taken as they stand.
 
     A file that names no picture, or one without its suffix, is of the picture in `images` that is called alike.
     Two files that name one picture are a fault. Objects marked as difficult are boxes like any other.
@@ -95,8 +93,8 @@ def _picture(
         except ValueError:
             faults.append(f"{where}: bndbox must hold the numbers {', '.join(CORNERS)}")
             continue
-        xywh = upright((x0, y0, x1 - x0, y1 - y0), _turned_by(entry))
-        boxes.append(AnnotatedBox(where, name, xywh))
+        xywh = (x0, y0, x1 - x0, y1 - y0)
+        boxes.append(AnnotatedBox(where, name, xywh, degrees=_turned_by(entry)))
     return AnnotatedPicture(file_name, image_id, _size_px(root, path, faults), tuple(boxes))
 
 
@@ -104,9 +102,7 @@ def _turned_by(entry: Element) -> float:
     """Degrees, as CVAT writes them beside a box that was turned."""
     for attribute in entry.iterfind("attributes/attribute"):
         if attribute.findtext("name", "").strip() == "rotation":
-            with suppress(ValueError):
-                angle = float(attribute.findtext("value", ""))
-                return angle if math.isfinite(angle) else 0.0
+            return degrees_of(attribute.findtext("value", ""))
     return 0.0
 
 
