@@ -21,7 +21,7 @@ from mobilemamba.annotations import (
     upright,
 )
 from mobilemamba.formats.coco import SUFFIX as COCO_SUFFIX
-from mobilemamba.formats.coco import read_coco
+from mobilemamba.formats.coco import is_coco, read_coco
 from mobilemamba.formats.voc import SUFFIX as VOC_SUFFIX
 from mobilemamba.formats.voc import read_voc
 from mobilemamba.formats.yolo import SUFFIX as YOLO_SUFFIX
@@ -32,6 +32,7 @@ from mobilemamba.watching import Watch, unwatched, watched
 TOLERANCE_PX = (
     1.0  # boxes may stand so far outside their picture (annotation tools round); they are clipped
 )
+MOST_NAMED, MOST_LOOKED_AT = 5, 50  # files that may be COCO, in a folder of something else
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,10 @@ def read_annotations(annotations: Path, images: Path) -> AnnotationSet:
     if text:
         return read_yolo(annotations, images)
     fault = "is a folder without .xml (Pascal VOC) or .txt (YOLO) files"
-    if coco := files_of(annotations, COCO_SUFFIX):
-        fault += f"; COCO is given by its file: {' or '.join(map(str, coco))}"
+    looked_at = files_of(annotations, COCO_SUFFIX)[:MOST_LOOKED_AT]
+    if coco := [str(path) for path in looked_at if is_coco(path)]:
+        more = " or ..." if len(coco) > MOST_NAMED else ""
+        fault += f"; COCO is given by its file: {' or '.join(coco[:MOST_NAMED])}{more}"
     raise DatasetError(annotations, [fault])
 
 

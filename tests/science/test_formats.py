@@ -333,6 +333,17 @@ def test_folders_that_hold_no_data_set(coco_folder, tmp_path: Path) -> None:
         load_dataset(folder / "images", folder / "images")
     with pytest.raises(DatasetError, match=r"COCO is given by its file: .*annotations\.json$"):
         load_dataset(folder, folder / "images")
+    labelme = tmp_path / "labelme"
+    labelme.mkdir()
+    for number in range(9):
+        (labelme / f"{number}.json").write_text('{"version": "5.4.1", "shapes": []}')
+    (labelme / "9.json").write_text("{")
+    with pytest.raises(DatasetError, match=r"or \.txt \(YOLO\) files$"):
+        load_dataset(labelme, folder / "images")
+    for number in range(9):
+        (labelme / f"{number}.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(DatasetError, match=r"its file: \S+/0\.json or .*/4\.json or \.\.\.$"):
+        load_dataset(labelme, folder / "images")
     yolo = as_yolo(folder)
     (folder / "classes.txt").unlink()
     with pytest.raises(DatasetError, match=rf"no classes\.txt in it or in {folder}: put one"):

@@ -55,6 +55,15 @@ def read_coco(path: Path) -> AnnotationSet:
     return AnnotationSet(tuple(names.values()), pictures, digest, tuple(faults))
 
 
+def is_coco(path: Path) -> bool:
+    """Whether it is one at the first look: other tools write .json as well, LabelMe one for each picture."""
+    try:
+        _, content = _load(path)
+    except DatasetError:
+        return False
+    return isinstance(content, dict) and {"images", "annotations"} <= content.keys()
+
+
 def _load(path: Path) -> tuple[bytes, Any]:
     try:
         text = path.read_bytes()
