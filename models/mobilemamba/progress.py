@@ -12,7 +12,7 @@ from mobilemamba.train import EpochReport, Observer
 
 
 class TrainingDisplay:
-    """A context manager around one or several of `Trainer.run`; where there is no terminal only the lines appear.
+    """A context manager around one or several of `Trainer.run`; where no bar can move only the lines appear.
 
     The bar is there from a run's first step to its last epoch: what is read or compared around it has its own lines.
     """
@@ -27,7 +27,7 @@ class TrainingDisplay:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=not console.is_interactive,
         )
         self._task = self._progress.add_task("", epoch=1, loss=float("nan"), total=None)
 
@@ -44,11 +44,13 @@ class TrainingDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._stop()
 
     def _on_step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        self._progress.start()
+        if step == 1:  # a full bar keeps its time, 0:00:00, though it be emptied
+            self._progress.reset(self._task, total=steps, epoch=epoch + 1, loss=loss)
         self._progress.update(self._task, completed=step, total=steps, epoch=epoch + 1, loss=loss)
+        self._progress.start()
 
     def _on_epoch(self, report: EpochReport) -> None:
         losses = ", ".join(f"{name} {value:.3f}" for name, value in report.losses.items())
@@ -61,6 +63,10 @@ class TrainingDisplay:
             soft_wrap=True,  # one line in a log file too
         )
         if report.epoch == report.epochs:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._progress.live.is_started:  # before, older rich would print an empty line
             self._progress.stop()
 
     def _on_caution(self, sentence: str) -> None:

@@ -13,6 +13,8 @@ import pytest
 from mobilemamba_command import run
 from PIL import Image
 from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
 
 from mobilemamba.commands.measuring import _print_report
 from mobilemamba.commands.quantising import _print
@@ -31,6 +33,14 @@ METRICS = Metrics(0.5, 0.5, 0.5, 0.5, 0.5, {"pit [b]": 0.5})
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, kind: str = "xterm") -> None:
+    """What is printed is taken for a terminal of this kind, wherever the test runs."""
+    for name in ("TTY_INTERACTIVE", "TTY_COMPATIBLE", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", kind)
 
 
 def test_crossval_prints_its_folder_and_its_classes(
@@ -94,7 +104,7 @@ def test_the_bar_moves_in_each_of_several_runs_and_is_gone_between_them(
             seen.append(capsys.readouterr().out)
         raise KeyboardInterrupt
 
-    monkeypatch.setenv("FORCE_COLOR", "1")  # taken for a terminal
+    terminal(monkeypatch)
     parts = {"crossval": "thresholds.cross_validate", "ablate": "ablating.run_ablation"}
     monkeypatch.setattr(f"mobilemamba.commands.{parts[command]}", two_runs)
     assert (
@@ -104,6 +114,33 @@ def test_the_bar_moves_in_each_of_several_runs_and_is_gone_between_them(
         assert "3/7" not in before
         assert "3/7" in within
         assert SHOW_CURSOR in within.split("3/7")[-1]
+
+
+def test_the_bar_of_an_epoch_knows_nothing_of_the_one_before(monkeypatch, capsys) -> None:
+    terminal(monkeypatch)
+    with TrainingDisplay(Console(), 1) as display:
+        for _ in range(2):
+            watcher = display.observer()
+            watcher.on_step(0, 1, 7, 0.5)
+            first = capsys.readouterr().out
+            assert "1/7" in first
+            assert "7/7" not in first
+            assert "0:00:00" not in first, "six are left"
+            watcher.on_step(0, 7, 7, 0.5)
+            watcher.on_epoch(EpochReport(1, 1, {"total": 0.5}, 0.001, 10.0, METRICS))
+            capsys.readouterr()
+
+
+@pytest.mark.parametrize("kind", ["a file", "dumb"])
+def test_where_no_bar_can_move_there_are_only_the_lines(monkeypatch, capsys, kind: str) -> None:
+    if kind == "dumb":
+        terminal(monkeypatch, kind)
+    with monkeypatch.context() as patch, TrainingDisplay(Console(), 1) as display:
+        patch.setattr(Progress, "stop", lambda bar: bar.console.print())  # as rich 13.7 does
+        display.observer().on_step(0, 7, 7, 0.5)
+        display.observer().on_epoch(EpochReport(1, 1, {"total": 0.5}, 0.001, 10.0, METRICS))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "epoch 1/1" in Text.from_ansi(line).plain
 
 
 def test_a_folder_whose_name_is_no_text_ends_nothing(tmp_path: Path) -> None:
