@@ -165,12 +165,11 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
     run = f"runs/{release.manifest.model_name}"
     config, val = shlex.quote(config_file.as_posix()), request.config.val
     clean = " --clean CLEAN" if request.clean else ""
-    if request.thresholds is not None:
-        clean += " --thresholds THRESHOLDS"
+    given = " --thresholds THRESHOLDS" if request.thresholds is not None else ""
     artifact = shlex.quote(f"{request.folder.as_posix()}/{release.artifact.name}")
     folder = shlex.quote(request.folder.as_posix())
     measure = [
-        f'mobilemamba evaluate {artifact} --coco "{val.annotations}" --images "{val.images}" --json'
+        f'mobilemamba evaluate {artifact} --coco "{val.annotations}" --images "{val.images}"{clean} --json'
     ]
     weights, mixed, mix = (
         shlex.quote(f"{run}/{request.checkpoint.name}"),
@@ -188,7 +187,7 @@ def _remake(release: Release, request: ReleaseRequest, config_file: Path) -> lis
         "```sh",
         f"mobilemamba train {config} --out {run}",
         *mix,
-        f"mobilemamba export {config} {weights} --out {folder}{clean}",
+        f"mobilemamba export {config} {weights} --out {folder}{clean}{given}",
         *(measure if val.annotations else []),  # `evaluate` needs annotations
         "```",
     ]

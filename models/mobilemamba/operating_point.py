@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from flawspec.boxes import iou_matrix
 from mobilemamba.dataset import Dataset, Sample
 from mobilemamba.evaluate import Detections
+from mobilemamba.trained_on import pictures_sha256, places_once
 
 MATCH_IOU = 0.5
 NO_CHOICE = 0.5  # threshold of a class that has no true boxes or no hits
@@ -97,8 +98,13 @@ def overall(matches: Sequence[ClassMatches], thresholds: Sequence[float]) -> tup
 def false_alarm_pictures(
     samples: tuple[Sample, ...], detections: list[Detections], thresholds: tuple[float, ...]
 ) -> tuple[int, int]:
-    """Among pictures without any true box: how many have a detection at its class threshold, and how many there are."""
-    clean = [f for s, f in zip(samples, detections, strict=True) if len(s.class_ids) == 0]
+    """Among pictures without any true box: how many have a detection at its class threshold, and how many there are.
+
+    Of copies, one counts: none where a copy has true boxes.
+    """
+    pairs = list(zip(samples, detections, strict=True))
+    once = [pairs[place] for place in places_once(samples, pictures_sha256(samples))]
+    clean = [found for sample, found in once if len(sample.class_ids) == 0]
     return sum(is_reported(found, thresholds) for found in clean), len(clean)
 
 

@@ -48,7 +48,7 @@ from mobilemamba.operating_point import (
 )
 from mobilemamba.sets import load_sets
 from mobilemamba.speaking import speaking_pictures
-from mobilemamba.trained_on import TrainedOn, pictures_sha256
+from mobilemamba.trained_on import TrainedOn, further_of, pictures_sha256
 from mobilemamba.watching import Watch, unwatched
 from mobilemamba.wrapper import ArtifactNetwork
 
@@ -87,6 +87,8 @@ class Release:
 class ReleaseRequest:
     """What to release: averaged weights of `checkpoint` into `folder`; `clean` are pictures without flaws.
 
+    Of those, copies of one another or of validation pictures are left out.
+
     Without `thresholds` those of the best F1 on the validation set are taken.
     """
 
@@ -110,9 +112,7 @@ def release(
         ConfigError, DatasetError, CheckpointError, CalibrationError, ExportError: nothing is written then.
     """
     config = request.config
-    path = request.folder / f"{config.model.name}-{config.model.version}.onnx"
-    require_free(path)
-    require_own(request.checkpoint, config.sha256)
+    path = require_ready(config, request.checkpoint, request.folder)
     *training, val = load_sets(config, watch)
     if request.thresholds is not None:
         request.thresholds.of(val.labels.names)
@@ -120,7 +120,7 @@ def release(
     say("exporting the graph")
     graph = to_onnx(network, config.input.height_px, config.input.width_px)
     say("measuring it in ONNX Runtime on the validation set")
-    found = _found(graph, request, val)
+    found = _found(graph, request, val, say)
     thresholds, origin = _thresholds(request, training, found)
     points = tuple(
         at_threshold(m, t) for m, t in zip(match(val, found.in_val), thresholds, strict=True)
@@ -136,6 +136,18 @@ def release(
     return Release(
         path, sha256, manifest, metrics, points, val, seen, alarms, clean, progress, parity, origin
     )
+
+
+def require_ready(config: RunConfig, checkpoint: Path, folder: Path) -> Path:
+    """Before any picture is read; returns the artifact to write.
+
+    Raises:
+        CheckpointError, ExportError: `checkpoint` is none of `config`, or the artifact is there already.
+    """
+    path = folder / f"{config.model.name}-{config.model.version}.onnx"
+    require_free(path)
+    require_own(checkpoint, config.sha256)
+    return path
 
 
 def _trained(
@@ -159,13 +171,18 @@ class _Found:
     in_all: list[Detections]
 
 
-def _found(graph: onnx.ModelProto, request: ReleaseRequest, val: Dataset) -> _Found:
+def _found(
+    graph: onnx.ModelProto, request: ReleaseRequest, val: Dataset, say: Callable[[str], None]
+) -> _Found:
     geometry = _geometry(request.config)
     predict = artifact_predictor(graph.SerializeToString())
     require_answers(predict, geometry.height_px, geometry.width_px)
     in_val = list(detect(val.samples, predict, geometry))
-    in_clean = list(detect(request.clean, predict, geometry))
-    shown = dataclasses.replace(val, samples=(*val.samples, *request.clean))
+    clean = further_of(request.clean, val.samples)
+    if copies := len(request.clean) - len(clean):
+        say(f"{copies} clean pictures are given again and are counted once")
+    in_clean = list(detect(clean, predict, geometry))
+    shown = dataclasses.replace(val, samples=(*val.samples, *clean))
     return _Found(shown, in_val, in_val + in_clean)
 
 

@@ -113,6 +113,17 @@ def places_once(samples: Sequence[Sample], digests: Sequence[str]) -> list[int]:
     return sorted(chosen.values())
 
 
+def further_of(samples: Sequence[Sample], known: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Those of `samples` that are no copies, by their pixels, of `known` or of one before them."""
+    seen = set(pictures_sha256(known))
+    found = []
+    for sample, digest in zip(samples, pictures_sha256(samples), strict=True):
+        if digest not in seen:
+            found.append(sample)
+        seen.add(digest)
+    return tuple(found)
+
+
 def _samples_sha256(samples: Sequence[Sample], work: str, watch: Watch) -> str:
     digest = hashlib.sha256()
     for sample in watched(samples, len(samples), work, watch):

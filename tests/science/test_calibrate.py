@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tiny_artifact import release_tiny_artifact
 
 from flawspec.labels import LabelSet
 from flawspec.manifest import TrainingData
+from mobilemamba import release
 from mobilemamba.calibrate import (
     CalibrationError,
     Promise,
@@ -20,8 +23,10 @@ from mobilemamba.calibrate import (
     upper_bound,
 )
 from mobilemamba.chosen_thresholds import ChosenThresholds
-from mobilemamba.dataset import load_dataset
+from mobilemamba.config import InputConfig
+from mobilemamba.dataset import load_clean, load_dataset
 from mobilemamba.evaluate import Detections
+from mobilemamba.operating_point import false_alarm_pictures
 
 
 def picture(*scored: tuple[int, float]) -> Detections:
@@ -208,7 +213,9 @@ def test_too_few_pictures_are_told_of_before_any_is_looked_at(
     clean = ["--clean", data / "images"]  # copies are no further evidence
     assert run(monkeypatch, "calibrate", artifact, *given, *clean, promised, "0.2") == 2
     kind = "6 defective pictures" if promised == "--escape-rate" else "0 pictures without a flaw"
-    assert f"{kind} cannot support" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{kind} cannot support" in said
+    assert "6 pictures are given again and are counted once\n" in said, "which is why"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report"])
@@ -245,3 +252,49 @@ def test_clean_pictures_are_counted_wherever_they_are_listed(
     for rest, count in (([], 1), (["--clean", clean], 3)):
         assert run(monkeypatch, "evaluate", artifact, *given, *rest) == 0
         assert json.loads(capsys.readouterr().out)["overall"]["clean_pictures"] == count
+
+
+def test_evaluate_and_the_card_count_each_clean_picture_once(
+    coco_folder, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    data, clean = coco_folder(count=3), coco_folder(count=2, seed=1, name="clean") / "images"
+    content = json.loads((data / "annotations.json").read_text())
+    content["annotations"].pop()
+    (data / "annotations.json").write_text(json.dumps(content))
+    for number in range(3):  # two with a flaw, and the one without
+        shutil.copy(data / "images" / f"{number}.png", clean / f"copy of {number}.png")
+    shutil.copy(clean / "0.png", clean / "0 again.png")
+    artifact = release_tiny_artifact(tmp_path, labels=LabelSet(("dark", "bright")))
+    given = ["--coco", data / "annotations.json", "--images", data / "images", "--json"]
+    assert run(monkeypatch, "evaluate", artifact, *given, "--clean", clean) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["overall"]["clean_pictures"] == 3
+    assert "4 pictures are given again and are counted once\n" in printed.err
+
+    monkeypatch.setattr(release, "artifact_predictor", lambda _: None)
+    monkeypatch.setattr(release, "require_answers", lambda *_: None)
+    monkeypatch.setattr(release, "detect", lambda samples, *_: [picture()] * len(samples))
+    graph = SimpleNamespace(SerializeToString=bytes)
+    config = SimpleNamespace(input=InputConfig())
+    request = SimpleNamespace(config=config, clean=load_clean(clean))
+    val = load_dataset(data / "annotations.json", data / "images")
+    said: list[str] = []
+    found = release._found(graph, request, val, said.append)
+    assert [s.name for s in found.shown.samples[3:]] == ["0 again.png", "1.png"]
+    assert false_alarm_pictures(found.shown.samples, found.in_all, (0.5, 0.5)) == (0, 3)
+    assert said == ["4 clean pictures are given again and are counted once"]
+
+
+@pytest.mark.parametrize("reason", ["is there", "is of another run"])
+def test_what_cannot_be_exported_is_told_before_clean_pictures_are_read(
+    config_file, tmp_path: Path, monkeypatch, reason: str
+) -> None:
+    config, checkpoint = config_file(), tmp_path / "best.safetensors"
+    checkpoint.write_bytes(b"none")
+    if reason == "is there":
+        (tmp_path / "mobilemamba-nano-squares-0.1.0.onnx").touch()
+    monkeypatch.setattr(
+        "mobilemamba.commands.training.load_clean", lambda *_: pytest.fail("read them")
+    )
+    command = ["export", config, checkpoint, "--out", tmp_path, "--clean", tmp_path]
+    assert run(monkeypatch, *command) == 2

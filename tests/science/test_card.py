@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from flawspec.labels import LabelSet
-from mobilemamba.card import _chosen, _data
+from mobilemamba.card import _chosen, _data, _remake
 from mobilemamba.carried_card import Derived, carried_over
 from mobilemamba.operating_point import OperatingPoint
 
@@ -76,6 +76,25 @@ def test_what_a_run_says_in_lines_stays_in_its_cell() -> None:
     lines = _data(made, SimpleNamespace(config=SimpleNamespace(val=learned)))
     assert r"| train | a \| b | one two | 1 | `00` |" in lines
     assert r"| validation | a \| b | one two | 0 | `11` |" in lines
+
+
+def test_the_clean_pictures_that_were_counted_are_given_to_evaluate_too() -> None:
+    val = SimpleNamespace(annotations="v.json", images="v")
+    request = SimpleNamespace(
+        config=SimpleNamespace(val=val),
+        checkpoint=Path("best"),
+        folder=Path("out"),
+        clean=("a picture",),
+        thresholds="chosen",
+    )
+    made = SimpleNamespace(
+        manifest=SimpleNamespace(model_name="toy"),
+        artifact=Path("out/toy.onnx"),
+        progress=SimpleNamespace(blend=None),
+    )
+    export, evaluate, _ = _remake(made, request, Path("toy.toml"))[-3:]
+    assert export.endswith(" --clean CLEAN --thresholds THRESHOLDS")
+    assert evaluate.endswith(' --images "v" --clean CLEAN --json')
 
 
 def test_a_threshold_that_nothing_was_chosen_by_is_told_from_the_others() -> None:

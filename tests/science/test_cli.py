@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+import shutil
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,7 +71,7 @@ def test_a_wrong_folder_is_told_of_before_anything_is_measured(
 
 @pytest.mark.timeout(600)
 def test_from_pictures_to_a_measured_artifact(
-    config_file, tmp_path: Path, monkeypatch, capsys
+    config_file, coco_folder, tmp_path: Path, monkeypatch, capsys
 ) -> None:
     config = config_file()
     out, artifacts = tmp_path / "run", tmp_path / "artifacts"
@@ -101,7 +102,9 @@ def test_from_pictures_to_a_measured_artifact(
     assert "was trained on other data than are given now" in capsys.readouterr().err
     assert not artifacts.exists()
     annotations.write_text(listed)
-    assert run(monkeypatch, *export, "--clean", tmp_path / "run-data" / "images") == 0
+    clean = coco_folder(count=8, seed=9, name="clean") / "images"
+    shutil.copy(tmp_path / "run-data" / "images" / "0.png", clean / "flawed.png")  # not counted
+    assert run(monkeypatch, *export, "--clean", clean) == 0
     (artifact,) = artifacts.glob("*.onnx")
     assert artifact.name == "mobilemamba-nano-squares-0.1.0.onnx"
     assert artifact.name in (artifacts / "SHA256SUMS").read_text()

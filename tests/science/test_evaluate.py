@@ -26,7 +26,8 @@ def dataset(*boxes_per_picture: list[tuple[int, list[float]]], side: int = 200) 
     for index, boxes in enumerate(boxes_per_picture):
         xyxy = np.array([b for _, b in boxes], dtype=np.float32).reshape(-1, 4)
         ids = np.array([c for c, _ in boxes], dtype=np.int64)
-        samples.append(Sample(f"{index}", index + 1, np.zeros((side, side), np.uint8), xyxy, ids))
+        grey = np.full((side, side), index, np.uint8)  # no copies
+        samples.append(Sample(f"{index}", index + 1, grey, xyxy, ids))
     return Dataset(LabelSet(("pit", "scratch")), tuple(samples), "0" * 64)
 
 

@@ -34,6 +34,12 @@ def say_what_it_learned(
         click.echo(f"caution: {artifact.name} was trained on {source}; {therefore}", err=True)
 
 
+def say_copies(count: int) -> None:
+    """On standard error, if there are any."""
+    if count:
+        click.echo(f"{count} pictures are given again and are counted once", err=True)
+
+
 def choose_device(name: str | None) -> torch.device:
     """The device of that name, or the best there is.
 

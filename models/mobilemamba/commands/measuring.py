@@ -20,6 +20,7 @@ from mobilemamba.commands.arguments import (
     ANNOTATIONS_HELP,
     EXISTING_FILE,
     FOLDER,
+    say_copies,
     say_what_it_learned,
     work_lines,
 )
@@ -30,6 +31,7 @@ from mobilemamba.evaluate import shown
 from mobilemamba.measured import ArtifactReport, evaluate_artifact, evaluate_samples
 from mobilemamba.operating_point import ClassMatches, at_threshold, false_alarm_pictures, match
 from mobilemamba.strict_json import to_json
+from mobilemamba.trained_on import further_of
 
 SEEN = "figures on these pictures promise nothing for others"
 PLAIN_SCORE = 0.25  # what detectors are commonly shown at
@@ -49,19 +51,20 @@ def evaluate(artifact: Path, coco: Path, images: Path, clean: Path | None, as_js
     manifest = read_manifest(artifact)
     watch = work_lines()
     dataset = load_dataset(coco, images, manifest.labels, watch)
-    sets = [(coco, dataset)]
+    sets, further = [(coco, dataset)], ()
     if clean is not None:
         sets.append((clean, load_dataset(None, clean, manifest.labels, watch)))
+        further = further_of(sets[1][1].samples, dataset.samples)
+        say_copies(len(sets[1][1].samples) - len(further))
     say_what_it_learned(artifact, manifest, sets, SEEN)
     report = evaluate_artifact(artifact, manifest, dataset, watch)
+    in_further = evaluate_samples(artifact, manifest, further, watch) if further else []
     matches = match(dataset, report.detections)
     points = [at_threshold(m, t) for m, t in zip(matches, manifest.score_thresholds, strict=True)]
     overall = _overall(matches, manifest.score_thresholds)
-    samples, found = dataset.samples, report.detections
-    for _, further in sets[1:]:
-        samples += further.samples
-        found = found + evaluate_samples(artifact, manifest, further.samples, watch)
-    alarms, count = false_alarm_pictures(samples, found, manifest.score_thresholds)
+    alarms, count = false_alarm_pictures(
+        (*dataset.samples, *further), report.detections + in_further, manifest.score_thresholds
+    )
     if count:
         overall |= {"clean_pictures": count, "clean_pictures_reported": alarms}
     if as_json:

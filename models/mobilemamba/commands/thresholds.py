@@ -34,6 +34,7 @@ from mobilemamba.commands.arguments import (
     FOLDER,
     OPEN_SHARE,
     choose_device,
+    say_copies,
     say_what_it_learned,
     work_lines,
 )
@@ -131,10 +132,7 @@ def calibrate(
         verify(artifact, None)
     card = _check_target(artifact, out, version)
     enough = partial(_require_enough, escape_rate, false_reject_rate, confidence)
-    given = _evidence(artifact, coco, images, clean, out_of_fold, enough)
-    found = given.once()
-    if copies := len(given.samples) - len(found.samples):
-        click.echo(f"{copies} pictures are given again and are counted once", err=True)
+    found = _evidence(artifact, coco, images, clean, out_of_fold, enough)
     starts = _starts(artifact, start, found.labels.names)
     result = _choose(found, starts, escape_rate, false_reject_rate, confidence)
     promised = {"escape_rate": escape_rate, "false_reject_rate": false_reject_rate}
@@ -219,6 +217,7 @@ def _evidence(
     out_of_fold: Path | None,
     require_enough: Callable[[Sequence[Sample]], None],
 ) -> OutOfFold:
+    """Of each picture once, since a copy is no further evidence."""
     if out_of_fold is not None:
         given = {"--coco": coco, "--images": images, "--clean": clean}
         if unused := [name for name, value in given.items() if value is not None]:
@@ -226,7 +225,10 @@ def _evidence(
                 f"{', '.join(unused)} cannot go with --out-of-fold, whose detections stand in for pictures: leave "
                 "out one or the other"
             )
-        return OutOfFold.load(out_of_fold)
+        kept = OutOfFold.load(out_of_fold)
+        once = kept.once()
+        say_copies(len(kept.samples) - len(once.samples))
+        return once
     if artifact is None or coco is None or images is None:
         raise click.UsageError("give ARTIFACT, --coco and --images, or --out-of-fold")
     manifest = read_manifest(artifact)
@@ -239,7 +241,10 @@ def _evidence(
     )
     pictures = tuple(sample for _, dataset in sets for sample in dataset.samples)
     digests = pictures_sha256(pictures)
-    require_enough([pictures[i] for i in places_once(pictures, digests)])
+    places = places_once(pictures, digests)
+    say_copies(len(pictures) - len(places))
+    pictures, digests = (tuple(of[i] for i in places) for of in (pictures, digests))
+    require_enough(pictures)
     found = evaluate_samples(artifact, manifest, pictures, watch)
     return OutOfFold(manifest.labels, pictures, found, digests, manifest.train_config_sha256)
 

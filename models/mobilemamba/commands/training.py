@@ -21,7 +21,7 @@ from mobilemamba.config import ConfigError, load_config
 from mobilemamba.dataset import load_clean
 from mobilemamba.progress import TrainingDisplay
 from mobilemamba.reexport import reexport as export_anew
-from mobilemamba.release import ReleaseRequest, release
+from mobilemamba.release import ReleaseRequest, release, require_ready
 from mobilemamba.train import BEST, LAST, METRICS, Trainer
 from mobilemamba.whole_file import write_whole
 
@@ -88,9 +88,10 @@ def export(
 ) -> None:
     """Make an artifact with its model card from CHECKPOINT, trained as CONFIG says."""
     run = load_config(config)
+    require_ready(run, checkpoint, out)
+    chosen = ChosenThresholds.load(thresholds) if thresholds is not None else None
     watch = work_lines()
     pictures = load_clean(clean, watch) if clean is not None else ()
-    chosen = ChosenThresholds.load(thresholds) if thresholds is not None else None
     request = ReleaseRequest(run, checkpoint, out, pictures, datetime.now(timezone.utc), chosen)
     made = release(request, click.echo, watch)
     write_whole(made.artifact.with_suffix(".md"), model_card(made, request, config))
