@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from mobilemamba.cautions import cautions
 from mobilemamba.checkpoint import CheckpointError, read_progress
 from mobilemamba.config import RunConfig
 from mobilemamba.dataset import Dataset
@@ -105,6 +106,9 @@ def ablate(
         _require_start(new, folder, device, sets)
     data = TrainedOn.of(config, sets, watch)
     _finished(folder, known, protocol, data)  # a damaged record shows before hours of training
+    *training, val = sets
+    learned = [sample for dataset in training for sample in dataset.samples]
+    said = cautions(learned, val.samples, val.labels, config.input)  # all runs have the same data
     for (seed, name), place in places.items():
         run = _with_protocol(known[name], protocol, seed)
         begun = (place / LAST).exists()
@@ -113,7 +117,11 @@ def ablate(
             trainer.resume(place / LAST)
         place.mkdir(parents=True, exist_ok=True)
         write_whole(place / RUN, json.dumps(dataclasses.asdict(run), indent=1))
-        trainer.run(observer(name, seed))
+        watcher = observer(name, seed)
+        for sentence in said:
+            watcher.on_caution(sentence)
+        said = ()
+        trainer.run(watcher, of_several=True)
         _write(folder, config, protocol, _finished(folder, known, protocol, data))
     return folder / TABLE
 

@@ -10,6 +10,7 @@ from mobilemamba.annotations import printable
 from mobilemamba.config import InputConfig
 from mobilemamba.dataset import Sample, spread_over
 from mobilemamba.head import REACH_PX
+from mobilemamba.pictures import OnDisk
 from mobilemamba.trained_on import pictures_sha256
 
 MOST_NAMED = 5
@@ -33,12 +34,20 @@ def cautions(
     Raises:
         DatasetError: see `pictures.OnDisk.decoded`.
     """
-    found = (
-        _trained_on_too(training, val),
-        *_lacking(training, val, labels),
-        _too_dark((*training, *val)),
-        _beyond_reach((*training, *val), settings),
-    )
+    found = (_trained_on_too(training, val), _untaught(training, labels))
+    unmeasured = _unmeasured(training, val, labels)
+    said = tuple(sentence for sentence in (*found, unmeasured) if sentence)
+    return said + cautions_of_pictures((*training, *val), settings)
+
+
+def cautions_of_fold(training: Sequence[Sample], labels: LabelSet) -> tuple[str, ...]:
+    """What differs from one fold of a cross-validation to the next: nothing is exported from it."""
+    return tuple(sentence for sentence in (_untaught(training, labels),) if sentence)
+
+
+def cautions_of_pictures(samples: Sequence[Sample], settings: InputConfig) -> tuple[str, ...]:
+    """What is the same however pictures are shared out; see `cautions`."""
+    found = (_too_dark(samples), _beyond_reach(samples, settings))
     return tuple(sentence for sentence in found if sentence)
 
 
@@ -59,35 +68,45 @@ def _trained_on_too(training: Sequence[Sample], val: Sequence[Sample]) -> str:
     )
 
 
-def _lacking(training: Sequence[Sample], val: Sequence[Sample], labels: LabelSet) -> list[str]:
-    taught, measured = (
-        {labels.name_of(int(i)) for sample in samples for i in sample.class_ids}
-        for samples in (training, val)
+def _shown(samples: Sequence[Sample], labels: LabelSet) -> set[str]:
+    return {labels.name_of(int(i)) for sample in samples for i in sample.class_ids}
+
+
+def _untaught(training: Sequence[Sample], labels: LabelSet) -> str:
+    taught = _shown(training, labels)
+    untaught = [name for name in labels.names if name not in taught]
+    if not untaught:
+        return ""
+    return (
+        f"caution: no training picture has a flaw of the class {' or '.join(untaught)}, so none will be found; "
+        "give pictures that have, or take the class out of the annotations"
     )
-    found = []
-    if untaught := [name for name in labels.names if name not in taught]:
-        found.append(
-            f"caution: no training picture has a flaw of the class {' or '.join(untaught)}, so none will be found; "
-            "give pictures that have, or take the class out of the annotations"
-        )
-    if unmeasured := [name for name in labels.names if name in taught - measured]:
-        found.append(
-            f"caution: no validation picture has a flaw of the class {' or '.join(unmeasured)}, so there will be no "
-            "figure of it, and `export` has nothing to choose its threshold by; give pictures that have, or share out "
-            "anew with `mobilemamba split`"
-        )
-    return found
 
 
-def _too_dark(samples: tuple[Sample, ...]) -> str:
-    looked_at = spread_over(samples, LOOKED_AT)
+def _unmeasured(training: Sequence[Sample], val: Sequence[Sample], labels: LabelSet) -> str:
+    only_taught = _shown(training, labels) - _shown(val, labels)
+    unmeasured = [name for name in labels.names if name in only_taught]
+    if not unmeasured:
+        return ""
+    return (
+        f"caution: no validation picture has a flaw of the class {' or '.join(unmeasured)}, so there will be no "
+        "figure of it, and `export` has nothing to choose its threshold by; give pictures that have, or share out "
+        "anew with `mobilemamba split`"
+    )
+
+
+def _too_dark(samples: Sequence[Sample]) -> str:
+    # a large one takes seconds to decode
+    kept = tuple(s for s in samples if not isinstance(s.pixels, OnDisk))
+    looked_at = spread_over(kept or tuple(samples), LOOKED_AT)
     dark = [s for s in looked_at if s.grey.mean() < LEAST_BRIGHTNESS * 255]
     if not dark:
         return ""
     return (
         f"caution: {len(dark)} of {len(looked_at)} pictures that were looked at are nearly black ({_named(dark)}), as "
         "those of a camera of 12 bits are whose values are stored as 16; the service gives no verdict on such frames. "
-        "Scale them (12 bits: times 16) or save 8 bits, here and at the line"
+        "Scale them (12 bits: times 16) or save 8 bits, here and at the line; or lower FLAWLINE_MIN_BRIGHTNESS where "
+        "that is their light, as in a dark field"
     )
 
 

@@ -17,6 +17,7 @@ import torch
 
 from flawspec.labels import LabelSet
 from mobilemamba.annotations import DatasetError
+from mobilemamba.cautions import cautions_of_fold, cautions_of_pictures
 from mobilemamba.checkpoint import CheckpointError
 from mobilemamba.config import DataConfig, RunConfig, expand_path
 from mobilemamba.dataset import Dataset, Sample
@@ -82,11 +83,18 @@ def cross_validate(
     if not all((place / LAST).exists() for place in places):
         _require_foreign_start(config, sets, watch)
     halves = _halves(config, sets[:-1], folds, watch)
+    of_all = cautions_of_pictures([s for d in sets[:-1] for s in d.samples], config.input)
+    said: set[str] = set()
     metrics: list[Metrics] = []
     collected: list[tuple[Sample, Detections]] = []
     for number, (place, half) in enumerate(zip(places, halves, strict=True)):
         own = _named(config, f"fold {number + 1} of {folds}")
-        trainer = _trained(own, place, device, half, observer(number), watch)
+        watcher = observer(number)
+        learned = cautions_of_fold(half[0].samples, half[0].labels)
+        for sentence in [s for s in (*of_all, *learned) if s not in said]:
+            watcher.on_caution(sentence)
+            said.add(sentence)
+        trainer = _trained(own, place, device, half, watcher, watch)
         found = trainer.detections()
         metrics.append(measure(half[1], found))
         _write(place / FOLD_RESULT, dataclasses.asdict(metrics[-1]))
@@ -161,7 +169,7 @@ def _trained(
             raise CheckpointError(
                 f"{last} does not say which pictures it was trained on (a former release wrote it); give another folder"
             )
-    trainer.run(observer)
+    trainer.run(observer, of_several=True)
     return trainer
 
 

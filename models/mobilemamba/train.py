@@ -130,16 +130,17 @@ class Trainer:
         """
         self.progress = load_checkpoint(checkpoint, self.config.sha256, self.data, self.state)
 
-    def run(self, observer: Observer) -> None:
-        """Train to the last epoch.
+    def run(self, observer: Observer, *, of_several: bool = False) -> None:
+        """Train to the last epoch; who runs `of_several` says the `cautions` of their data.
 
         Raises:
             TrainingError: the loss is not finite.
             CheckpointError, OSError: a checkpoint, or `metrics.jsonl`, cannot be written.
         """
         val = self.val
-        for sentence in cautions(self.samples, val.samples, val.labels, self.config.input):
-            observer.on_caution(sentence)
+        if not of_several:
+            for sentence in cautions(self.samples, val.samples, val.labels, self.config.input):
+                observer.on_caution(sentence)
         self.folder.mkdir(parents=True, exist_ok=True)
         keep_epochs(self.folder / METRICS, self.progress.epoch)
         if self.progress.epoch == 0:  # who stops the first epoch shall be able to go on as well

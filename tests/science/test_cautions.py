@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from flawline.settings.watching import WatchSettings
 from flawspec.labels import LabelSet
-from mobilemamba.cautions import LEAST_BRIGHTNESS, cautions
-from mobilemamba.config import InputConfig
-from mobilemamba.dataset import Sample
+from mobilemamba.ablation import Protocol, ablate
+from mobilemamba.cautions import LEAST_BRIGHTNESS, cautions, cautions_of_pictures
+from mobilemamba.config import InputConfig, load_config
+from mobilemamba.crossval import cross_validate
+from mobilemamba.dataset import Dataset, Sample
+from mobilemamba.evaluate import Detections
+from mobilemamba.pictures import OnDisk
+from mobilemamba.train import Observer
 
 PIT = LabelSet(("pit",))
 
@@ -68,3 +76,63 @@ def test_pictures_that_the_service_would_call_black_are_told_of() -> None:
     (said,) = cautions([bright], dark[:3], PIT, InputConfig())
     assert "3 of 4 pictures" in said
     assert WatchSettings.model_fields["min_brightness"].default == LEAST_BRIGHTNESS
+
+
+def test_pictures_that_are_kept_are_looked_at_before_any_is_decoded() -> None:
+    kept = dataclasses.replace(picture("kept.png", 1), pixels=np.zeros((400, 500), np.uint8))
+    gone = OnDisk(Path("gone.png"), (400, 500), 0, "0")
+    others = [dataclasses.replace(kept, name=f"{i}.png", pixels=gone) for i in range(9)]
+    (said,) = cautions_of_pictures([*others, kept], InputConfig())
+    assert said.startswith("caution: 1 of 1 pictures that were looked at are nearly black (kept")
+    assert "or lower FLAWLINE_MIN_BRIGHTNESS where that is their light" in said
+
+
+class Untrained:
+    """A run that learns nothing."""
+
+    def __init__(self, *_: object, sets: list[Dataset], **__: object) -> None:
+        self._val = sets[-1]
+
+    def run(self, observer: Observer, *, of_several: bool) -> None:
+        assert of_several, "else each would say it again"
+
+    def detections(self) -> list[Detections]:
+        none = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)
+        return [Detections(*none)] * len(self._val.samples)
+
+
+def test_crossval_says_once_what_holds_for_each_of_its_folds(
+    config_file, tmp_path: Path, monkeypatch
+) -> None:
+    config = load_config(config_file())
+    annotations = tmp_path / "run-data" / "annotations.json"
+    content = json.loads(annotations.read_text())
+    for number, entry in enumerate(content["annotations"]):
+        entry["category_id"] = int(number == 1)  # one fold cannot learn it, the others not measure
+    content["categories"].append({"id": 2, "name": "none"})
+    annotations.write_text(json.dumps(content))
+    monkeypatch.setattr("mobilemamba.cautions.LEAST_BRIGHTNESS", 0.9)
+    monkeypatch.setattr("mobilemamba.crossval.Trainer", Untrained)
+    said: list[str] = []
+    watcher = Observer(lambda *_: None, lambda _: None, said.append)
+    cross_validate(config, 4, tmp_path / "folds", torch.device("cpu"), lambda _: watcher)
+    dark, *untaught = said
+    assert dark.startswith("caution: 8 of 8 pictures that were looked at")
+    start = "caution: no training picture has a flaw of the class "
+    assert sorted(s.removeprefix(start).split(",")[0] for s in untaught) == [
+        "bright or none",
+        "none",
+    ]
+
+
+def test_ablate_says_once_what_holds_for_each_of_its_runs(
+    config_file, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("mobilemamba.ablation.Trainer", Untrained)
+    said: list[str] = []
+    watcher = Observer(lambda *_: None, lambda _: None, said.append)
+    names = ("no contrast", "both contrasts")
+    given = (load_config(config_file()), Protocol((1, 2)), names, tmp_path / "a")
+    ablate(*given, torch.device("cpu"), lambda *_: watcher)
+    (once,) = said
+    assert "8 of 8 validation pictures are trained on as well" in once
