@@ -230,7 +230,8 @@ class _BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # c
 
         What comes later may be a damaged next request, and the answer to that is not this one's.
         """
-        if self.cycle is None or self.cycle is self._before or getattr(self, "pipeline", ()):
+        ahead = getattr(self, "pipeline", ())
+        if self.cycle is None or self.cycle is self._before or ahead:
             return False
         scope = self.cycle.scope
         return scope["method"] == "POST" and not any(
