@@ -174,6 +174,11 @@ def test_images_bring_the_bytecode_that_nothing_may_write_in_them() -> None:
     )
     for name in ("serving-env", "cuda-env", "edge-env", "runtime"):
         assert "-m compileall" in stages[name]
+    # What pip compiles, -x cannot take away. PIP_NO_COMPILE=1 would make it compile: pip reads it the other way round.
+    installs = re.findall(r"bin/python install .*", dockerfile)
+    assert len(installs) == 5
+    assert all("--no-compile" in install for install in installs)
+    assert "PIP_NO_COMPILE" not in dockerfile
 
 
 def test_no_container_fills_the_disk_with_its_log() -> None:
