@@ -164,7 +164,7 @@ async def test_an_idle_queue_takes_a_whole_part_as_backfill(bench_of_parts: Queu
     bench = bench_of_parts
 
     async def submit(name: str) -> None:
-        await bench.queue.submit(bench.job(name, line="press-1", priority=Priority.BACKFILL))
+        await bench.queue.submit(bench.job(name, priority=Priority.BACKFILL))
 
     for name in "abc":
         await submit(name)

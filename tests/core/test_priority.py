@@ -23,7 +23,9 @@ def test_what_somebody_waits_for_may_take_all(priority: Priority) -> None:
             16,
             16,
         ),  # of a line on the edge image: all frames of a part, or it never were accepted
-        (8, 16, 8),
+        (16, 16, 14),  # something is left to the urgent
+        (8, 16, 7),
+        (256, 256, 224),
     ],
 )
 def test_backfill_takes_half_or_one_whole_request(

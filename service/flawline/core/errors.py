@@ -106,7 +106,8 @@ class BackfillFull(QueueFull):
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(
-            retry_after_s, "Half of what may wait does, and backfill is not taken in then"
+            retry_after_s,
+            "So much waits that backfill is not taken in, which leaves room for what is urgent",
         )
 
 

@@ -20,12 +20,12 @@ class Priority(str, Enum):
     def room_of(self, capacity: int, most_at_once: int = 1) -> int:
         """While fewer than so many wait, one of this class is taken in.
 
-        Backfill leaves half of it to the others, but while nothing waits `most_at_once` are taken in, as many as one
-        request may bring: they are accepted together or not at all.
+        Backfill leaves half of it to the others. Where a request may bring more than that (`most_at_once`), whose
+        pictures are accepted together or not at all, it leaves less, but an eighth at least.
         """
         if self is not Priority.BACKFILL:
             return capacity
-        return max((capacity + 1) // 2, min(capacity, most_at_once))
+        return max((capacity + 1) // 2, min(capacity - max(1, capacity // 8), most_at_once))
 
 
 # One job in eight goes to the lower classes, by turns, however much inline work there is.

@@ -176,7 +176,8 @@ class FlawlineSettings(
         ge=1,
         le=100_000,
         description="How many accepted pictures may wait, for each loaded model; backfill is accepted while less than "
-        "half of it does, likewise of its line (or fewer than `max_frames`, so that a whole part finds room).",
+        "half of it does, likewise of its line; where FLAWLINE_MAX_FRAMES is more than that, while a whole part finds "
+        "room beside an eighth.",
     )
     line_capacity: int = Field(
         0,
