@@ -53,15 +53,20 @@ def upright(
     return x + (width - wide) / 2, y + (height - high) / 2, wide, high
 
 
+_LEAST_DEGREES = 1e-3
+
+
 def degrees_of(value: object) -> float:
-    """An angle that is given as a number or as a text of one; 0 for all else, also for what is not finite."""
+    """An angle that is given as a number or as a text of one; 0 for all else: not finite, or half turns."""
     if type(value) not in (int, float, str):
         return 0.0
     try:
         angle = float(value)  # type: ignore[arg-type]
     except (ValueError, OverflowError):  # whole numbers of JSON may have any length
         return 0.0
-    return angle if math.isfinite(angle) else 0.0
+    if not math.isfinite(angle) or abs(math.remainder(angle, 180.0)) < _LEAST_DEGREES:
+        return 0.0
+    return angle
 
 
 class DatasetError(Exception):

@@ -14,6 +14,7 @@ from mobilemamba.pictures import OnDisk
 from mobilemamba.trained_on import pictures_sha256
 
 MOST_NAMED = 5
+DECODED = 4
 LOOKED_AT = 32  # for their light: pictures of one camera are alike, and those that are not kept have to be decoded
 LEAST_BRIGHTNESS = (
     0.05  # of full scale: below it the service calls a frame black, by its own default
@@ -96,9 +97,11 @@ def _unmeasured(training: Sequence[Sample], val: Sequence[Sample], labels: Label
 
 
 def _too_dark(samples: Sequence[Sample]) -> str:
+    chosen = spread_over(tuple(samples), LOOKED_AT)
+    kept = [s for s in chosen if not isinstance(s.pixels, OnDisk)]
     # a large one takes seconds to decode
-    kept = tuple(s for s in samples if not isinstance(s.pixels, OnDisk))
-    looked_at = spread_over(kept or tuple(samples), LOOKED_AT)
+    decoded = spread_over(tuple(s for s in chosen if isinstance(s.pixels, OnDisk)), DECODED)
+    looked_at = [*kept, *decoded]
     dark = [s for s in looked_at if s.grey.mean() < LEAST_BRIGHTNESS * 255]
     if not dark:
         return ""

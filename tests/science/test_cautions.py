@@ -78,12 +78,15 @@ def test_pictures_that_the_service_would_call_black_are_told_of() -> None:
     assert WatchSettings.model_fields["min_brightness"].default == LEAST_BRIGHTNESS
 
 
-def test_pictures_that_are_kept_are_looked_at_before_any_is_decoded() -> None:
-    kept = dataclasses.replace(picture("kept.png", 1), pixels=np.zeros((400, 500), np.uint8))
+def test_of_pictures_that_are_not_kept_few_are_decoded(monkeypatch) -> None:
+    """Each may take seconds; and those of a set that had no room are not passed over."""
+    dark = np.zeros((400, 500), np.uint8)
+    monkeypatch.setattr(OnDisk, "decoded", lambda _: dark)
+    kept = [dataclasses.replace(picture(f"kept{i}.png", i), pixels=dark + 90) for i in range(9)]
     gone = OnDisk(Path("gone.png"), (400, 500), 0, "0")
-    others = [dataclasses.replace(kept, name=f"{i}.png", pixels=gone) for i in range(9)]
-    (said,) = cautions_of_pictures([*others, kept], InputConfig())
-    assert said.startswith("caution: 1 of 1 pictures that were looked at are nearly black (kept")
+    others = [dataclasses.replace(kept[0], name=f"{i}.png", pixels=gone) for i in range(9)]
+    (said,) = cautions_of_pictures([*kept, *others], InputConfig())
+    assert said.startswith("caution: 4 of 13 pictures that were looked at are nearly black (")
     assert "or lower FLAWLINE_MIN_BRIGHTNESS where that is their light" in said
 
 
