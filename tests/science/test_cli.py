@@ -267,7 +267,7 @@ def test_commands_on_configurations_in_the_page_have_all_that_they_need() -> Non
 
 
 def test_ctrl_c_ends_with_130(config_file, tmp_path: Path, monkeypatch, capsys) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("mobilemamba.train.Trainer.run", interrupt)
