@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# In place of the first library of some size.
-INTERRUPTS = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+# In place of the first library of some size. What a shell starts in the background ignores Ctrl-C, and so would this.
+INTERRUPTS = """import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+os.kill(os.getpid(), signal.SIGINT)
+"""
 
 
 @pytest.mark.parametrize("name", ["flawline", "mobilemamba"])

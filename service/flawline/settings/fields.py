@@ -175,9 +175,8 @@ class FlawlineSettings(
         256,
         ge=1,
         le=100_000,
-        description="How many accepted pictures may wait, for each loaded model; backfill is accepted while less than "
-        "half of it does, likewise of its line; where FLAWLINE_MAX_FRAMES is more than that, while a whole part finds "
-        "room beside an eighth.",
+        description="How many accepted pictures may wait, for each loaded model; of backfill half as many, of a line "
+        "too, or as many frames as one part may have, but never the last eighth.",
     )
     line_capacity: int = Field(
         0,
