@@ -14,8 +14,8 @@ from mobilemamba.pictures import OnDisk
 from mobilemamba.trained_on import pictures_sha256
 
 MOST_NAMED = 5
-DECODED = 4
-LOOKED_AT = 32  # for their light: pictures of one camera are alike, and those that are not kept have to be decoded
+LOOKED_AT = 32  # for their light: pictures of one camera are alike
+DECODED = 4  # of these, where pixels are not kept
 LEAST_BRIGHTNESS = (
     0.05  # of full scale: below it the service calls a frame black, by its own default
 )

@@ -50,7 +50,7 @@ def _has_both() -> bool:
 @pytest.mark.parametrize("asked", ["::1", "127.0.0.1"])
 async def test_every_address_is_heard_on_be_it_of_ipv4_or_ipv6(asked: str) -> None:
     if not _has_both():
-        pytest.skip("this machine has not both")
+        pytest.skip("there is no IPv6 address here, or no socket that hears both")
     server = HttpServer(app, 1.0)
     port = await server.start("::", 0)
     reader, writer = await asyncio.open_connection(asked, port)
