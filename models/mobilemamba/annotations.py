@@ -44,9 +44,8 @@ def upright(
     xywh: x_min, y_min, width, height.
     """
     x, y, width, height = xywh
-    if degrees == 0 or not (
-        width > 0 and height > 0
-    ):  # what has no area is a fault however it is turned
+    has_area = width > 0 and height > 0  # what has none is a fault however it is turned
+    if degrees == 0 or not has_area:
         return xywh
     cosine, sine = abs(math.cos(math.radians(degrees))), abs(math.sin(math.radians(degrees)))
     wide, high = width * cosine + height * sine, width * sine + height * cosine

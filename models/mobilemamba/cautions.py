@@ -16,9 +16,7 @@ from mobilemamba.trained_on import pictures_sha256
 MOST_NAMED = 5
 LOOKED_AT = 32  # for their light: pictures of one camera are alike
 DECODED = 4  # of these, where pixels are not kept
-LEAST_BRIGHTNESS = (
-    0.05  # of full scale: below it the service calls a frame black, by its own default
-)
+LEAST_BRIGHTNESS = 0.05  # of full scale: darker frames are black to the service, by its default
 
 
 def cautions(
@@ -35,21 +33,26 @@ def cautions(
     Raises:
         DatasetError: see `pictures.OnDisk.decoded`.
     """
-    found = (_trained_on_too(training, val), _untaught(training, labels))
-    unmeasured = _unmeasured(training, val, labels)
-    said = tuple(sentence for sentence in (*found, unmeasured) if sentence)
-    return said + cautions_of_pictures((*training, *val), settings)
+    return (
+        *_said(_trained_on_too(training, val)),
+        *cautions_of_fold(training, labels),
+        *_said(_unmeasured(training, val, labels)),
+        *cautions_of_pictures((*training, *val), settings),
+    )
 
 
 def cautions_of_fold(training: Sequence[Sample], labels: LabelSet) -> tuple[str, ...]:
     """What differs from one fold of a cross-validation to the next: nothing is exported from it."""
-    return tuple(sentence for sentence in (_untaught(training, labels),) if sentence)
+    return _said(_untaught(training, labels))
 
 
 def cautions_of_pictures(samples: Sequence[Sample], settings: InputConfig) -> tuple[str, ...]:
     """What is the same however pictures are shared out; see `cautions`."""
-    found = (_too_dark(samples), _beyond_reach(samples, settings))
-    return tuple(sentence for sentence in found if sentence)
+    return _said(_too_dark(samples), _beyond_reach(samples, settings))
+
+
+def _said(*sentences: str) -> tuple[str, ...]:
+    return tuple(sentence for sentence in sentences if sentence)
 
 
 def trained_on_too(training: Sequence[Sample], val: Sequence[Sample]) -> list[Sample]:

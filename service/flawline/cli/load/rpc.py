@@ -16,8 +16,12 @@ from flawline.core.load import Outcome, OutcomeKind
 from flawline.rpc.v1 import inspection_pb2_grpc as pb_grpc
 
 _REFUSALS = {
-    *("queue_full", "line_full", "backfill_full"),
-    *("not_ready", "too_many_streams", "resource_exhausted"),
+    "queue_full",
+    "line_full",
+    "backfill_full",
+    "not_ready",
+    "too_many_streams",
+    "resource_exhausted",
 }
 _TOO_LATE = {"deadline", "deadline_exceeded"}
 # What the service itself never says of a frame: there was no connection, and this is why.
